@@ -1,0 +1,52 @@
+# Two commands for a new machine: make quickstart, make test. Everything lives in .venv; nothing is installed elsewhere.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The stamps are remade when what they install from changes.
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+
+.PHONY: quickstart test test-e2e lint format types check clean
+
+quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
+	$(BIN)/python examples/quickstart/make_corpus.py
+	$(BIN)/olmix run examples/quickstart/mix.yaml
+
+test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
+	$(BIN)/pytest -m "not e2e"
+
+test-e2e: $(DEVELOPMENT)  ## Tests that need more than Python
+	$(BIN)/pytest -m e2e
+
+lint: $(DEVELOPMENT)  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEVELOPMENT)  ## Put style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(DEVELOPMENT)  ## Check types
+	$(BIN)/mypy
+
+bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
+	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
+
+clean:  ## Remove what make and the quickstart left
+	rm -rf $(VENV) examples/quickstart/data examples/quickstart/.olmix
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "found Python %d.%d; expected 3.11 or later: make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (some minutes the first time) ..."
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt $(RUNTIME)
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@

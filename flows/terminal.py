@@ -1,0 +1,155 @@
+"""What the terminal shows: the live table of steps, and a mixture."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tasks.progress import RunProgress, StepProgress
+
+STEPS = {
+    "tokenizer": "make the tokenizer",
+    "statistics": "tokenise and count the domains",
+    "plan": "choose the free dimensions",
+    "swarm": "draw mixtures",
+    "train": "train a proxy on each",
+    "evaluate": "measure every proxy on every task",
+    "evidence": "put the results on record",
+    "fit": "fit a law to each task",
+    "propose": "find the best mixture",
+    "publish": "write the record",
+}
+
+
+class LiveSteps:
+    """The steps of a run, drawn anew whenever rich asks for it."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        self._progress = progress
+        self._began: dict[str, float] = {}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.table(console.width)
+
+    def table(self, width: int) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("step", style="bold", no_wrap=True)
+        if width >= 100:
+            table.add_column("", style="dim", no_wrap=True)
+        table.add_column("executed", justify="right")
+        table.add_column("cached", justify="right", style="cyan")
+        table.add_column("", no_wrap=True)
+        for name, meaning in STEPS.items():
+            step = self._progress.steps.get(name, StepProgress())
+            counts = [str(step.executed or "·"), str(step.cached or "·")]
+            about = [meaning] if width >= 100 else []
+            table.add_row(name, *about, *counts, self._state(name, step))
+        return table
+
+    def _state(self, name: str, step: StepProgress) -> Text | ProgressBar | Table:
+        if step.failed:
+            return Text(f"{step.failed} failed", style="red")
+        if not step.expected:
+            return Text("")
+        if step.done >= step.expected:
+            return Text("done", style="green")
+        began = self._began.setdefault(name, time.monotonic())
+        parts = step.done + sum(step.parts.copy().values())
+        row = Table.grid(padding=(0, 1, 0, 0))
+        words = f"{step.done} of {step.expected}"
+        if step.tokens_per_second:
+            words += f", {sum(step.tokens_per_second.copy().values()):,.0f} tokens/s"
+        fresh = parts - step.cached
+        if fresh > 0.5:
+            left = (time.monotonic() - began) / fresh * (step.expected - parts)
+            words += f", {duration(left)} left"
+        row.add_row(ProgressBar(total=step.expected, completed=parts, width=16), words)
+        return row
+
+
+def line(progress: RunProgress) -> str:
+    """The state of a run as one line, for logs that are no terminal."""
+    running = [
+        f"{name} {step.done} of {step.expected}" for name, step in progress.steps.items() if step.done < step.expected
+    ]
+    return ", ".join(running) or "starting"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def amount(tokens: float) -> str:
+    """A number of tokens, short: 950, 12.3k, 4.5M, 1.2T."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if tokens >= size:
+            return f"{tokens / size:.3g}{unit}"
+    return f"{tokens:.0f}"
+
+
+def mixture_table(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> Table:
+    """The mixture, a row per leaf, with bars."""
+    has_previous = any(row["previous"] == row["previous"] and row["previous"] is not None for row in rows)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("domain", style="bold", overflow="fold")
+    for name in ("tokens", "natural", *(["previous"] if has_previous else []), "weight"):
+        table.add_column(name, justify="right")
+    table.add_column("", no_wrap=True)
+    for name in ("x natural", "epochs"):
+        table.add_column(name, justify="right")
+    highest = max(row["weight"] for row in rows)
+    for row in rows:
+        bar = ProgressBar(total=highest, completed=row["weight"], width=16)
+        cap = " cap" if row["at_cap"] else ""
+        previous = "-" if row["previous"] is None or row["previous"] != row["previous"] else f"{row['previous']:.4f}"
+        table.add_row(
+            Text(row["domain"]),
+            amount(row["tokens"]),
+            f"{row['natural']:.4f}",
+            *([previous] if has_previous else []),
+            f"{row['weight']:.4f}",
+            bar,
+            f"{row['ratio']:.2f}",
+            f"{row['epochs']:.2f}{cap}",
+        )
+    return table
+
+
+def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str) -> Group:
+    """A published mix: its mixture, what it gains, and where its files are."""
+    predicted, gains = record["predicted"], record["gain"]
+    words = Text()
+    words.append(f"\n{record['name']} {record['version']}", style="bold")
+    words.append(
+        f"  {record['proxies']['runs']} proxies of {amount(record['proxies']['parameters'])} parameters,"
+        f" {amount(record['proxies']['tokens'])} tokens;"
+        f" mixture for {amount(record['target_tokens'])} tokens\n"
+    )
+    tail = Text()
+    tail.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
+    for name in ("natural", "previous", "proposed"):
+        if name in predicted:
+            at = predicted[name]
+            tail.append(f"  {name:<9} {at['bpb']:.4f}  ({at['low']:.4f} to {at['high']:.4f})\n")
+    for name, gain in gains.items():
+        reference = predicted[name.removeprefix("over_")]["bpb"]
+        sure = "" if gain["low"] > 0 else "; within the noise: not to be relied on"
+        tail.append(
+            f"  gain {name.replace('_', ' ')}: {gain['bpb']:.4f}"
+            f" ({gain['low']:.4f} to {gain['high']:.4f}), {gain['bpb'] / reference:.1%}{sure}\n"
+        )
+    for task, reason in record["flags"].items():
+        tail.append(f"  task {task}: {reason}\n", style="yellow")
+    for note in record["notes"]:
+        tail.append(f"  note: {note}\n", style="yellow")
+    tail.append("\nfiles  ", style="bold")
+    tail.append(folder)
+    return Group(words, mixture_table(record, rows), tail)

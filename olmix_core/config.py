@@ -1,0 +1,411 @@
+"""The configuration: one YAML file that says what to mix, how to learn, and what to ask for.
+
+Required are `name`, `domains` and `evaluation.tasks`; everything else has a default, the paper's where the paper has
+one. Paths are relative to the folder of the file. Whatever is wrong is found before anything runs, and told in one
+message that names the file, the field, what was found and what was expected.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from olmix_core.errors import ConfigError
+
+Label = Annotated[str, Field(pattern=r"^[^:/\\\x00-\x1f]+$", max_length=100)]
+
+
+class Section(BaseModel):
+    """A part of the configuration. Unknown fields are refused: a misspelt field must not be a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Domain(Section):
+    """A node of the domain tree: a source, a topic of a source, or a quality bucket of a topic or source."""
+
+    name: Label = Field(description="Label of this node; a leaf is called source:topic:quality.")
+    paths: list[str] | None = Field(
+        None,
+        description="Files or globs (** allowed) that hold this leaf, local or on any fsspec URL.",
+    )
+    topics: list["Domain"] | None = Field(None, description="The topics that this source is split into.")
+    quality: list["Domain"] | None = Field(None, description="The quality buckets that this node is split into.")
+    weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Pinned share of this node among its siblings; all siblings have one, adding up to 1, or none.",
+    )
+    text_field: str = Field("text", description="Field (JSON lines) or column (parquet) that holds the text.")
+    dtype: Literal["uint16", "uint32"] | None = Field(
+        None,
+        description="Type of raw token files; by default the smallest that fits the tokenizer's vocabulary.",
+    )
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Domain":
+        given = [kind for kind in ("paths", "topics", "quality") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"found {found}; expected exactly one of paths, topics, quality")
+        if self.paths is not None and (not self.paths or not all(path.strip() for path in self.paths)):
+            raise ValueError("found an empty path; expected at least one file or glob")
+        children = self.children
+        if self.paths is None and not children:
+            raise ValueError(f"found an empty list of {given[0]}; expected at least one")
+        _check_siblings(children)
+        for child in children:
+            if child.weight is not None and not child.is_frozen:
+                raise ValueError(
+                    f"found a weight for {child.name!r}, whose parts have none; expected weights for its parts too,"
+                    " since a pinned share fixes all that is below it"
+                )
+        return self
+
+    @property
+    def children(self) -> list["Domain"]:
+        return self.topics or self.quality or []
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the shares of the leaves below this node are all fixed."""
+        pinned = len(self.children) < 2 or self.children[0].weight is not None
+        return pinned and all(child.is_frozen for child in self.children)
+
+
+def _check_siblings(nodes: list[Domain]) -> None:
+    names = [node.name for node in nodes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"found the name {name!r} twice; expected different names for siblings")
+    weights = [node.weight for node in nodes if node.weight is not None]
+    if weights and len(weights) < len(nodes):
+        without = next(node.name for node in nodes if node.weight is None)
+        raise ValueError(f"found no weight for {without!r}; expected a weight for all of these siblings or for none")
+    if weights and abs(sum(weights) - 1) > 1e-6:
+        raise ValueError(f"found weights that add up to {sum(weights):.6g}; expected 1")
+
+
+class TrainedBPE(Section):
+    """A byte-level BPE trained once on the domains, then frozen for every later version of the mix."""
+
+    kind: Literal["bpe"] = "bpe"
+    vocab_size: Annotated[int, Field(ge=512, le=65536)] = Field(2048, description="Entries of the vocabulary.")
+
+
+class TokenizerFile(Section):
+    """A tokenizer of your own, in Hugging Face's format."""
+
+    kind: Literal["file"]
+    path: str = Field(description="A tokenizer.json, local or on any fsspec URL.")
+    eos: str | None = Field(
+        None,
+        description="Token that ends a document; found by its usual names where it is left out.",
+    )
+
+
+class Bytes(Section):
+    """Every byte is a token, and 256 ends a document."""
+
+    kind: Literal["bytes"]
+
+
+class Proxy(Section):
+    """The recipe of the proxy models. All of it belongs to a proxy's identity."""
+
+    layers: PositiveInt = Field(2, description="Transformer blocks.")
+    width: PositiveInt = Field(64, description="Size of the residual stream.")
+    heads: PositiveInt = Field(2, description="Attention heads; divides width into even parts.")
+    sequence_length: Annotated[int, Field(ge=16)] = Field(128, description="Tokens in a training sequence.")
+    batch_size: PositiveInt = Field(4, description="Sequences in a batch.")
+    tokens: PositiveInt = Field(262_144, description="Tokens that a proxy trains on.")
+    learning_rate: PositiveFloat = Field(4e-3, description="Peak learning rate of AdamW.")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Share of the steps that warm up.")
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Learning rate at the end, as a share of the peak; reached linearly."
+    )
+    weight_decay: NonNegativeFloat = Field(0.1, description="Decoupled weight decay of the matrices.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic of the matrix products.")
+    seed: NonNegativeInt = Field(0, description="Seed of the initial weights and of the order of the data.")
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> "Proxy":
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"found width {self.width} with {self.heads} heads; expected a width divisible by twice the heads"
+            )
+        if self.tokens < self.sequence_length * self.batch_size:
+            raise ValueError(
+                f"found {self.tokens} tokens; expected at least one batch"
+                f" ({self.batch_size} x {self.sequence_length} tokens)"
+            )
+        return self
+
+
+class Task(Section):
+    """Something a proxy is measured on, in bits per byte."""
+
+    name: Label | None = Field(
+        None, description="Label of the task; the file's or the domain's name where it is left out."
+    )
+    file: str | None = Field(None, description='JSON lines of {"context": ..., "continuation": ...}.')
+    heldout: str | None = Field(
+        None, description="A leaf, or a node above leaves: the text of it that no proxy trains on."
+    )
+    weight: PositiveFloat = Field(1.0, description="Weight of the task in the mean that is minimised.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Task":
+        if (self.file is None) == (self.heldout is None):
+            found = "both" if self.file is not None else "neither"
+            raise ValueError(f"found {found}; expected exactly one of file and heldout")
+        return self
+
+    @property
+    def label(self) -> str:
+        return self.name or self.heldout or Path(str(self.file)).stem
+
+
+class Evaluation(Section):
+    """What the mixture is to be good at."""
+
+    tasks: list[Task] = Field(min_length=1, description="The tasks; the mixture minimises their mean BPB.")
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Evaluation":
+        labels = [task.label for task in self.tasks]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"found two tasks called {label!r}; expected different names")
+        return self
+
+
+class Swarm(Section):
+    """Which mixtures the proxies train on (paper, section 3)."""
+
+    runs: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="Proxies K; 3 (d + 1) for d free dimensions where it is left out."
+    )
+    seed: NonNegativeInt = Field(0, description="Seed of the mixtures; mixture i depends on (seed, i) alone.")
+    sparsity: Literal["sparse", "dense"] = Field(
+        "sparse",
+        description="sparse: small weights become exactly 0. dense: no weight is below the minimum.",
+    )
+    minimum_weight: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.002, description="Where a weight is small, for `sparsity`."
+    )
+    min_strength: PositiveFloat = Field(0.1, description="Smallest Dirichlet strength (most extreme mixtures).")
+    max_strength: PositiveFloat = Field(5.0, description="Largest Dirichlet strength (mixtures nearest to natural).")
+    bounds: dict[str, tuple[float, float]] = Field({}, description="Lowest and highest weight in any mixture, by leaf.")
+
+    @model_validator(mode="after")
+    def _ranges_are_ordered(self) -> "Swarm":
+        if self.min_strength > self.max_strength:
+            raise ValueError(
+                f"found min_strength {self.min_strength} above max_strength {self.max_strength};"
+                " expected the smaller one first"
+            )
+        for leaf, (low, high) in self.bounds.items():
+            if not 0 <= low <= high <= 1:
+                raise ValueError(f"found bounds [{low}, {high}] for {leaf!r}; expected 0 <= low <= high <= 1")
+        return self
+
+
+class SurrogateSettings(Section):
+    """The law that predicts BPB from a mixture (paper, section 3)."""
+
+    family: Literal["log_linear", "diminishing_returns", "auto"] = Field(
+        "log_linear",
+        description="f = c + exp(A q); or c + exp(b - a q^gamma); auto chooses by cross-validation.",
+    )
+    huber_delta: PositiveFloat = Field(0.02, description="BPB from which an error counts linearly.")
+    ridge: NonNegativeFloat | Literal["auto"] = Field(
+        1e-5, description="Penalty on the coefficients; auto chooses it per task from the data."
+    )
+
+
+class ProposalSettings(Section):
+    """What is asked of the proposed mixture (paper, section 3)."""
+
+    kl: NonNegativeFloat = Field(0.05, description="Strength lambda of the pull towards the natural mixture.")
+    target_tokens: PositiveFloat | None = Field(
+        None,
+        description="Tokens R of the run the mixture is for; as many as there are where it is left out.",
+    )
+    repetition: PositiveFloat = Field(4.0, description="Most epochs k over any leaf in that run.")
+
+
+class Reuse(Section):
+    """What to keep of the mix that was published last under this name."""
+
+    strategy: Literal["full_recompute"] = Field(
+        "full_recompute",
+        description="full_recompute: every domain is free; what is cached is not run again.",
+    )
+
+
+class Config(Section):
+    """A whole configuration file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)] = Field(
+        description="Name of the mix: lower case, digits, dashes. Runs of one name form a lineage."
+    )
+    store: str = Field(".olmix", description="Folder or URL that holds everything a run leaves behind.")
+    domains: list[Domain] = Field(min_length=1, description="The tree of domains.")
+    tokenizer: Annotated[TrainedBPE | TokenizerFile | Bytes, Field(discriminator="kind")] = Field(
+        TrainedBPE(), description="How text becomes tokens."
+    )
+    proxy: Proxy = Field(Proxy(), description="The recipe of the proxies.")
+    evaluation: Evaluation = Field(description="What the mixture is to be good at.")
+    swarm: Swarm = Field(Swarm(), description="Which mixtures the proxies train on.")
+    surrogate: SurrogateSettings = Field(SurrogateSettings(), description="The law fitted to the evidence.")
+    proposal: ProposalSettings = Field(ProposalSettings(), description="What is asked of the mixture.")
+    reuse: Reuse = Field(Reuse(), description="What to keep of the last mix of this name.")
+
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _tokenizer_by_kind(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "kind" not in value:
+            return {"kind": "file" if "path" in value else "bpe", **value}
+        return value
+
+    @model_validator(mode="after")
+    def _sources_are_free(self) -> "Config":
+        _check_siblings(self.domains)
+        for domain in self.domains:
+            if domain.weight is not None:
+                raise ValueError(
+                    f"found a weight for the source {domain.name!r}; expected weights only on topics and quality"
+                    " buckets, since the weights of sources are what is looked for"
+                )
+        return self
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a configuration file; its relative paths are resolved against its folder.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, or says something that cannot be done.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(str(path), "(file)", reason.lower(), "a YAML file that can be read") from error
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        place = f"line {where.line + 1}" if where else "(file)"
+        problem = getattr(error, "problem", None) or "no YAML"
+        raise ConfigError(str(path), place, problem, "valid YAML") from error
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), "(file)", _shown(data), "a mapping with name, domains and evaluation")
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise _first_problem(path, error) from error
+    return _resolved(config, path.resolve().parent)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error rather than the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} twice in one mapping",
+                    problem_mark=key_node.start_mark,
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _first_problem(path: Path, error: ValidationError) -> ConfigError:
+    problem = error.errors()[0]
+    parts = list(problem["loc"])
+    if parts[:1] == ["tokenizer"]:
+        del parts[1:2]  # the kind, which pydantic names between the field and its parts
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    kind, message = problem["type"], problem["msg"]
+    if kind == "value_error":
+        # Our own checks: "found ...; expected ..."
+        found, _, expected = message.removeprefix("Value error, found ").partition("; expected ")
+        return ConfigError(str(path), field or "(file)", found, expected)
+    if kind == "missing":
+        return ConfigError(str(path), field, "nothing", "this field, which is required")
+    if kind == "extra_forbidden":
+        return ConfigError(str(path), field, "an unknown field", _known_fields(parts))
+    expected = re.sub(r"^(Input|Value|String|List|Dictionary) should ", "", message)
+    return ConfigError(str(path), field, _shown(problem["input"]), expected.removeprefix("be "))
+
+
+def _known_fields(parts: list[str | int]) -> str:
+    model: Any = Config
+    for part in parts[:-1]:
+        if isinstance(part, int):
+            continue
+        model = _section_of(model.model_fields[part].annotation)
+    return "one of " + ", ".join(model.model_fields)
+
+
+def _section_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    found = [_section_of(argument) for argument in getattr(annotation, "__args__", ())]
+    return next((section for section in found if section is not None), None)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _resolved(config: Config, folder: Path) -> Config:
+    def place(path: str) -> str:
+        return path if "://" in path else str(folder / Path(path).expanduser())
+
+    def domain(node: Domain) -> Domain:
+        return node.model_copy(
+            update={
+                "paths": [place(path) for path in node.paths] if node.paths else None,
+                "topics": [domain(child) for child in node.topics] if node.topics else None,
+                "quality": [domain(child) for child in node.quality] if node.quality else None,
+            }
+        )
+
+    tasks = [
+        task.model_copy(update={"file": place(task.file)}) if task.file else task for task in config.evaluation.tasks
+    ]
+    tokenizer = config.tokenizer
+    if isinstance(tokenizer, TokenizerFile):
+        tokenizer = tokenizer.model_copy(update={"path": place(tokenizer.path)})
+    return config.model_copy(
+        update={
+            "store": place(config.store),
+            "domains": [domain(node) for node in config.domains],
+            "evaluation": Evaluation.model_construct(tasks=tasks),
+            "tokenizer": tokenizer,
+        }
+    )

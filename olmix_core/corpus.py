@@ -1,0 +1,223 @@
+"""A leaf's corpus: tokenised once per content, with a slice held out that no proxy trains on.
+
+A document is cut into *passages* (at white space, at most 16 KiB), the unit that is shuffled and held out. Which
+passages are held out is decided by the hash of their text alone: those with the smallest hashes, up to 64 KiB of
+text or 5 % of the leaf, whichever is less. So the slice does not depend on the order of files, and most of it stays
+held out when the leaf grows.
+
+On disk, in the store, under the key of the leaf's statistics:
+
+    tokens.bin             token ids of all passages, one after the other, smallest fitting type; a document ends in eos
+    passages.safetensors   ends [n] of the passages in tokens.bin; heldout [h] indices, ascending; heldout_bytes [h]
+"""
+
+import hashlib
+import heapq
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from olmix_core.errors import DataError
+from olmix_core.formats import InputFile, text_documents, token_documents
+from olmix_core.store import Store
+from olmix_core.tokenizer import Tokenizer, sample, train_bpe
+
+PASSAGE_BYTES = 16 << 10
+PASSAGE_TOKENS = 4096  # of token files, whose text is not at hand
+HELDOUT_BYTES = 64 << 10
+HELDOUT_SHARE = 0.05
+BATCH = 256  # passages encoded at once
+BPE_SAMPLE_BYTES = 2 << 20  # text of each leaf that a tokenizer is trained on
+
+
+@dataclass(frozen=True)
+class LeafStatistics:
+    """What is known of a leaf. Tokens include the end of each document; `heldout_*` are part of the totals."""
+
+    documents: int
+    bytes: int
+    tokens: int
+    heldout_tokens: int
+    heldout_bytes: int
+
+    @property
+    def available(self) -> int:
+        """Tokens that may be trained on: N_j."""
+        return self.tokens - self.heldout_tokens
+
+    @property
+    def bytes_per_token(self) -> float:
+        return self.bytes / self.tokens
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def cut(document: str, size: int = PASSAGE_BYTES) -> Iterator[str]:
+    """Cut a document into passages of at most `size` bytes of UTF-8, after white space where there is any."""
+    start = 0
+    while start < len(document):
+        end = start + size
+        piece = document[start:end]
+        if len(piece.encode()) > size:
+            piece = piece.encode()[:size].decode("utf-8", "ignore")
+        if start + len(piece) < len(document):
+            space = max(piece.rfind("\n"), piece.rfind(" "))
+            piece = piece[: space + 1] if space > len(piece) // 2 else piece
+        yield piece
+        start += len(piece)
+
+
+def train_tokenizer(leaves: Sequence[Sequence[InputFile]], vocab_size: int) -> Tokenizer:
+    """Train a BPE on the first text of every leaf, in the order given.
+
+    Raises:
+        DataError: a file cannot be read, or there is too little text for such a vocabulary.
+    """
+
+    def passages() -> Iterator[str]:
+        for files in leaves:
+            texts = (part for file in files for document in text_documents(file) for part in cut(document))
+            yield from sample(texts, BPE_SAMPLE_BYTES)
+
+    tokenizer = train_bpe(passages(), vocab_size)
+    if tokenizer.vocab_size < vocab_size:
+        raise DataError(
+            f"tokenizer: the text of the domains gave only {tokenizer.vocab_size} of {vocab_size} entries;"
+            " expected a smaller tokenizer.vocab_size or more text"
+        )
+    return tokenizer
+
+
+class _HeldOut:
+    """The passages with the smallest hashes, up to HELDOUT_BYTES, in memory bounded by that."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int]] = []  # (-hash, passage, bytes): the largest hash on top
+        self._bytes = 0
+
+    def offer(self, content: bytes, passage: int, size: int) -> None:
+        value = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+        heapq.heappush(self._heap, (-value, passage, size))
+        self._bytes += size
+        while self._bytes > HELDOUT_BYTES and len(self._heap) > 1:
+            self._bytes -= heapq.heappop(self._heap)[2]
+
+    def chosen(self, total_bytes: int) -> list[tuple[int, int]]:
+        """(passage, bytes), by passage: in the order of hashes, those that fit HELDOUT_SHARE of the leaf."""
+        room, found = total_bytes * HELDOUT_SHARE, []
+        for _, passage, size in sorted(self._heap, reverse=True):
+            if size <= room:
+                room -= size
+                found.append((passage, size))
+        return sorted(found)
+
+
+def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, folder: str) -> LeafStatistics:
+    """Tokenise a leaf into `folder` of the store, in one pass and constant memory but for an index of passages.
+
+    Raises:
+        DataError: a file cannot be read as what it claims to be, or the leaf holds no text.
+    """
+    ends, heldout = array("q"), _HeldOut()
+    documents = total_bytes = position = 0
+    with store.new_file(f"{folder}/tokens.bin") as path:
+        with path.open("wb") as out:
+            for ids, content, size, is_last in _passages(files, tokenizer):
+                heldout.offer(content, len(ends), size)
+                position += _write(out, ids, tokenizer, is_last)
+                ends.append(position)
+                total_bytes += size
+                documents += is_last
+        if not ends or total_bytes == 0:
+            raise DataError(f"{files[0].url}: this domain holds no text; expected at least one document")
+    chosen = heldout.chosen(total_bytes)
+    index = np.array([passage for passage, _ in chosen], np.int64)
+    all_ends = np.array(ends, np.int64)
+    sizes = np.diff(all_ends, prepend=0)
+    arrays = {
+        "ends": all_ends,
+        "heldout": index,
+        "heldout_bytes": np.array([size for _, size in chosen], np.int64),
+    }
+    with store.new_file(f"{folder}/passages.safetensors") as path:
+        save_file(arrays, path)
+    return LeafStatistics(
+        documents=documents,
+        bytes=total_bytes,
+        tokens=position,
+        heldout_tokens=int(sizes[index].sum()),
+        heldout_bytes=int(arrays["heldout_bytes"].sum()),
+    )
+
+
+def _write(out: IO[bytes], ids: NDArray[Any], tokenizer: Tokenizer, is_last: bool) -> int:
+    if is_last:
+        ids = np.append(ids, tokenizer.eos)
+    out.write(ids.astype(tokenizer.dtype.newbyteorder("<")).tobytes())
+    return ids.size
+
+
+def _passages(files: Sequence[InputFile], tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
+    """Every passage as (token ids, what is hashed, bytes of text, whether its document ends here)."""
+    for file in files:
+        if file.is_tokens:
+            yield from _token_passages(file, tokenizer)
+        else:
+            yield from _text_passages(file, tokenizer)
+
+
+def _text_passages(file: InputFile, tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
+    def pieces() -> Iterator[tuple[str, bool]]:
+        for document in text_documents(file):
+            parts = list(cut(document))
+            for position, part in enumerate(parts, start=1):
+                yield part, position == len(parts)
+
+    stream = pieces()
+    while batch := list(islice(stream, BATCH)):
+        encoded = tokenizer.encode([text for text, _ in batch])
+        for (text, is_last), ids in zip(batch, encoded, strict=True):
+            content = text.encode()
+            yield ids, content, len(content), is_last
+
+
+def _token_passages(file: InputFile, tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
+    for document in token_documents(file, eos=tokenizer.eos, vocab_size=tokenizer.vocab_size):
+        for start in range(0, document.size, PASSAGE_TOKENS):
+            ids = document[start : start + PASSAGE_TOKENS]
+            size = int(tokenizer.token_bytes[ids].sum())
+            yield ids, ids.astype("<u4").tobytes(), size, start + PASSAGE_TOKENS >= document.size
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A tokenised leaf, opened: `tokens` is a memory map.
+
+    Shapes: starts, ends [n] of the passages that may be trained on; heldout: token ids and bytes per passage.
+    """
+
+    tokens: NDArray[np.unsignedinteger[Any]]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    heldout: tuple[NDArray[np.int64], ...]
+    heldout_bytes: NDArray[np.int64]
+
+
+def open_corpus(store: Store, folder: str, dtype: np.dtype[Any]) -> Corpus:
+    """Open what `tokenise` wrote. Nothing but the index is read."""
+    index = load_file(store.local_copy(f"{folder}/passages.safetensors"))
+    tokens = np.memmap(store.local_copy(f"{folder}/tokens.bin"), dtype.newbyteorder("<"), "r")
+    ends = index["ends"]
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    held = index["heldout"]
+    heldout = tuple(tokens[starts[i] : ends[i]].astype(np.int64) for i in held)
+    keep = np.ones(ends.size, bool)
+    keep[held] = False
+    return Corpus(tokens, starts[keep], ends[keep], heldout, index["heldout_bytes"])

@@ -1,0 +1,137 @@
+"""Identity: canonical JSON, step keys, and what a file's content is.
+
+A *key* is the SHA-256 of a step's name, its `code_version` and its *payload*: exactly what the result depends on,
+written as canonical JSON. A type that has no canonical form raises; nothing is turned into a string by guessing.
+
+A *content hash* stands for the bytes of a file, wherever it lies. It is the MD5 of the content, since that is what
+object stores report as the ETag of a plain upload: the same file has the same identity on a disk and on S3. The hash
+of a local file is computed once and remembered by (path, size, modification time), as git's index does.
+"""
+
+import hashlib
+import json
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+CHUNK = 1 << 20
+
+# A file that changed less than this long ago may change again within the resolution of its clock, unseen.
+RACY_SECONDS = 2.0
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON text of `value`: sorted keys, no white space, shortest floats.
+
+    Raises:
+        TypeError: `value` holds something other than None, bool, int, finite float, str, list, tuple or a mapping
+            with string keys.
+    """
+    _check(value, "payload")
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8")
+
+
+def _check(value: Any, where: str) -> None:
+    # Exact types: a NumPy scalar prints as a number but differs between versions, a subclass may hide state.
+    if value is None or type(value) in (bool, int, str):
+        return
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise TypeError(f"{where}: {value} has no canonical form")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            _check(item, f"{where}[{index}]")
+    elif type(value) is dict:
+        for name, item in value.items():
+            if type(name) is not str:
+                raise TypeError(f"{where}: key {name!r} is a {type(name).__name__}, not a str")
+            _check(item, f"{where}.{name}")
+    else:
+        raise TypeError(f"{where}: a {type(value).__name__} has no canonical form")
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hexadecimal, of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def step_key(step: str, code_version: int, payload: Mapping[str, Any]) -> str:
+    """The key of one result of `step`."""
+    return digest({"step": step, "code_version": code_version, "payload": payload})
+
+
+def content_fingerprint(files: Iterable[tuple[str, int, str]]) -> str:
+    """The identity of a leaf: over the sorted (content hash, size in bytes, reader) of its files, paths left out.
+
+    The reader belongs to it, since the same bytes read in another way are another text.
+    """
+    return digest(sorted([list(file) for file in files]))
+
+
+def cache_dir() -> Path:
+    """The folder for what this machine remembers for itself: $OLMIX_CACHE_DIR, else olmix in the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "olmix"
+    return Path(os.environ.get("OLMIX_CACHE_DIR") or default)
+
+
+class ContentIndex:
+    """Content hashes of files, each computed once: a local file is known again by its size and modification time."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or cache_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(folder / "content-index.sqlite", timeout=30)
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, hash TEXT)"
+        )
+
+    def close(self) -> None:
+        self._database.close()
+
+    def hash(self, url: str) -> tuple[str, int]:
+        """(content hash, size in bytes) of the file at `url`.
+
+        On an object store the ETag is taken and nothing is read. Raises FileNotFoundError or PermissionError.
+        """
+        fs, path = fsspec.url_to_fs(url)
+        if fs.protocol == "file" or "file" in fs.protocol:
+            return self._hash_local(Path(path))
+        info = fs.info(path)
+        etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
+        if etag is None:
+            with fs.open(path, "rb") as file:
+                return _md5(file), int(info["size"])
+        return str(etag).strip('"'), int(info["size"])
+
+    def _hash_local(self, path: Path) -> tuple[str, int]:
+        status = path.stat()
+        known = self._database.execute(
+            "SELECT hash FROM files WHERE path = ? AND size = ? AND mtime_ns = ?",
+            (str(path), status.st_size, status.st_mtime_ns),
+        ).fetchone()
+        if known is not None:
+            return str(known[0]), status.st_size
+        started = time.time()
+        with path.open("rb") as file:
+            value = _md5(file)
+        if started - status.st_mtime > RACY_SECONDS:
+            with self._database:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                    (str(path), status.st_size, status.st_mtime_ns, value),
+                )
+        return value, status.st_size
+
+
+def _md5(file: Any) -> str:
+    hasher = hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(CHUNK):
+        hasher.update(chunk)
+    return hasher.hexdigest()

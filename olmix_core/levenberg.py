@@ -1,0 +1,177 @@
+"""Batched Levenberg-Marquardt for many regressions y = c + exp(b + phi . v) on one design.
+
+Minimises for each problem t, all problems at once,
+
+    L_t = sum_k w_kt huber(f_t(k) - y_kt) / sum_k w_kt  +  ridge_t / 2 |v_t|^2      c >= floor, v >=
+    0 where asked
+
+with huber(r) = r^2 / 2 for |r| <= delta and delta (|r| - delta / 2) beyond. A step solves (H + mu
+D) s = -g on the parameters that are free (not held at a bound by their gradient), is projected onto
+the bounds and taken only if L falls. H starts as Gauss-Newton with the Huber weights of iteratively
+reweighted least squares, which is steady far from the optimum, and turns to the exact second
+derivative, which is quick near it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_FLOOR = 1e-6  # c >= _FLOOR keeps the law's c > 0
+_STEEPEST = 50.0
+_MU_START, _MU_LEAST, _MU_MOST = 1e-3, 1e-9, 1e12
+_STEADY = 12  # iterations before the exact second derivative is used
+
+
+@dataclass(frozen=True)
+class Problems:
+    """B regressions on one design.
+
+    design [K, p] (phi of each run); Y [K, B]; weights [K, B] >= 0, zero where Y is unknown; ridge
+    [B].
+    """
+
+    design: Array
+    Y: Array
+    weights: Array
+    ridge: Array
+    delta: float
+    nonnegative: bool
+
+    def subset(self, columns: NDArray[np.intp]) -> "Problems":
+        """The same for some of the problems."""
+        return Problems(
+            self.design,
+            self.Y[:, columns],
+            self.weights[:, columns],
+            self.ridge[columns],
+            self.delta,
+            self.nonnegative,
+        )
+
+
+@dataclass(frozen=True)
+class Solution:
+    """theta [B, p + 2] = (c, b, v), loss [B] (penalty included), converged [B], iterations used."""
+
+    theta: Array
+    loss: Array
+    converged: Mask
+    iterations: int
+
+
+def huber(residual: Array, delta: float) -> Array:
+    """Huber loss of each residual (Huber 1964)."""
+    size = np.abs(residual)
+    return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta))
+
+
+def minimise(problems: Problems, start: Array, *, iterations: int = 200, tol: float = 1e-9) -> Solution:
+    """Minimise every problem from its `start` [B, p + 2].
+
+    A problem has converged when no single parameter, moved alone by a Newton step, would lower its
+    loss by more than the fraction `tol`; problems that have not after `iterations` are reported as
+    such.
+    """
+    theta = _project(start, problems.nonnegative)
+    loss = _loss(problems, theta)
+    converged = np.zeros(len(theta), dtype=bool)
+    mu = np.full(len(theta), _MU_START)
+    exact = np.zeros(len(theta), dtype=bool)
+    stalled = np.zeros(len(theta), dtype=bool)
+    count = 0
+    for count in range(1, iterations + 1):
+        active = np.flatnonzero(~(converged | stalled))
+        if not len(active):
+            break
+        part = problems.subset(active)
+        exact[active] |= count > _STEADY
+        gradient, hessian, scale = _derivatives(part, theta[active], exact[active])
+        held = _held(theta[active], gradient, problems.nonnegative)
+        gradient = np.where(held, 0.0, gradient)
+        gain = np.max(gradient**2 / scale, axis=1)
+        done = gain <= tol * (loss[active] + 1e-12)
+        converged[active[done]] = True
+        step = _step(hessian, gradient, scale, held, mu[active])
+        trial = _project(theta[active] + step, problems.nonnegative)
+        trial_loss = _loss(part, trial)
+        better = (trial_loss < loss[active]) & ~done
+        theta[active[better]] = trial[better]
+        loss[active[better]] = trial_loss[better]
+        mu[active] = np.where(better, mu[active] / 5, mu[active] * 4).clip(_MU_LEAST, None)
+        stalled[active] = mu[active] > _MU_MOST
+    return Solution(theta, loss, converged, count)
+
+
+def _project(theta: Array, nonnegative: bool) -> Array:
+    """The nearest parameters within the bounds."""
+    theta = theta.copy()
+    theta[:, 0] = np.maximum(theta[:, 0], _FLOOR)
+    if nonnegative:
+        theta[:, 2:] = np.maximum(theta[:, 2:], 0.0)
+    return theta
+
+
+def _held(theta: Array, gradient: Array, nonnegative: bool) -> Mask:
+    """Which parameters [B, p + 2] sit at a bound that the gradient pushes them against."""
+    held = np.zeros(theta.shape, dtype=bool)
+    held[:, 0] = (theta[:, 0] <= _FLOOR) & (gradient[:, 0] > 0)
+    if nonnegative:
+        held[:, 2:] = (theta[:, 2:] <= 0) & (gradient[:, 2:] > 0)
+    return held
+
+
+def _decay(problems: Problems, theta: Array) -> Array:
+    """exp(b + phi . v) [K, B]."""
+    return np.exp(np.minimum(problems.design @ theta[:, 2:].T + theta[:, 1], _STEEPEST))
+
+
+def _loss(problems: Problems, theta: Array) -> Array:
+    """L [B]."""
+    residual = theta[:, 0] + _decay(problems, theta) - problems.Y
+    data = np.sum(problems.weights * huber(residual, problems.delta), axis=0)
+    penalty = 0.5 * problems.ridge * np.sum(theta[:, 2:] ** 2, axis=1)
+    return np.asarray(data / problems.weights.sum(axis=0) + penalty, dtype=np.float64)
+
+
+def _derivatives(problems: Problems, theta: Array, exact: Mask) -> tuple[Array, Array, Array]:
+    """Gradient [B, p + 2], Hessian (or its Gauss-Newton stand-in) and the scale D [B, p + 2] of the
+    damping.
+    """
+    delta = problems.delta
+    decay = _decay(problems, theta)
+    residual = theta[:, 0] + decay - problems.Y
+    share = problems.weights / problems.weights.sum(axis=0)
+    size = np.abs(residual)
+    pull = share * np.clip(residual, -delta, delta)
+    steady = share * np.minimum(1.0, delta / np.maximum(size, delta))
+    curve = np.where(exact, share * (size <= delta), steady)
+    bend = np.where(exact, pull * decay, 0.0)
+    design = np.column_stack([np.ones(len(problems.design)), problems.design])
+    ridge = problems.ridge[:, None]
+
+    gradient = np.column_stack([pull.sum(axis=0), (pull * decay).T @ design])
+    gradient[:, 2:] += ridge * theta[:, 2:]
+    cross = (curve * decay).T @ design
+    inner = (design.T[None] * (curve * decay**2 + bend).T[:, None, :]) @ design
+    hessian = np.empty((len(theta), theta.shape[1], theta.shape[1]))
+    hessian[:, 0, 0] = curve.sum(axis=0)
+    hessian[:, 0, 1:] = hessian[:, 1:, 0] = cross
+    hessian[:, 1:, 1:] = inner
+    diagonal = np.arange(2, theta.shape[1])
+    hessian[:, diagonal, diagonal] += ridge
+    scale = np.column_stack([steady.sum(axis=0), (steady * decay**2).T @ design**2])
+    scale[:, 2:] += ridge
+    return gradient, hessian, np.maximum(scale, 1e-12)
+
+
+def _step(hessian: Array, gradient: Array, scale: Array, held: Mask, mu: Array) -> Array:
+    """The damped step [B, p + 2] on the free parameters."""
+    system = np.where(held[:, :, None] | held[:, None, :], 0.0, hessian)
+    diagonal = np.arange(system.shape[1])
+    system[:, diagonal, diagonal] += np.where(held, 1.0, mu[:, None] * scale)
+    step = np.linalg.solve(system, -gradient[:, :, None])[:, :, 0]
+    return np.asarray(np.where(held, 0.0, step), dtype=np.float64)

@@ -1,0 +1,123 @@
+"""Look before anything expensive runs: find the data, open a little of everything, and refuse what cannot work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import fsspec
+
+from olmix_core.config import Config, TokenizerFile
+from olmix_core.corpus import LeafStatistics
+from olmix_core.domains import DomainSet, Leaf, read_domains
+from olmix_core.errors import ConfigError, DataError
+from olmix_core.fingerprint import ContentIndex
+from olmix_core.formats import text_documents, token_documents
+from olmix_core.suite import EvaluationTask, read_tasks
+from olmix_core.tokenizer import Tokenizer, load_tokenizer
+
+# Of every leaf, this many files are opened and this many documents of each are read.
+FILES_SEEN = 16
+DOCUMENTS_SEEN = 20
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a configuration refers to, found and looked at. `tokenizer_content` is set for a tokenizer file."""
+
+    domains: DomainSet
+    tasks: tuple[EvaluationTask, ...]
+    tokenizer_content: str | None
+
+
+def look(config: Config, config_file: str) -> Inputs:
+    """Find everything that the configuration refers to; writes nothing to the store.
+
+    Raises:
+        ConfigError, DataError: in one message what is wrong and what to do.
+    """
+    index = ContentIndex()
+    try:
+        tokenizer, content = _tokenizer(config, config_file, index)
+        domains = read_domains(config, config_file, index)
+        for leaf in domains.leaves:
+            _look_into(leaf, tokenizer)
+        tasks = read_tasks(config, config_file, domains, index)
+    finally:
+        index.close()
+    for leaf_label in config.swarm.bounds:
+        if leaf_label not in domains.labels.values():
+            raise ConfigError(
+                config_file,
+                f"swarm.bounds.{leaf_label}",
+                "a domain that is not there",
+                "one of " + ", ".join(sorted(domains.labels.values())),
+            )
+    if all(file.reader == "text" or file.is_tokens for leaf in domains.leaves for file in leaf.files):
+        # A token is at least a byte: what plain files hold bounds the tokens they can give.
+        _check_length(config, config_file, sum(leaf.size for leaf in domains.leaves), "bytes of data")
+    return Inputs(domains, tasks, content)
+
+
+def check_statistics(
+    config: Config, config_file: str, inputs: Inputs, statistics: Mapping[str, LeafStatistics]
+) -> None:
+    """What can only be known once the text is tokenised. Raises ConfigError, DataError."""
+    available = sum(leaf.available for leaf in statistics.values())
+    _check_length(config, config_file, available, "tokens to train on")
+    labels = inputs.domains.labels
+    length = config.proxy.sequence_length
+    for fingerprint, leaf in statistics.items():
+        if leaf.available <= length:
+            raise DataError(
+                f"domain {labels[fingerprint]!r}: found {leaf.available} tokens to train on; expected more than one"
+                f" sequence of {length}: add text, or remove or merge the domain"
+            )
+    for task in inputs.tasks:
+        if task.file is None and not sum(statistics[leaf].heldout_bytes for leaf in task.leaves):
+            raise DataError(
+                f"task {task.label!r}: the domain is too small to hold a part of it out; expected at least a few"
+                " documents, each small beside the whole"
+            )
+
+
+def _check_length(config: Config, config_file: str, available: int, unit: str) -> None:
+    most = int(available * config.proposal.repetition)
+    if config.proxy.tokens > most:
+        raise ConfigError(
+            config_file,
+            "proxy.tokens",
+            f"{config.proxy.tokens:,}, but only {available:,} {unit}",
+            f"at most {most:,}, which repeats all of the data {config.proposal.repetition:g} times",
+        )
+
+
+def _tokenizer(config: Config, config_file: str, index: ContentIndex) -> tuple[Tokenizer | None, str | None]:
+    settings = config.tokenizer
+    if not isinstance(settings, TokenizerFile):
+        return None, None
+    try:
+        content, _ = index.hash(settings.path)
+        with fsspec.open(settings.path, "rb") as file:
+            definition = file.read().decode("utf-8", "replace")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            config_file,
+            "tokenizer.path",
+            f"{settings.path}: {reason}",
+            "a tokenizer.json that can be read",
+        ) from error
+    return load_tokenizer(definition, settings.path, settings.eos), content
+
+
+def _look_into(leaf: Leaf, tokenizer: Tokenizer | None) -> None:
+    for file in leaf.files[:FILES_SEEN]:
+        documents: Any
+        if file.is_tokens:
+            assert tokenizer is not None
+            documents = token_documents(file, eos=tokenizer.eos, vocab_size=tokenizer.vocab_size)
+        else:
+            documents = text_documents(file)
+        for _ in islice(documents, DOCUMENTS_SEEN):
+            pass

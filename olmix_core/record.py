@@ -1,0 +1,252 @@
+"""The record of a published mix: everything that a person or a later update needs to know about it.
+
+    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, plan.json
+    mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
+
+A version is a mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
+"""
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from olmix_core.corpus import LeafStatistics
+from olmix_core.domains import DomainSet
+from olmix_core.errors import StoreError
+from olmix_core.fingerprint import digest
+from olmix_core.mixture import Vector
+from olmix_core.store import Store
+from olmix_core.suite import EvaluationTask
+from olmix_core.surrogate import Surrogate
+
+# Of a normal distribution: 90 % lies within this many standard deviations.
+Z90 = 1.6448536269514722
+
+PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What is published: the parts of a run that are facts about its mixture."""
+
+    name: str
+    domains: DomainSet
+    tasks: Sequence[EvaluationTask]
+    statistics: Mapping[str, LeafStatistics]  # by leaf
+    natural: Mapping[str, float]
+    proposal: Mapping[str, Any]  # result of step `propose`
+    surrogate: Surrogate
+    diagnostics: bytes
+    plan: Mapping[str, Any]  # result of step `plan`
+    target_tokens: float
+    tokenizer: Mapping[str, Any]  # {settings, fingerprint}
+    settings: Mapping[str, Any]  # of the configuration: proxy, swarm, surrogate, proposal
+    proxies: Sequence[Mapping[str, Any]]  # results of step `train`
+    evidence: str
+
+    @property
+    def identity(self) -> str:
+        """Equal for two mixes that say the same under the same labels."""
+        return digest(
+            {
+                "proposal": self.proposal["proposal"],
+                "leaves": self.domains.labels,
+                "tasks": {task.fingerprint: task.label for task in self.tasks},
+            }
+        )
+
+
+def mix_folder(name: str, version: str) -> str:
+    return f"mixes/{name}/{version}"
+
+
+def latest_version(store: Store, name: str) -> str | None:
+    """The version published last under `name`, or None."""
+    try:
+        return str(store.read_json(f"mixes/{name}/latest.json")["version"])
+    except FileNotFoundError:
+        return None
+
+
+def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, Any]:
+    """mix.json of a version, by default the latest. Raises StoreError where there is none."""
+    version = version or latest_version(store, name)
+    if version is None:
+        known = ", ".join(store.list("mixes")) or "none"
+        raise StoreError(f"{store.url}: found no mix called {name!r}; expected one of: {known}")
+    try:
+        return dict(store.read_json(f"{mix_folder(name, version)}/mix.json"))
+    except FileNotFoundError as error:
+        known = ", ".join(v for v in store.list(f"mixes/{name}") if v.startswith("v")) or "none"
+        raise StoreError(f"{store.url}: mix {name!r} has no version {version!r}; expected one of: {known}") from error
+
+
+def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Write a new version of `mix`, unless the latest says the same. Returns its mix.json.
+
+    `accounting` is {step: {executed, cached}} of the run that publishes.
+    """
+    parent = latest_version(store, mix.name)
+    previous = read_mix(store, mix.name, parent) if parent else None
+    if previous is not None and previous["identity"] == mix.identity:
+        return previous
+    version = f"v{_number(parent) + 1:04d}"
+    folder = mix_folder(mix.name, version)
+    table = mix_table(mix, previous)
+    record = _record(mix, version, parent, previous, table, accounting)
+    store.write_bytes(f"{folder}/mix.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    store.write_json(f"{folder}/surrogate.json", _labelled_surrogate(mix))
+    store.write_bytes(f"{folder}/diagnostics.csv", _labelled_diagnostics(mix))
+    store.write_json(f"{folder}/plan.json", _labelled_plan(mix))
+    store.write_json(f"{folder}/mix.json", record)
+    store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
+    return record
+
+
+def _number(version: str | None) -> int:
+    match = re.fullmatch(r"v(\d+)", version or "v0")
+    if match is None:
+        raise StoreError(f"found the mix version {version!r}; expected v and a number")
+    return int(match.group(1))
+
+
+def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
+    """mix.csv: a row per leaf, the heaviest first."""
+    before = {} if previous is None else previous["weights_by_content"]
+    rows = []
+    for leaf in mix.domains.leaves:
+        content = leaf.fingerprint
+        weight, natural = mix.proposal["weights"][content], mix.natural[content]
+        available = mix.statistics[content].available
+        rows.append(
+            {
+                "domain": leaf.label,
+                "tokens": available,
+                "natural": natural,
+                "weight": weight,
+                "ratio": weight / natural,
+                "epochs": weight * mix.target_tokens / available,
+                "cap": mix.proposal["caps"][content],
+                "at_cap": mix.proposal["at_cap"][content],
+                # The dual is per unit of weight; 1 % of R is a weight of 0.01.
+                "shadow_price": 0.01 * mix.proposal["shadow_prices"][content],
+                "previous": before.get(content),
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["weight", "domain"], ascending=[False, True])
+
+
+def _record(
+    mix: Mix,
+    version: str,
+    parent: str | None,
+    previous: Mapping[str, Any] | None,
+    table: pd.DataFrame,
+    accounting: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
+    leaves = mix.surrogate.leaves
+    weights = {task.fingerprint: task.weight for task in mix.tasks}
+    task_weights = np.array([weights[task] for task in mix.surrogate.tasks])
+    mixtures = {
+        "natural": np.array([mix.natural[leaf] for leaf in leaves]),
+        "proposed": np.array([mix.proposal["weights"][leaf] for leaf in leaves]),
+    }
+    if previous is not None and set(previous["weights_by_content"]) <= set(leaves):
+        mixtures["previous"] = np.array([previous["weights_by_content"].get(leaf, 0.0) for leaf in leaves])
+    predicted = {name: _interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
+    gains = {
+        f"over_{name}": _interval(mix.surrogate, mixtures["proposed"], task_weights, q)
+        for name, q in mixtures.items()
+        if name != "proposed"
+    }
+    by_task = {name: mix.surrogate.predict(q[None])[0] for name, q in mixtures.items()}
+    position = {task: index for index, task in enumerate(mix.surrogate.tasks)}
+    return {
+        "name": mix.name,
+        "version": version,
+        "parent": parent,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "identity": mix.identity,
+        "weights": dict(zip(table["domain"], table["weight"], strict=True)),
+        "weights_by_content": {leaf: mix.proposal["weights"][leaf] for leaf in leaves},
+        "predicted": predicted,
+        "gain": gains,
+        "tasks": [
+            {
+                "name": task.label,
+                "fingerprint": task.fingerprint,
+                "weight": task.weight,
+                **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
+            }
+            for task in sorted(mix.tasks, key=lambda task: task.label)
+        ],
+        "domain_set": [
+            {
+                "label": leaf.label,
+                "fingerprint": leaf.fingerprint,
+                **mix.statistics[leaf.fingerprint].to_json(),
+                "contents": [list(content) for content in leaf.contents],
+            }
+            for leaf in sorted(mix.domains.leaves, key=lambda leaf: leaf.label)
+        ],
+        "target_tokens": mix.target_tokens,
+        "settings": dict(mix.settings),
+        "tokenizer": dict(mix.tokenizer),
+        "evidence": mix.evidence,
+        "proxies": {
+            "runs": len(mix.proxies),
+            "tokens": sum(proxy["tokens"] for proxy in mix.proxies),
+            "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
+            "parameters": mix.proxies[0]["parameters"],
+        },
+        "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
+        "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
+        "notes": list(mix.surrogate.notes),
+        "run": {step: dict(counts) for step, counts in accounting.items()},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+    }
+
+
+def mix_label(mix: Mix, task: str) -> str:
+    return next((t.label for t in mix.tasks if t.fingerprint == task), task)
+
+
+def _interval(
+    surrogate: Surrogate, q: Vector, task_weights: Vector, reference: Vector | None = None
+) -> dict[str, float]:
+    """Weighted mean BPB at q, or what q gains over `reference` (positive is better), with its 90 % interval."""
+    at = surrogate.objective(q[None], task_weights)[0]
+    value = at if reference is None else surrogate.objective(reference[None], task_weights)[0] - at
+    spread = Z90 * surrogate.objective_std(q, task_weights, reference)
+    return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}
+
+
+def _labelled_surrogate(mix: Mix) -> dict[str, Any]:
+    record = mix.surrogate.to_json()
+    labels = mix.domains.labels
+    record["domains"] = [{"label": labels[leaf], "fingerprint": leaf} for leaf in mix.surrogate.leaves]
+    record["tasks"] = {mix_label(mix, task): law for task, law in record["tasks"].items()}
+    return record
+
+
+def _labelled_diagnostics(mix: Mix) -> bytes:
+    text = mix.diagnostics.decode()
+    for task in mix.tasks:
+        text = text.replace(task.fingerprint, f'"{task.label}"' if "," in task.label else task.label)
+    return text.encode()
+
+
+def _labelled_plan(mix: Mix) -> dict[str, Any]:
+    labels = mix.domains.labels
+    columns = [{labels[leaf]: share for leaf, share in column.items()} for column in mix.plan["columns"]]
+    return {**mix.plan, "columns": columns}

@@ -1,0 +1,104 @@
+"""The starter configuration: a commented file for a folder of text, ready to run."""
+
+from pathlib import Path
+
+import yaml
+
+from olmix_core.config import load_config
+from olmix_core.errors import DataError
+from olmix_core.formats import TEXT_SUFFIXES, suffix_of
+
+TEMPLATE = """\
+# What to mix, how to learn, and what to ask for. Every field is described in docs/config.md.
+name: {name}
+
+# Everything a run leaves behind: a folder, or a URL like s3://bucket/olmix.
+store: .olmix
+
+# A leaf has paths (globs allowed). A source can have topics instead, a source or topic can have quality buckets:
+#   - name: web
+#     topics:
+#       - {{name: sports, paths: web/sports/*.jsonl.gz}}
+#       - {{name: science, paths: web/science/*.jsonl.gz}}
+domains:
+{domains}
+# What the mixture is to be good at: text that is held out of a domain, or a JSONL file of
+# {{"context": ..., "continuation": ...}}. Keep what you care about; weights are allowed.
+evaluation:
+  tasks:
+{tasks}
+# What follows are the defaults; delete what you do not change.
+
+tokenizer:
+  vocab_size: 2048        # a small BPE, trained once on the domains and then kept; or {{path: tokenizer.json}}
+
+proxy:                    # the small models that are trained, one per mixture
+  layers: 2
+  width: 64
+  heads: 2
+  sequence_length: 128
+  tokens: 262144
+
+swarm:
+  # runs: 24              # how many proxies; by default 3 (domains + 1)
+  seed: 0
+
+proposal:
+  kl: 0.05                # pull towards the natural mixture
+  # target_tokens: 1e12   # length of the run the mixture is for; by default as many tokens as there are
+  repetition: 4           # most epochs over any domain in that run
+"""
+
+
+def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int:
+    """Write a configuration for the text in `folder` to `output`; returns how many domains it has.
+
+    Every folder in it that holds text is a domain, and so is every file of text beside them.
+
+    Raises:
+        DataError: there is no text, or `output` is there already.
+    """
+    if output.exists() and not overwrite:
+        raise DataError(f"{output}: is there already; expected a new file: name another or say --force")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: found no such folder; expected a folder of text")
+    found = _domains(folder, output.resolve().parent)
+    if not found:
+        raise DataError(f"{folder}: found no text; expected files of {', '.join(TEXT_SUFFIXES)}")
+    domains = "".join(f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in found.items())
+    tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in found)
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.resolve().name.lower())
+    text = TEMPLATE.format(name=name.strip("-") or "mix", domains=domains, tasks=tasks)
+    output.write_text(text, encoding="utf-8")
+    load_config(output)  # what is written here must be a valid configuration
+    return len(found)
+
+
+def _quoted(text: str) -> str:
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10_000).strip()
+
+
+def _domains(folder: Path, base: Path) -> dict[str, str]:
+    """{name: glob}, relative to `base` where it lies below it."""
+
+    def shown(path: Path) -> str:
+        resolved = path.resolve()
+        return resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else str(resolved)
+
+    found: dict[str, str] = {}
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            kinds = sorted({suffix_of(str(path)) or "" for path in entry.rglob("*") if path.is_file()} - {""})
+            texts = [kind for kind in kinds if kind in TEXT_SUFFIXES]
+            if texts:
+                pattern = f"**/*{texts[0]}" if len(texts) == 1 else "**"
+                found[_label(entry.name)] = f"{shown(entry)}/{pattern}"
+        elif (suffix := suffix_of(entry.name)) and suffix in TEXT_SUFFIXES:
+            found[_label(entry.name[: -len(suffix)])] = shown(entry)
+    return found
+
+
+def _label(name: str) -> str:
+    return "".join("-" if c in ":/\\" or ord(c) < 32 else c for c in name)

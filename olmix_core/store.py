@@ -1,0 +1,152 @@
+"""The store: one folder, local or on an object store, that holds everything a run leaves behind.
+
+    cache/       step results with their payloads          evidence/   one row per evaluated proxy
+    proxies/     trained proxies                           mixes/      published mixtures, by name and version
+    tokenizers/  tokenizers trained here
+
+Every file is written whole or not at all: locally through a temporary file that is synced and renamed, on an object
+store by a single upload. Nothing in it is ever executed: JSON, CSV, parquet, safetensors and raw arrays only.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from olmix_core.errors import StoreError
+from olmix_core.fingerprint import cache_dir
+
+# Can only be read by setting it, which is not safe once there are threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
+class Store:
+    """A folder at any fsspec URL. Paths are relative to it, with forward slashes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.fs, root = fsspec.url_to_fs(self.url)
+        self.root = str(root).rstrip("/")
+        self.is_local = "file" in self.fs.protocol
+
+    def _full(self, path: str) -> str:
+        if not path or path.startswith("/") or ".." in path.split("/"):
+            raise StoreError(f"{path!r} is not a path inside the store {self.url}")
+        return f"{self.root}/{path}"
+
+    def exists(self, path: str) -> bool:
+        return bool(self.fs.exists(self._full(path)))
+
+    def read_bytes(self, path: str) -> bytes:
+        """The content of `path`. Raises FileNotFoundError, StoreError."""
+        try:
+            return bytes(self.fs.cat_file(self._full(path)))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.url}/{path}: cannot be read: {error}") from error
+
+    def read_json(self, path: str) -> Any:
+        """The JSON at `path`. Raises FileNotFoundError, StoreError."""
+        try:
+            return json.loads(self.read_bytes(path))
+        except ValueError as error:
+            raise StoreError(
+                f"{self.url}/{path}: is not JSON ({error}); delete it and run again to make it anew"
+            ) from error
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write `content` to `path`, whole or not at all. Raises StoreError."""
+        full = self._full(path)
+        try:
+            if self.is_local:
+                with self.new_file(path) as temporary:
+                    temporary.write_bytes(content)
+            else:
+                self.fs.pipe_file(full, content)
+        except OSError as error:
+            raise StoreError(f"{self.url}/{path}: cannot be written: {error}") from error
+
+    def write_json(self, path: str, value: Any) -> None:
+        """Write `value` to `path` as indented JSON (NaN and infinity are refused)."""
+        self.write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+    def new_file(self, path: str) -> "NewFile":
+        """A local file to fill within a `with` block, that appears at `path` when the block ends without an error."""
+        return NewFile(self, path)
+
+    def local_copy(self, path: str) -> Path:
+        """A path on this machine with the content of `path`: the file itself, or a copy fetched once.
+
+        Only for paths whose content never changes (those that carry a key).
+        """
+        full = self._full(path)
+        if self.is_local:
+            return Path(full)
+        name = hashlib.sha256(f"{self.url}/{path}".encode()).hexdigest()
+        copy = cache_dir() / "copies" / name
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            temporary = copy.with_name(f"{name}.{os.getpid()}.part")
+            self.fs.get_file(full, str(temporary))
+            temporary.replace(copy)
+        return copy
+
+    def list(self, path: str) -> list[str]:
+        """The names in the folder `path`, sorted; empty where there is no such folder."""
+        try:
+            entries = self.fs.ls(self._full(path), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+
+    def preflight(self) -> None:
+        """Prove that the store can be written and read, before anything expensive runs. Raises StoreError."""
+        probe = "cache/.preflight"
+        try:
+            self.write_bytes(probe, b"ok")
+            found = self.read_bytes(probe)
+        except Exception as error:  # each kind of store has exceptions of its own
+            raise StoreError(
+                f"store: {self.url} cannot be used: {error}; expected a folder or bucket that exists or can be"
+                " made, and that this user may write to"
+            ) from error
+        if found != b"ok":
+            raise StoreError(f"store: {self.url} did not give back what was written to it")
+
+
+class NewFile:
+    """See `Store.new_file`."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store, self._target = store, store._full(path)
+
+    def __enter__(self) -> Path:
+        folder = None
+        if self._store.is_local:
+            # In the same folder: a rename is atomic only within one file system.
+            folder = Path(self._target).parent
+            folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+        os.close(handle)
+        self._temporary = Path(name)
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                with self._temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                if self._store.is_local:
+                    # mkstemp makes files private; what is in the store follows the user's umask.
+                    self._temporary.chmod(0o666 & ~_UMASK)
+                    self._temporary.replace(self._target)
+                else:
+                    self._store.fs.put_file(str(self._temporary), self._target)
+        finally:
+            self._temporary.unlink(missing_ok=True)

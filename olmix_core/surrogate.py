@@ -1,0 +1,203 @@
+"""The surrogate: from what proxies showed to a prediction for any mixture, with its error.
+
+    Evidence   --fit-->  Surrogate  (predict, gradient, std, objective, objective_std, JSON)
+             --cross_validate-->  Diagnostics  (out-of-fold Spearman, R2, error per task and for the
+             objective)
+
+Families: `log_linear` (the law of Olmix, arXiv 2602.12237), `diminishing_returns`, and `auto`,
+which fits both and keeps the one with the smaller cross-validated error. Units are bits per byte
+(BPB) throughout.
+"""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix_core.crossval import Diagnostics, out_of_fold
+from olmix_core.errors import FitError
+from olmix_core.fitted import Surrogate
+from olmix_core.influence import Influence
+from olmix_core.laws import DIMINISHING_RETURNS, LAWS, LOG_LINEAR, Law, Parameters
+from olmix_core.regression import Evidence, choose_gamma, estimate, paper_form
+
+__all__ = ["Diagnostics", "Evidence", "Surrogate", "cross_validate", "fit"]
+
+Array = NDArray[np.float64]
+AUTO = "auto"
+_AUTO_FOLDS, _AUTO_SEED = 5, 0
+
+
+def fit(
+    evidence: Evidence,
+    *,
+    family: str = AUTO,
+    huber_delta: float = 0.02,
+    ridge: float | Literal["auto"] = "auto",
+    gamma: float | None = None,
+    run_weights: Array | None = None,
+) -> Surrogate:
+    """Fit one law per task.
+
+    huber_delta: BPB beyond which the Huber loss is linear (paper: 0.02). ridge: penalty / 2 on the
+    squared coefficients, in units of the mean Huber loss; "auto" chooses it per task by
+    leave-one-out error. gamma: power of diminishing_returns; None chooses it by leave-one-out
+    error. run_weights [K] >= 0, in the order of evidence.runs. The answer has evidence's order of
+    leaves and tasks. Raises FitError for settings or evidence that cannot be meant.
+    """
+    weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
+    strength = None if ridge == "auto" else float(ridge)
+    if family != AUTO:
+        return _fit(evidence, family, huber_delta, strength, gamma, weights)
+    found = [_fit(evidence, name, huber_delta, strength, gamma, weights) for name in (DIMINISHING_RETURNS, LOG_LINEAR)]
+    folds = min(_AUTO_FOLDS, len(evidence.runs))
+    if folds < 2:
+        raise FitError("one run cannot tell families apart; give a family or more runs")
+    errors = [_validate(evidence, one, strength, weights, folds, _AUTO_SEED, None) for one in found]
+    shares = [error.relative_error for error in errors]
+    best = int(np.argmin(shares))
+    compared = ", ".join(f"{one.family} {share:.3f}" for one, share in zip(found, shares, strict=True))
+    note = (
+        f"family {found[best].family} chosen by {folds}-fold held-out error, "
+        f"as a share of the scatter of the runs: {compared}"
+    )
+    return replace(found[best], notes=(note, *found[best].notes))
+
+
+def cross_validate(
+    evidence: Evidence,
+    *,
+    family: str = AUTO,
+    huber_delta: float = 0.02,
+    ridge: float | Literal["auto"] = "auto",
+    gamma: float | None = None,
+    run_weights: Array | None = None,
+    task_weights: Array | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> Diagnostics:
+    """Out-of-fold predictions of `fit` with the same settings, and their errors.
+
+    The family ("auto") and gamma (None) are chosen once, on all runs; everything else is fitted
+    anew without the held-out runs. task_weights [T] weigh the objective; None means equal.
+    """
+    weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
+    chosen = fit(
+        evidence,
+        family=family,
+        huber_delta=huber_delta,
+        ridge=ridge,
+        gamma=gamma,
+        run_weights=run_weights,
+    )
+    strength = None if ridge == "auto" else float(ridge)
+    return _validate(evidence, chosen, strength, weights, folds, seed, task_weights)
+
+
+def _validate(
+    evidence: Evidence,
+    chosen: Surrogate,
+    ridge: float | None,
+    run_weights: Array,
+    folds: int,
+    seed: int,
+    task_weights: Array | None,
+) -> Diagnostics:
+    def refit(part: Evidence, weights: Array) -> Surrogate:
+        return _fit(part, chosen.family, chosen.huber_delta, ridge, chosen.gamma, weights)
+
+    return out_of_fold(evidence, refit, folds=folds, seed=seed, run_weights=run_weights, task_weights=task_weights)
+
+
+def _check(
+    evidence: Evidence,
+    family: str,
+    huber_delta: float,
+    ridge: float | Literal["auto"],
+    gamma: float | None,
+    run_weights: Array | None,
+) -> Array:
+    """The run weights [K] to use, after all settings were found to make sense."""
+    if family not in (AUTO, *LAWS):
+        raise FitError(f"family {family!r}; expected one of {', '.join((AUTO, *LAWS))}")
+    if not huber_delta > 0:
+        raise FitError(f"huber_delta {huber_delta}; expected a number > 0 in BPB")
+    if ridge != "auto" and not float(ridge) >= 0:
+        raise FitError(f"ridge {ridge}; expected 'auto' or a number >= 0")
+    if gamma is not None and not 0 < gamma <= 1:
+        raise FitError(f"gamma {gamma}; expected a number in (0, 1], or none to have it chosen")
+    if gamma is not None and family == LOG_LINEAR:
+        raise FitError("gamma belongs to diminishing_returns; the log-linear law has none")
+    if run_weights is None:
+        return np.ones(len(evidence.runs))
+    weights = np.asarray(run_weights, dtype=np.float64)
+    usable = weights.shape == (len(evidence.runs),)
+    if not usable or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+        raise FitError(f"run weights must be {len(evidence.runs)} numbers >= 0, one per run, not all 0")
+    scaled: Array = weights * (np.count_nonzero(weights) / weights.sum())
+    return scaled
+
+
+def _fit(
+    evidence: Evidence,
+    family: str,
+    huber_delta: float,
+    ridge: float | None,
+    gamma: float | None,
+    run_weights: Array,
+) -> Surrogate:
+    """Fit one family in canonical order, and give the result evidence's order back."""
+    ordered, rows, leaves, tasks = evidence.canonical()
+    weights = run_weights[rows]
+    if family == DIMINISHING_RETURNS and gamma is None:
+        gamma = choose_gamma(ordered, huber_delta=huber_delta, ridge=ridge, run_weights=weights)
+    law = Law(family, gamma if family == DIMINISHING_RETURNS else None)
+    estimated = estimate(ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights)
+    back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
+    sorted_form = paper_form(estimated)
+    parameters = Parameters(
+        c=_plain(sorted_form.c[back_tasks]),
+        b=_plain(sorted_form.b[back_tasks]),
+        v=_plain(sorted_form.v[np.ix_(back_tasks, back_leaves)]),
+    )
+    notes = _notes(evidence)
+    return Surrogate(
+        law=law,
+        leaves=evidence.leaves,
+        tasks=evidence.tasks,
+        parameters=parameters,
+        ridge=estimated.ridge[back_tasks],
+        loss=estimated.loss[back_tasks],
+        huber_delta=huber_delta,
+        score=estimated.score,
+        influence=Influence(
+            law=law,
+            parameters=parameters,
+            X=_plain(ordered.X[:, back_leaves]),
+            weights=_plain(estimated.weights[:, back_tasks]),
+            errors=_plain(estimated.errors[:, back_tasks]),
+        ),
+        flags={task: estimated.flags[task] for task in evidence.tasks if task in estimated.flags},
+        notes=notes,
+    )
+
+
+def _plain(values: Array) -> Array:
+    """The same in row order, as JSON gives it back: sums then round alike."""
+    return np.ascontiguousarray(values)
+
+
+def _notes(evidence: Evidence) -> tuple[str, ...]:
+    """Remarks on evidence that is thin."""
+    notes = []
+    needed = len(evidence.leaves) + 2
+    if len(evidence.runs) < needed:
+        notes.append(
+            f"{len(evidence.runs)} runs for {needed} parameters per task: the regularisation "
+            f"decides what the runs cannot; {3 * (len(evidence.leaves) + 1)} or more are advised"
+        )
+    unseen = [leaf for j, leaf in enumerate(evidence.leaves) if not evidence.X[:, j].any()]
+    if unseen:
+        notes.append(f"no run has any weight on {', '.join(unseen)}: nothing is known of their effect")
+    return tuple(notes)

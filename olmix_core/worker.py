@@ -1,0 +1,121 @@
+"""A process that trains and evaluates proxies on request, on one thread.
+
+Two processes of one thread train far more than one process of two threads; and a process can be killed. It reads one
+job a line, as JSON, from standard input, and answers with lines of JSON: {"progress"}, then {"result"} or {"error"}.
+It stays for further jobs, since importing torch takes longer than many an evaluation, and ends with its input.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from olmix_core import errors
+from olmix_core.config import Proxy
+from olmix_core.corpus import Corpus, open_corpus
+from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
+from olmix_core.model import Transformer
+from olmix_core.proxy import Progress, best_device, train
+from olmix_core.store import Store
+from olmix_core.suite import read_items
+from olmix_core.tokenizer import Tokenizer
+
+Job = dict[str, Any]
+
+
+def proxy_folder(key: str) -> str:
+    return f"proxies/{key}"
+
+
+def is_trained(store: Store, key: str) -> bool:
+    """Whether the proxy is there whole: run.json is written last."""
+    return store.exists(f"{proxy_folder(key)}/run.json")
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(store_url: str, path: str) -> Tokenizer:
+    return Tokenizer.from_json(Store(store_url).read_json(path))
+
+
+@lru_cache(maxsize=1024)
+def _corpus(store_url: str, folder: str, dtype: str) -> Corpus:
+    return open_corpus(Store(store_url), folder, np.dtype(dtype))
+
+
+@lru_cache(maxsize=1)
+def _model(store_url: str, key: str, recipe: Proxy, vocab_size: int) -> Transformer:
+    model = Transformer(recipe, vocab_size)
+    path = Store(store_url).local_copy(f"{proxy_folder(key)}/model.safetensors")
+    model.load_state_dict(load_file(path))
+    return model.to(best_device()).eval()
+
+
+def train_job(job: Job, progress: Progress) -> dict[str, Any]:
+    """Train the proxy `job["key"]` on `job["mixture"]` and save it in the store; returns run.json."""
+    store, recipe = Store(job["store"]), Proxy.model_validate(job["recipe"])
+    tokenizer = _tokenizer(job["store"], job["tokenizer"])
+    corpora = {leaf: _corpus(job["store"], job["corpora"][leaf], tokenizer.dtype.name) for leaf in job["mixture"]}
+    trained = train(job["mixture"], corpora, recipe, tokenizer.vocab_size, progress)
+    folder = proxy_folder(job["key"])
+    with store.new_file(f"{folder}/model.safetensors") as path:
+        save_file({n: t.detach().cpu().contiguous() for n, t in trained.model.state_dict().items()}, path)
+    run = {
+        "key": job["key"],
+        "mixture": job["mixture"],
+        "recipe": job["recipe"],
+        **{f.name: getattr(trained, f.name) for f in dataclasses.fields(trained) if f.name != "model"},
+        "torch": torch.__version__,
+    }
+    store.write_json(f"{folder}/run.json", run)
+    return run
+
+
+def evaluate_job(job: Job, progress: Progress) -> dict[str, Any]:
+    """BPB of the proxy `job["key"]` on one task: a JSONL `file`, or the held-out text of `corpora`."""
+    recipe = Proxy.model_validate(job["recipe"])
+    tokenizer = _tokenizer(job["store"], job["tokenizer"])
+    model = _model(job["store"], job["key"], recipe, tokenizer.vocab_size)
+    if job["file"] is not None:
+        bpb = bpb_of_items(model, tokenizer, list(read_items(job["file"])), recipe.sequence_length)
+    else:
+        corpora = [_corpus(job["store"], folder, tokenizer.dtype.name) for folder in job["corpora"]]
+        bpb = bpb_of_heldout(model, tokenizer, corpora, recipe.sequence_length)
+    return {"bpb": finite(bpb, job["key"], job["label"])}
+
+
+JOBS: dict[str, Callable[[Job, Progress], dict[str, Any]]] = {
+    "train": train_job,
+    "evaluate": evaluate_job,
+}
+
+
+def main() -> None:
+    # Answers go through a descriptor of their own: nothing that a library prints can get between them.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+    def answer(kind: str, value: Any) -> None:
+        answers.write(json.dumps({kind: value}) + "\n")
+        answers.flush()
+
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            result = JOBS[job["do"]](job, lambda state: answer("progress", state))
+        except errors.OlmixError as error:
+            answer("error", {"kind": type(error).__name__, "message": str(error)})
+        else:
+            answer("result", result)
+
+
+if __name__ == "__main__":
+    main()

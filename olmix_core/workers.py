@@ -1,0 +1,113 @@
+"""Worker processes, kept while there is work and started again when they die. See `worker`."""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import Any
+
+from olmix_core import errors
+from olmix_core.errors import OlmixError, TrainingError
+from olmix_core.proxy import Progress
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        # One thread each: more would fight over the cores that other workers use.
+        threads = {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        # Deterministic matrix products on CUDA need this before the first one.
+        environment = {**os.environ, **threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "olmix_core.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=environment,
+            text=True,
+        )
+
+    def run(self, job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died() from None
+        for line in self._process.stdout:
+            [(kind, value)] = json.loads(line).items()
+            if kind == "progress":
+                progress(value)
+            elif kind == "error":
+                raise getattr(errors, value["kind"])(value["message"])
+            else:
+                return dict(value)
+        raise self._died()
+
+    def _died(self) -> TrainingError:
+        status = self._process.wait()
+        self._stderr.seek(0)
+        words = self._stderr.read().decode(errors="replace").strip()
+        cause = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return TrainingError(f"a worker process {cause}: {words[-2000:] or 'it said nothing'}")
+
+    def close(self) -> None:
+        """End the process at once; a job under way is abandoned, and nothing half-written stays."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            if stream is not None:
+                stream.close()
+
+
+class Workers:
+    """As many workers as are asked for at once. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+        self._lock = threading.Lock()
+
+    def run(self, job: dict[str, Any], progress: Progress = lambda state: None) -> dict[str, Any]:
+        """Run a job on an idle worker, or on a new one.
+
+        Raises:
+            OlmixError: what the worker raised; TrainingError where the process died.
+        """
+        with self._lock:
+            worker = self._idle.pop() if self._idle else _Worker()
+            self._busy.add(worker)
+        reusable = False
+        try:
+            result = worker.run(job, progress)
+            reusable = True
+            return result
+        except OlmixError as error:
+            reusable = not str(error).startswith("a worker process")
+            raise
+        finally:
+            with self._lock:
+                self._busy.discard(worker)
+                if reusable:
+                    self._idle.append(worker)
+            if not reusable:
+                worker.close()
+
+    def close(self) -> None:
+        """End all workers, busy ones too."""
+        with self._lock:
+            workers, self._idle = [*self._idle, *self._busy], []
+        for worker in workers:
+            worker.close()
+
+
+workers = Workers()
+atexit.register(workers.close)

@@ -1,0 +1,40 @@
+"""Step `fit`: one per body of evidence. Key: the evidence rows, the law's family and how it is fitted."""
+
+from olmix_core.evidence import as_arrays, read_rows
+from olmix_core.store import Store
+from olmix_core.surrogate import Evidence, cross_validate
+from olmix_core.surrogate import fit as fit_surrogate
+from tasks.step import Payload, Result, step
+
+FOLDS = 5
+
+
+def surrogate_path(key: str) -> str:
+    return f"cache/surrogates/{key}/surrogate.json"
+
+
+def diagnostics_path(key: str) -> str:
+    return f"cache/surrogates/{key}/diagnostics.csv"
+
+
+@step("fit", code_version=1)
+def fit(payload: Payload, store: str) -> Result:
+    """Fit one law per task to the evidence, and measure its error on proxies left out of the fit."""
+    opened, key = Store(store), fit.key(payload)
+    rows = read_rows(opened, payload["evidence"])
+    leaves, tasks = tuple(payload["leaves"]), tuple(payload["tasks"])
+    x, y = as_arrays(rows, leaves, tasks)
+    evidence = Evidence(x, y, tuple(row.proxy for row in rows), leaves, tasks)
+    settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
+    surrogate = fit_surrogate(evidence, **settings)
+    diagnostics = cross_validate(evidence, **settings, folds=FOLDS, seed=0)
+    opened.write_json(surrogate_path(key), surrogate.to_json())
+    table = diagnostics.table().to_csv(lineterminator="\n")
+    opened.write_bytes(diagnostics_path(key), table.encode())
+    return {
+        "fit": key,
+        "family": surrogate.family,
+        "runs": len(rows),
+        "flags": dict(surrogate.flags),
+        "notes": list(surrogate.notes),
+    }

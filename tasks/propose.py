@@ -1,0 +1,49 @@
+"""Step `propose`: one per law and wish. Key: the fitted law, tokens, natural mixture, caps, lambda, task weights."""
+
+import numpy as np
+from olmix_core.proposal import check_feasible
+from olmix_core.proposal import propose as solve
+
+from olmix_core.mixture import caps, expansion
+from olmix_core.store import Store
+from olmix_core.surrogate import Surrogate
+from tasks.fit import surrogate_path
+from tasks.step import Payload, Result, step
+
+
+@step("propose", code_version=1)
+def propose(payload: Payload, store: str, *, labels: dict[str, str]) -> Result:
+    """The mixture that minimises predicted mean BPB + lambda KL(q || natural) within the caps.
+
+    `labels` name the leaves in errors.
+    """
+    surrogate = Surrogate.from_json(Store(store).read_json(surrogate_path(payload["fit"])))
+    leaves = surrogate.leaves
+    natural = np.array([payload["natural"][leaf] for leaf in leaves])
+    tokens = np.array([payload["tokens"][leaf] for leaf in leaves])
+    highest = caps(tokens, payload["target_tokens"], payload["repetition"])
+    matrix = expansion(payload["columns"], leaves)
+    check_feasible(matrix, highest, None, None, [labels[leaf] for leaf in leaves])
+    task_weights = np.array([payload["task_weights"][task] for task in surrogate.tasks])
+    found = solve(
+        surrogate,
+        expansion=matrix,
+        natural=natural,
+        caps=highest,
+        kl=payload["kl"],
+        task_weights=task_weights,
+    )
+
+    def by_leaf(values: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
+        return {leaf: value.item() for leaf, value in zip(leaves, values, strict=True)}
+
+    return {
+        "proposal": propose.key(payload),
+        "weights": by_leaf(found.weights),
+        "caps": by_leaf(highest),
+        "at_cap": by_leaf(found.at_cap),
+        "shadow_prices": by_leaf(found.shadow_prices),
+        "status": found.status,
+        "gap": found.gap,
+        "residual": found.residual,
+    }

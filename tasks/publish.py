@@ -1,0 +1,53 @@
+"""Step `publish`: writes the record of the mix and its artifacts. It is run every time: its effects are its point."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from olmix_core import record
+from olmix_core.store import Store
+from tasks import progress
+
+
+@task(name="publish", cache_policy=NO_CACHE, persist_result=False)
+def publish(mix: record.Mix, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Publish the mix; the same mix again keeps its version."""
+    progress.current().started("publish")
+    published = record.publish(Store(store), mix, accounting)
+    create_markdown_artifact(
+        key=f"mix-{mix.name}",
+        markdown=summary(published, record.mix_table(mix, None).to_dict("records"), accounting),
+        description=f"Mixture {mix.name} {published['version']}",
+    )
+    return published
+
+
+def summary(
+    published: Mapping[str, Any],
+    rows: list[dict[Any, Any]],
+    accounting: Mapping[str, Mapping[str, int]],
+) -> str:
+    """The mixture and what is known of it, as markdown."""
+    predicted, gain = published["predicted"], published["gain"]["over_natural"]
+    lines = [
+        f"# {published['name']} {published['version']}",
+        "",
+        f"Predicted mean BPB: natural **{predicted['natural']['bpb']:.4f}**, proposed"
+        f" **{predicted['proposed']['bpb']:.4f}**; gain {gain['bpb']:.4f}"
+        f" (90 % interval {gain['low']:.4f} to {gain['high']:.4f}).",
+        "",
+        "| domain | natural | weight | ratio | epochs | at cap |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        domain = str(row["domain"]).replace("|", "\\|")
+        lines.append(
+            f"| {domain} | {row['natural']:.4f} | {row['weight']:.4f} | {row['ratio']:.2f} |"
+            f" {row['epochs']:.2f} | {'yes' if row['at_cap'] else ''} |"
+        )
+    lines += ["", "| step | executed | cached |", "|---|---:|---:|"]
+    lines += [f"| {step} | {n['executed']} | {n['cached']} |" for step, n in accounting.items()]
+    return "\n".join(lines) + "\n"

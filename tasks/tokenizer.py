@@ -1,0 +1,30 @@
+"""Step `tokenizer`: one per mix. Key: how it is made, and the content it is trained on."""
+
+from typing import Any
+
+import fsspec
+
+from olmix_core.corpus import train_tokenizer
+from olmix_core.formats import InputFile
+from olmix_core.store import Store
+from olmix_core.tokenizer import byte_tokenizer, load_tokenizer
+from tasks.step import Payload, Result, step
+
+
+def tokenizer_path(fingerprint: str) -> str:
+    return f"tokenizers/{fingerprint}.json"
+
+
+@step("tokenizer", code_version=1)
+def tokenizer(payload: Payload, store: str, *, file: str | None, leaves: list[list[dict[str, Any]]]) -> Result:
+    """Make the tokenizer and keep it under its fingerprint. `leaves` are the input files of payload["leaves"]."""
+    if payload["kind"] == "bytes":
+        made = byte_tokenizer()
+    elif payload["kind"] == "file":
+        with fsspec.open(file, "rb") as opened:
+            made = load_tokenizer(opened.read().decode(), str(file), payload["eos"])
+    else:
+        files = [[InputFile(**one) for one in leaf] for leaf in leaves]
+        made = train_tokenizer(files, payload["vocab_size"])
+    Store(store).write_json(tokenizer_path(made.fingerprint), made.to_json())
+    return {"fingerprint": made.fingerprint, "vocab_size": made.vocab_size}

@@ -1,0 +1,79 @@
+"""Shared by all tests: small domains of real text, and Prefect's own server for the tests that run flows."""
+
+import inspect
+import json
+import os
+import pydoc_data.topics
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows import environment
+
+environment.prepare()
+
+STDLIB = Path(sysconfig.get_paths()["stdlib"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_dir(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["OLMIX_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server and database of the tests' own."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def texts() -> dict[str, list[str]]:
+    """Real text by kind, from what every Python ships: code and two kinds of prose, with different contents."""
+    modules = [STDLIB / f"{name}.py" for name in ("argparse", "ast", "datetime", "difflib", "shutil", "tarfile")]
+    code = [module.read_text() for module in modules]
+    topics = [inspect.cleandoc(text) for _, text in sorted(pydoc_data.topics.topics.items())]
+    return {"code": code, "manual": topics[::2], "guide": topics[1::2]}
+
+
+@pytest.fixture
+def project(tmp_path: Path, texts: dict[str, list[str]]) -> Callable[..., Path]:
+    """Make a folder with data and a configuration: project(**changes) -> path of mix.yaml.
+
+    `changes` replace top-level fields of the configuration; None removes one.
+    """
+    for name, documents in texts.items():
+        lines = "".join(json.dumps({"text": document}) + "\n" for document in documents)
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    items = [{"context": f"def f{i}(x):\n", "continuation": f"    return x + {i}\n"} for i in range(4)]
+    (tmp_path / "task.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+
+    def make(file: str = "mix.yaml", **changes: Any) -> Path:
+        config: dict[str, Any] = {
+            "name": "test",
+            "store": "store",
+            "domains": [{"name": name, "paths": f"{name}.jsonl"} for name in texts],
+            "tokenizer": {"vocab_size": 512},
+            "proxy": {
+                "layers": 1,
+                "width": 16,
+                "heads": 1,
+                "sequence_length": 32,
+                "batch_size": 2,
+                "tokens": 2048,
+            },
+            "evaluation": {"tasks": [{"heldout": "code"}, {"heldout": "manual"}]},
+            "swarm": {"runs": 6, "min_strength": 1.0},
+        }
+        config.update(changes)
+        path = tmp_path / file
+        path.write_text(yaml.safe_dump({k: v for k, v in config.items() if v is not None}))
+        return path
+
+    return make

@@ -1,0 +1,64 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from olmix_core.errors import StoreError
+from olmix_core.store import Store
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """The same code on a folder and on a store that is none (fsspec's in memory)."""
+    return Store(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
+
+
+def test_what_is_written_is_read(store: Store) -> None:
+    store.write_json("a/b.json", {"x": [1, 2.5, None]})
+    assert store.read_json("a/b.json") == {"x": [1, 2.5, None]}
+    assert store.list("a") == ["b.json"]
+    assert store.list("nothing") == []
+    assert store.local_copy("a/b.json").read_bytes() == store.read_bytes("a/b.json")
+
+
+def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.new_file("a/b") as path:
+        path.write_bytes(b"half")
+        assert not store.exists("a/b")
+        raise RuntimeError
+    assert not store.exists("a/b")
+    assert store.list("a") == []
+    with store.new_file("a/b") as path:
+        path.write_bytes(b"whole")
+    assert store.read_bytes("a/b") == b"whole"
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", ""])
+def test_no_path_leads_out_of_the_store(store: Store, path: str) -> None:
+    with pytest.raises(StoreError, match="not a path inside"):
+        store.write_bytes(path, b"")
+
+
+def test_not_a_number_is_not_written(store: Store) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        store.write_json("a.json", {"x": float("nan")})
+
+
+def test_damage_is_named(store: Store) -> None:
+    store.write_bytes("a.json", b"{")
+    with pytest.raises(StoreError, match=r"a\.json: is not JSON .* delete it"):
+        store.read_json("a.json")
+
+
+def test_preflight_names_a_store_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be used"):
+        Store(str(tmp_path / "file")).preflight()
+    Store(str(tmp_path / "new")).preflight()
+
+
+def test_files_follow_the_umask(tmp_path: Path) -> None:
+    Store(str(tmp_path)).write_bytes("a", b"")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
