@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
@@ -41,7 +41,7 @@ def run_mix(config: Config, config_file: str, workers: int | None = None) -> dic
     Returns mix.json of the published version. Raises OlmixError.
     """
     Store(config.store).preflight()
-    runner = ThreadPoolTaskRunner(max_workers=workers or os.cpu_count() or 1)  # type: ignore[var-annotated]
+    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or os.cpu_count() or 1)
     configured = mix.with_options(task_runner=runner, result_storage=results_block(config.store))
     return configured(config, config_file)
 

@@ -127,6 +127,9 @@ class Bytes(Section):
     kind: Literal["bytes"]
 
 
+TOKENIZERS: dict[str, type[Section]] = {"bpe": TrainedBPE, "file": TokenizerFile, "bytes": Bytes}
+
+
 class Proxy(Section):
     """The recipe of the proxy models. All of it belongs to a proxy's identity."""
 
@@ -136,7 +139,7 @@ class Proxy(Section):
     sequence_length: Annotated[int, Field(ge=16)] = Field(128, description="Tokens in a training sequence.")
     batch_size: PositiveInt = Field(4, description="Sequences in a batch.")
     tokens: PositiveInt = Field(262_144, description="Tokens that a proxy trains on.")
-    learning_rate: PositiveFloat = Field(4e-3, description="Peak learning rate of AdamW.")
+    learning_rate: PositiveFloat = Field(8e-3, description="Peak learning rate of AdamW.")
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Share of the steps that warm up.")
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="Learning rate at the end, as a share of the peak; reached linearly."
@@ -232,12 +235,13 @@ class SurrogateSettings(Section):
     """The law that predicts BPB from a mixture (paper, section 3)."""
 
     family: Literal["log_linear", "diminishing_returns", "auto"] = Field(
-        "log_linear",
-        description="f = c + exp(A q); or c + exp(b - a q^gamma); auto chooses by cross-validation.",
+        "auto",
+        description="log_linear: c + exp(A q), the paper's. diminishing_returns: c + exp(b - a q^gamma), a >= 0."
+        " auto: the one with the smaller error on runs left out of the fit.",
     )
     huber_delta: PositiveFloat = Field(0.02, description="BPB from which an error counts linearly.")
     ridge: NonNegativeFloat | Literal["auto"] = Field(
-        1e-5, description="Penalty on the coefficients; auto chooses it per task from the data."
+        "auto", description="Penalty on the coefficients; auto chooses it per task from the data."
     )
 
 
@@ -317,6 +321,8 @@ def load_config(path: str | Path) -> Config:
         place = f"line {where.line + 1}" if where else "(file)"
         problem = getattr(error, "problem", None) or "no YAML"
         raise ConfigError(str(path), place, problem, "valid YAML") from error
+    except (ValueError, RecursionError) as error:  # a date that is none, lists without end
+        raise ConfigError(str(path), "(file)", str(error), "valid YAML") from error
     if not isinstance(data, dict):
         raise ConfigError(str(path), "(file)", _shown(data), "a mapping with name, domains and evaluation")
     try:
@@ -332,7 +338,14 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"{_shown(key)} as the name of a field, which is no text unless it is in quotes",
+                    problem_mark=key_node.start_mark,
+                )
             if key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key!r} twice in one mapping",
@@ -347,6 +360,8 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     parts = list(problem["loc"])
     if parts[:1] == ["tokenizer"]:
         del parts[1:2]  # the kind, which pydantic names between the field and its parts
+    if parts[:2] == ["surrogate", "ridge"]:
+        del parts[2:]  # which of its types was tried
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     kind, message = problem["type"], problem["msg"]
     if kind == "value_error":
@@ -356,7 +371,13 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     if kind == "missing":
         return ConfigError(str(path), field, "nothing", "this field, which is required")
     if kind == "extra_forbidden":
-        return ConfigError(str(path), field, "an unknown field", _known_fields(parts))
+        return ConfigError(str(path), field, "an unknown field", _known_fields(list(problem["loc"])))
+    if kind == "union_tag_invalid":
+        return ConfigError(
+            str(path), f"{field}.kind", _shown(problem["input"]["kind"]), problem["ctx"]["expected_tags"]
+        )
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return ConfigError(str(path), field, _shown(problem["input"]), "a mapping of fields")
     expected = re.sub(r"^(Input|Value|String|List|Dictionary) should ", "", message)
     return ConfigError(str(path), field, _shown(problem["input"]), expected.removeprefix("be "))
 
@@ -366,7 +387,7 @@ def _known_fields(parts: list[str | int]) -> str:
     for part in parts[:-1]:
         if isinstance(part, int):
             continue
-        model = _section_of(model.model_fields[part].annotation)
+        model = TOKENIZERS.get(part) or _section_of(model.model_fields[part].annotation)
     return "one of " + ", ".join(model.model_fields)
 
 

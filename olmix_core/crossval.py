@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from olmix_core.errors import FitError
 from olmix_core.fitted import Surrogate, normalised
-from olmix_core.regression import Evidence
+from olmix_core.observations import Evidence
 
 Array = NDArray[np.float64]
 Fitter = Callable[[Evidence, Array], Surrogate]

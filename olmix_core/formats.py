@@ -97,7 +97,7 @@ def _decompressed(raw: IO[bytes], suffix: str | None) -> IO[bytes]:
         return gzip.open(raw)  # type: ignore[return-value]
     if suffix == ".jsonl.zst":
         reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return io.BufferedReader(reader)  # type: ignore[type-var,return-value]
+        return io.BufferedReader(reader)
     return raw
 
 

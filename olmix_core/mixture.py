@@ -18,8 +18,9 @@ DECIMALS = 12
 
 def natural(tokens: ArrayLike) -> Vector:
     """[m] the natural mixture: in proportion to the tokens N_j that each leaf has."""
-    counts = np.asarray(tokens, np.float64)
-    return counts / counts.sum()
+    counts: Vector = np.asarray(tokens, np.float64)
+    shares: Vector = counts / counts.sum()
+    return shares
 
 
 def expansion(units: Sequence[Mapping[str, float]], leaves: Sequence[str]) -> Vector:
@@ -29,7 +30,8 @@ def expansion(units: Sequence[Mapping[str, float]], leaves: Sequence[str]) -> Ve
     for column, unit in enumerate(units):
         for leaf, share in unit.items():
             matrix[row[leaf], column] = share
-    return matrix / matrix.sum(axis=0)
+    matrix /= matrix.sum(axis=0)
+    return matrix
 
 
 def caps(tokens: ArrayLike, target_tokens: float, repetition: float) -> Vector:
@@ -39,7 +41,7 @@ def caps(tokens: ArrayLike, target_tokens: float, repetition: float) -> Vector:
 
 def tidy(weights: ArrayLike) -> Vector:
     """[m] the same mixture with DECIMALS decimals, summing to 1; what rounds to 0 is 0."""
-    rounded = np.round(np.asarray(weights, np.float64), DECIMALS)
+    rounded: Vector = np.asarray(weights, np.float64).round(DECIMALS)
     largest = int(np.argmax(rounded))
     rounded[largest] = 0.0
     rounded[largest] = round(1.0 - float(rounded.sum()), DECIMALS)

@@ -68,6 +68,8 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(recipe.width, recipe.heads) for _ in range(recipe.layers))
         self.norm = nn.RMSNorm(recipe.width)
         cos, sin = rotary_table(recipe.sequence_length, recipe.width // recipe.heads)
+        self.cos: Tensor
+        self.sin: Tensor
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self._initialise(recipe)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
-from olmix_core.regression import Evidence
+from olmix_core.observations import Evidence
 
 Array = NDArray[np.float64]
 
@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 class Problem:
     """A truth over m leaves and T tasks.
 
-    noise: standard deviation in BPB of what each task of a run adds to the law by itself; shared_noise: of what a run adds
-    to all of its tasks alike. optimum [m] is the best mixture for equal task weights and `kl` to `natural` [m].
+    noise: standard deviation in BPB of what each task of a run adds to the law by itself; shared_noise: of what a run
+    adds to all of its tasks alike. optimum [m] is the best mixture for equal task weights and `kl` to `natural` [m].
     useless names tasks that no mixture moves, harmful the leaves that raise every other task.
     """
 
@@ -121,11 +121,11 @@ def _problem(
 ) -> Problem:
     """Draw c, b and q*, and give the problem the natural distribution that makes q* optimal."""
     tasks, leaves = v.shape
-    c, b = random.uniform(0.5, 1.0, tasks), random.uniform(-0.3, 0.5, tasks)
-    if law.family == LOG_LINEAR:
+    c = np.asarray(random.uniform(0.5, 1.0, size=tasks))
+    b = np.asarray(random.uniform(-0.3, 0.5, size=tasks))
+    parameters = Parameters(c, b, v)
+    if law.family == LOG_LINEAR:  # A = b + v
         parameters = Parameters(c, np.zeros(tasks), v + b[:, None])
-    else:
-        parameters = Parameters(c, b, v)
     optimum = random.dirichlet(np.full(leaves, 2.0))
     decay = parameters.decay(law.features(optimum[None]))[0]
     slope = np.mean(decay[:, None] * parameters.v, axis=0) * law.slopes(optimum)

@@ -1,16 +1,13 @@
-"""From evidence to parameters: checks, canonical order, and how strongly to regularise.
+"""From evidence to parameters: how strongly to regularise, and which power of diminishing returns.
 
-Evidence is what proxies showed: a mixture per run and its bits per byte (BPB) on each task. A fit
-minimises, per task, the mean Huber loss of one law plus a ridge on its coefficients (`laws`,
-`levenberg`). How strong a ridge is chosen per task, and gamma of diminishing returns for all tasks
-together, by leave-one-out error in closed form (`influence`) along a path from strong to weak
-ridge, each solution starting the next.
-
-Rows and columns are sorted by id before anything is computed, so their order changes no result.
+A fit minimises, per task, the mean Huber loss of one law plus a ridge on its coefficients (`laws`, `levenberg`). How
+strong a ridge is chosen per task, and gamma of diminishing returns for all tasks together, by leave-one-out error in
+closed form (`influence`) along a path from strong to weak ridge, each solution starting the next.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,94 +16,17 @@ from olmix_core.errors import FitError
 from olmix_core.influence import leave_one_out
 from olmix_core.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
 from olmix_core.levenberg import Problems, Solution, minimise
+from olmix_core.observations import Evidence
 
 Array = NDArray[np.float64]
 
 RIDGES = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_STARTS = (0.1, 0.5, 0.9)  # c as a share of the lowest BPB seen
-_SUM_TOLERANCE = 1e-6
+_GAMMA = 0.6  # where the search for gamma starts
+_LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
+_LEVEL = 0.5
 _FEWEST_RUNS = 4  # a task seen in fewer is predicted by its mean
 _GONE = -50.0  # b of a law that is a constant: exp(-50) is nothing
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """K proxy runs over m leaves, evaluated on T tasks.
-
-    X [K, m] leaf mixtures, rows sum to 1; Y [K, T] BPB, NaN where a run was not evaluated on a
-    task; runs, leaves and tasks name the rows and columns (leaves by content fingerprint). Raises
-    FitError where a value cannot be meant.
-    """
-
-    X: Array
-    Y: Array
-    runs: tuple[str, ...]
-    leaves: tuple[str, ...]
-    tasks: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        shape_x, shape_y = (len(self.runs), len(self.leaves)), (len(self.runs), len(self.tasks))
-        if self.X.shape != shape_x or self.Y.shape != shape_y:
-            raise FitError(
-                f"evidence has X {self.X.shape} and Y {self.Y.shape}; expected {shape_x} and "
-                f"{shape_y} for {len(self.runs)} runs, {len(self.leaves)} leaves and {len(self.tasks)} tasks"
-            )
-        if 0 in (*shape_x, *shape_y):
-            raise FitError("evidence is empty: a fit needs runs, leaves and tasks")
-        for kind, ids in (("run", self.runs), ("leaf", self.leaves), ("task", self.tasks)):
-            twice = sorted({name for name in ids if ids.count(name) > 1})
-            if twice:
-                raise FitError(f"{kind} {twice[0]!r} appears more than once; ids must be unique")
-        self._check_mixtures()
-        self._check_scores()
-
-    def _check_mixtures(self) -> None:
-        bad = np.argwhere(~(np.isfinite(self.X) & (self.X >= 0)))
-        if len(bad):
-            k, j = bad[0]
-            raise FitError(
-                f"run {self.runs[k]!r} gives leaf {self.leaves[j]!r} the weight {self.X[k, j]}; "
-                "expected a finite number >= 0"
-            )
-        sums = self.X.sum(axis=1)
-        off = np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)
-        if len(off):
-            raise FitError(
-                f"the mixture of run {self.runs[off[0]]!r} sums to {sums[off[0]]:.9g}, not to 1 "
-                f"({len(off)} of {len(sums)} runs); is a leaf missing?"
-            )
-
-    def _check_scores(self) -> None:
-        bad = np.argwhere(np.isinf(self.Y) | (self.Y <= 0))
-        if len(bad):
-            k, t = bad[0]
-            raise FitError(
-                f"run {self.runs[k]!r} has {self.Y[k, t]} on task {self.tasks[t]!r}; expected "
-                "bits per byte: a finite number > 0, or NaN where the run was not evaluated"
-            )
-        for t in np.flatnonzero(np.isnan(self.Y).all(axis=0)):
-            raise FitError(f"no run was evaluated on task {self.tasks[t]!r}; drop the task or evaluate it")
-
-    def rows(self, index: NDArray[np.intp]) -> "Evidence":
-        """The evidence of some runs only."""
-        runs = tuple(self.runs[k] for k in index)
-        return Evidence(self.X[index], self.Y[index], runs, self.leaves, self.tasks)
-
-    def canonical(self) -> tuple["Evidence", NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """The same evidence sorted by id, and the orders of rows, leaves and tasks that sort it."""
-        rows, leaves, tasks = (
-            np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
-            for ids in (self.runs, self.leaves, self.tasks)
-        )
-        evidence = Evidence(
-            self.X[np.ix_(rows, leaves)],
-            self.Y[np.ix_(rows, tasks)],
-            tuple(self.runs[k] for k in rows),
-            tuple(self.leaves[j] for j in leaves),
-            tuple(self.tasks[t] for t in tasks),
-        )
-        return evidence, rows, leaves, tasks
 
 
 @dataclass(frozen=True)
@@ -135,56 +55,42 @@ def estimate(
     huber_delta: float,
     ridge: float | None,
     run_weights: Array,
+    restarts: bool,
 ) -> Estimate:
-    """Fit `law` to every task; `ridge` None chooses it per task by leave-one-out error."""
-    flags, hopeless = _hopeless(evidence)
-    weights = np.where(np.isnan(evidence.Y), 0.0, run_weights[:, None])
-    total = weights.sum(axis=0)
-    if (total <= 0).any():
-        task = evidence.tasks[int(np.argmin(total))]
-        raise FitError(f"the runs evaluated on task {task!r} all have weight 0")
-    Y = np.where(np.isnan(evidence.Y), 0.0, evidence.Y)
-    fitted = np.flatnonzero(~hopeless)
-    design = law.features(evidence.X)
+    """Fit `law` to every task; `ridge` None chooses it per task by leave-one-out error.
 
+    restarts: also start from several levels of c, and keep the lowest minimum.
+    """
+    flags, hopeless = _hopeless(evidence)
+    fitted = np.flatnonzero(~hopeless)
+    Y, weights = _filled(evidence, run_weights)
+    total = weights.sum(axis=0)
     means = np.sum(weights * Y, axis=0) / total
     theta = np.zeros((len(evidence.tasks), len(evidence.leaves) + 2))
     theta[:, 0], theta[:, 1] = means, _GONE
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
-    ridges = np.zeros(len(evidence.tasks))
-    loss = np.zeros(len(evidence.tasks))
+    ridges, loss = np.zeros((2, len(evidence.tasks)))
     if len(fitted):
-        problems = Problems(
-            design,
-            Y[:, fitted],
-            weights[:, fitted],
-            np.zeros(len(fitted)),
-            huber_delta,
-            law.nonnegative,
-        )
+        problems = _problems(evidence, law, fitted, huber_delta, run_weights)
         if ridge is None:
-            problems, warm = _choose_ridge(problems)
+            path = _ridge_path(problems)
+            problems, warm = path.problems, [path.theta]
         else:
-            problems, warm = _with_ridge(problems, np.full(len(fitted), ridge)), ()
-        solution = _best(problems, warm)
-        theta[fitted] = solution.theta
-        ridges[fitted] = problems.ridge
-        left_out, _ = leave_one_out(problems, solution.theta)
-        errors[:, fitted] = np.where(problems.weights > 0, left_out, 0.0)
+            problems, warm = _with_ridge(problems, np.full(len(fitted), ridge)), []
+        levels = _LEVELS if restarts else () if warm else (_LEVEL,)
+        solution = _lowest(problems, [*warm, *(_start(problems, level) for level in levels)])
+        theta[fitted], ridges[fitted] = solution.theta, problems.ridge
+        errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
         loss[fitted] = solution.loss - 0.5 * problems.ridge * np.sum(solution.theta[:, 2:] ** 2, axis=1)
-        for t, converged in zip(fitted, solution.converged, strict=True):
-            if not converged:
-                flags[evidence.tasks[t]] = "the fit did not converge; its law may be off"
-    size = np.sqrt(np.sum(weights * np.minimum(errors**2, 4 * spread**2), axis=0) / total)
-    relative = size[fitted] / spread[fitted]
-    for t, share in zip(fitted, relative, strict=True):
-        if share >= 1:
-            flags.setdefault(
-                evidence.tasks[t],
-                f"not explained by the mixture: leave-one-out error {size[t]:.3g} BPB, "
-                f"scatter of the runs {spread[t]:.3g}",
-            )
+        for t in fitted[~solution.converged]:
+            flags[evidence.tasks[t]] = "the fit did not converge; its law may be off"
+    size = _size(errors, weights, spread)
+    for t in fitted[size[fitted] >= spread[fitted]]:
+        flags.setdefault(
+            evidence.tasks[t],
+            f"not explained by the mixture: leave-one-out error {size[t]:.3g} BPB, scatter of the runs {spread[t]:.3g}",
+        )
     return Estimate(
         law=law,
         parameters=Parameters(theta[:, 0], theta[:, 1], theta[:, 2:]),
@@ -192,24 +98,34 @@ def estimate(
         ridge=ridges,
         loss=loss,
         errors=errors,
-        score=float(np.mean(relative)) if len(fitted) else 0.0,
+        score=float(np.mean(size[fitted] / spread[fitted])) if len(fitted) else 0.0,
         flags=flags,
     )
 
 
 def choose_gamma(evidence: Evidence, *, huber_delta: float, ridge: float | None, run_weights: Array) -> float:
-    """The gamma of diminishing returns with the least leave-one-out error over all tasks."""
-    scores = {
-        gamma: estimate(
-            evidence,
-            Law(DIMINISHING_RETURNS, gamma),
-            huber_delta=huber_delta,
-            ridge=ridge,
-            run_weights=run_weights,
-        ).score
-        for gamma in GAMMAS
-    }
-    return min(scores, key=lambda gamma: scores[gamma])
+    """The gamma of diminishing returns with the least leave-one-out error over all tasks.
+
+    Walks the grid GAMMAS downhill from its middle; the error has one valley in gamma.
+    """
+    fitted = np.flatnonzero(~_hopeless(evidence)[1])
+    if not len(fitted):
+        return _GAMMA
+
+    @cache
+    def error(index: int) -> float:
+        if not 0 <= index < len(GAMMAS):
+            return np.inf
+        law = Law(DIMINISHING_RETURNS, GAMMAS[index])
+        problems = _problems(evidence, law, fitted, huber_delta, run_weights)
+        path = _ridge_path(problems, RIDGES if ridge is None else (ridge,))
+        spread = _spread(problems)
+        return float(np.mean(_size(path.errors, problems.weights, spread) / spread))
+
+    best = GAMMAS.index(_GAMMA)
+    while (better := min((best, best - 1, best + 1), key=error)) != best:
+        best = better
+    return GAMMAS[best]
 
 
 def paper_form(estimated: Estimate) -> Parameters:
@@ -236,49 +152,84 @@ def _hopeless(evidence: Evidence) -> tuple[dict[str, str], NDArray[np.bool_]]:
     return flags, hopeless
 
 
+def _filled(evidence: Evidence, run_weights: Array) -> tuple[Array, Array]:
+    """Y and weights [K, T] with 0 for both where a run was not evaluated."""
+    unknown = np.isnan(evidence.Y)
+    weights = np.where(unknown, 0.0, run_weights[:, None])
+    for t in np.flatnonzero(weights.sum(axis=0) <= 0):
+        raise FitError(f"the runs evaluated on task {evidence.tasks[t]!r} all have weight 0")
+    return np.where(unknown, 0.0, evidence.Y), weights
+
+
+def _problems(
+    evidence: Evidence, law: Law, fitted: NDArray[np.intp], huber_delta: float, run_weights: Array
+) -> Problems:
+    """The regressions of the tasks `fitted`, without ridge."""
+    Y, weights = _filled(evidence, run_weights)
+    return Problems(
+        law.features(evidence.X), Y[:, fitted], weights[:, fitted], np.zeros(len(fitted)), huber_delta, law.nonnegative
+    )
+
+
 def _with_ridge(problems: Problems, ridge: Array) -> Problems:
     """The same problems under another ridge [B]."""
-    return Problems(problems.design, problems.Y, problems.weights, ridge, problems.delta, problems.nonnegative)
+    return replace(problems, ridge=ridge)
 
 
-def _start(problems: Problems, share: float) -> Array:
-    """Parameters [B, p + 2] of a constant at the mean, with c at a share of the lowest BPB seen."""
-    seen = problems.weights > 0
-    lowest = np.min(np.where(seen, problems.Y, np.inf), axis=0)
-    mean = np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0)
-    c = share * lowest
-    return np.column_stack([c, np.log(mean - c), np.zeros((len(c), problems.design.shape[1]))])
-
-
-def _choose_ridge(problems: Problems) -> tuple[Problems, tuple[Array, ...]]:
-    """The ridge of each task with the least leave-one-out error, and the solutions found on the way
-    there.
-    """
-    theta = _start(problems, 0.5)
-    spread = np.sum(problems.weights * (problems.Y - _start_mean(problems)) ** 2, axis=0)
-    scores, thetas = [], []
-    for value in RIDGES:
-        trial = _with_ridge(problems, np.full(len(theta), value))
-        theta = minimise(trial, theta, iterations=60, tol=1e-7).theta
-        errors, _ = leave_one_out(trial, theta)
-        cap = 4 * spread / problems.weights.sum(axis=0)
-        scores.append(np.sum(problems.weights * np.minimum(errors**2, cap), axis=0))
-        thetas.append(theta)
-    best = np.argmin(np.array(scores), axis=0)
-    chosen = np.array(RIDGES)[best]
-    return _with_ridge(problems, chosen), (np.array(thetas)[best, np.arange(len(best))],)
-
-
-def _start_mean(problems: Problems) -> Array:
+def _mean(problems: Problems) -> Array:
     """Weighted mean BPB [B] of the runs seen."""
-    return np.asarray(np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0))
+    mean: Array = np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0)
+    return mean
 
 
-def _best(problems: Problems, warm: Sequence[Array]) -> Solution:
+def _spread(problems: Problems) -> Array:
+    """Standard deviation [B] of the BPB of the runs seen."""
+    squares = np.sum(problems.weights * (problems.Y - _mean(problems)) ** 2, axis=0)
+    return np.asarray(np.sqrt(squares / problems.weights.sum(axis=0)))
+
+
+def _size(errors: Array, weights: Array, spread: Array) -> Array:
+    """Root mean square error [B], single errors counting as twice the task's spread at most."""
+    squares = np.sum(weights * np.minimum(errors**2, 4 * spread**2), axis=0)
+    return np.asarray(np.sqrt(squares / weights.sum(axis=0)))
+
+
+def _start(problems: Problems, level: float) -> Array:
+    """Parameters [B, p + 2] of a constant at the mean, with c at `level` times the lowest BPB seen."""
+    c = level * np.min(np.where(problems.weights > 0, problems.Y, np.inf), axis=0)
+    return np.column_stack([c, np.log(_mean(problems) - c), np.zeros((len(c), problems.design.shape[1]))])
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The problems with the ridge of each that has the least leave-one-out error; its solutions and those errors."""
+
+    problems: Problems
+    theta: Array
+    errors: Array
+
+
+def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
+    """Fit under each ridge from strong to weak, each solution starting the next."""
+    theta, spread = _start(problems, _LEVEL), _spread(problems)
+    sizes, thetas, errors = [], [], []
+    for ridge in ridges:
+        trial = _with_ridge(problems, np.full(len(theta), ridge))
+        theta = minimise(trial, theta, iterations=60, tol=1e-7).theta
+        thetas.append(theta)
+        errors.append(np.where(problems.weights > 0, leave_one_out(trial, theta)[0], 0.0))
+        sizes.append(_size(errors[-1], problems.weights, spread))
+    best, tasks = np.argmin(sizes, axis=0), np.arange(len(theta))
+    return _Path(
+        problems=_with_ridge(problems, np.asarray(ridges)[best]),
+        theta=np.array(thetas)[best, tasks],
+        errors=np.array(errors)[best, :, tasks].T,
+    )
+
+
+def _lowest(problems: Problems, starts: Sequence[Array]) -> Solution:
     """The lowest of the minima reached from every start."""
-    starts = [*warm, *(_start(problems, share) for share in _STARTS)]
     count, size = len(starts), len(problems.ridge)
-    everything = np.tile(np.arange(size), count)
-    found = minimise(problems.subset(everything), np.vstack(starts))
+    found = minimise(problems.subset(np.tile(np.arange(size), count)), np.vstack(starts))
     best = np.argmin(found.loss.reshape(count, size), axis=0) * size + np.arange(size)
     return Solution(found.theta[best], found.loss[best], found.converged[best], found.iterations)

@@ -20,7 +20,8 @@ from olmix_core.errors import FitError
 from olmix_core.fitted import Surrogate
 from olmix_core.influence import Influence
 from olmix_core.laws import DIMINISHING_RETURNS, LAWS, LOG_LINEAR, Law, Parameters
-from olmix_core.regression import Evidence, choose_gamma, estimate, paper_form
+from olmix_core.observations import Evidence
+from olmix_core.regression import choose_gamma, estimate, paper_form
 
 __all__ = ["Diagnostics", "Evidence", "Surrogate", "cross_validate", "fit"]
 
@@ -105,7 +106,8 @@ def _validate(
     task_weights: Array | None,
 ) -> Diagnostics:
     def refit(part: Evidence, weights: Array) -> Surrogate:
-        return _fit(part, chosen.family, chosen.huber_delta, ridge, chosen.gamma, weights)
+        # without restarts: the path of ridges reaches the same minimum but for a rare task, and folds are many
+        return _fit(part, chosen.family, chosen.huber_delta, ridge, chosen.gamma, weights, restarts=False)
 
     return out_of_fold(evidence, refit, folds=folds, seed=seed, run_weights=run_weights, task_weights=task_weights)
 
@@ -146,6 +148,7 @@ def _fit(
     ridge: float | None,
     gamma: float | None,
     run_weights: Array,
+    restarts: bool = True,
 ) -> Surrogate:
     """Fit one family in canonical order, and give the result evidence's order back."""
     ordered, rows, leaves, tasks = evidence.canonical()
@@ -153,7 +156,7 @@ def _fit(
     if family == DIMINISHING_RETURNS and gamma is None:
         gamma = choose_gamma(ordered, huber_delta=huber_delta, ridge=ridge, run_weights=weights)
     law = Law(family, gamma if family == DIMINISHING_RETURNS else None)
-    estimated = estimate(ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights)
+    estimated = estimate(ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights, restarts=restarts)
     back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
     sorted_form = paper_form(estimated)
     parameters = Parameters(
@@ -161,7 +164,6 @@ def _fit(
         b=_plain(sorted_form.b[back_tasks]),
         v=_plain(sorted_form.v[np.ix_(back_tasks, back_leaves)]),
     )
-    notes = _notes(evidence)
     return Surrogate(
         law=law,
         leaves=evidence.leaves,
@@ -179,7 +181,7 @@ def _fit(
             errors=_plain(estimated.errors[:, back_tasks]),
         ),
         flags={task: estimated.flags[task] for task in evidence.tasks if task in estimated.flags},
-        notes=notes,
+        notes=_notes(evidence),
     )
 
 

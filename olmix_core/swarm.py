@@ -63,9 +63,7 @@ def sample_mixture(
     )
 
 
-def sample_swarm(
-    runs: int, prior: Vector, expansion: Vector, settings: Swarm, lower: Vector, upper: Vector
-) -> Vector:
+def sample_swarm(runs: int, prior: Vector, expansion: Vector, settings: Swarm, lower: Vector, upper: Vector) -> Vector:
     """[K, m] the first `runs` distinct mixtures (extreme ones, with few leaves in them, can come twice).
 
     Raises:

@@ -123,7 +123,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     model.train_from_iterator(texts, trainer)
-    return Tokenizer(model, model.token_to_id("<|endoftext|>"), model.get_vocab_size())
+    # Special tokens come first in the vocabulary.
+    return Tokenizer(model, eos=0, vocab_size=model.get_vocab_size())
 
 
 def sample(passages: Iterable[str], size: int) -> Iterator[str]:

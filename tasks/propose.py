@@ -1,10 +1,13 @@
 """Step `propose`: one per law and wish. Key: the fitted law, tokens, natural mixture, caps, lambda, task weights."""
 
+from typing import Any
+
 import numpy as np
-from olmix_core.proposal import check_feasible
-from olmix_core.proposal import propose as solve
+from numpy.typing import NDArray
 
 from olmix_core.mixture import caps, expansion
+from olmix_core.proposal import check_feasible
+from olmix_core.proposal import propose as solve
 from olmix_core.store import Store
 from olmix_core.surrogate import Surrogate
 from tasks.fit import surrogate_path
@@ -34,7 +37,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str]) -> Result:
         task_weights=task_weights,
     )
 
-    def by_leaf(values: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
+    def by_leaf(values: NDArray[Any]) -> dict[str, float]:
         return {leaf: value.item() for leaf, value in zip(leaves, values, strict=True)}
 
     return {

@@ -20,7 +20,7 @@ from olmix_core.store import Store
 SERIALIZER = JSONSerializer(object_encoder=None, object_decoder=None)
 
 # Whatever else a serialiser may be told, these decide whether reading runs code.
-PLAIN = {"type": "json", "jsonlib": "json", "object_decoder": None, "loads_kwargs": {}}
+PLAIN: dict[str, Any] = {"type": "json", "jsonlib": "json", "object_decoder": None, "loads_kwargs": {}}
 
 
 class StoreResults(WritableFileSystem):

@@ -56,16 +56,14 @@ class Step:
         """Run the step for `payload`, or take its result from the cache."""
         # Prefect would swallow an error in here and run the task without a cache.
         self.key(payload)
-        future = self.task.submit(payload, store, **where)
+        future: PrefectFuture[Result] = self.task.submit(payload, store, **where)
         future.add_done_callback(self._count)
         return future
 
     def _count(self, future: PrefectFuture[Result]) -> None:
         future.wait()  # it is done; only now does it know its last state
         state = future.state
-        progress.current().finished(
-            self.name, cached=state.name == "Cached", failed=not state.is_completed()
-        )
+        progress.current().finished(self.name, cached=state.name == "Cached", failed=not state.is_completed())
 
     def run_all(self, calls: Iterable[tuple[Payload, str, dict[str, Any]]]) -> list[Result]:
         """Submit the step for every (payload, store, where), wait for all, and return the results in order.
@@ -106,21 +104,16 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
             Store(store).write_json(f"cache/{name}/{policy.key(payload)}.payload.json", record)
             return result
 
-        prefect_task = task(
-            body,
+        def run_name(parameters: dict[str, Any]) -> str:
+            return f"{name} {parameters['label']}" if parameters.get("label") else name
+
+        make = task(
             name=name,
-            task_run_name=lambda: _run_name(name),
+            task_run_name=run_name,  # type: ignore[arg-type]  # a protocol that no function meets
             cache_policy=policy,
             persist_result=True,
             result_serializer=SERIALIZER,
         )
-        return Step(name, policy, prefect_task)
+        return Step(name, policy, make(body))
 
     return decorate
-
-
-def _run_name(name: str) -> str:
-    from prefect.runtime import task_run
-
-    label = task_run.parameters.get("label")
-    return f"{name} {label}" if label else name

@@ -22,10 +22,14 @@ def test_what_is_written_is_read(store: Store) -> None:
 
 
 def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.new_file("a/b") as path:
-        path.write_bytes(b"half")
-        assert not store.exists("a/b")
-        raise RuntimeError
+    def fail() -> None:
+        with store.new_file("a/b") as path:
+            path.write_bytes(b"half")
+            assert not store.exists("a/b")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert not store.exists("a/b")
     assert store.list("a") == []
     with store.new_file("a/b") as path:

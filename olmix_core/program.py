@@ -1,0 +1,193 @@
+"""The optimisation problem behind a proposal, its solvers, and the certificate of what they answer.
+
+    minimise over r   sum_i w_i f_i(E r) + kl KL(E r || reference) + pessimism std(E r)     over a Region
+
+Without pessimism this is convex: a conic program for cvxpy. The certificate does not trust the solver: a tangent to a
+convex objective lies below it, so the least value of a tangent over the region (a linear program) is one that no
+feasible mixture can beat, and the program's dual values are what each limit costs.
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cvxpy
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import LinearConstraint, minimize
+
+from olmix_core.errors import ProposalError
+from olmix_core.feasible import Region
+from olmix_core.fitted import Surrogate
+
+Array = NDArray[np.float64]
+
+cp: Any = cvxpy  # what it exports is not typed
+
+_GAP = 1e-6  # BPB by which an accepted answer may be worse than the best
+_TINY = 1e-15
+_ACCURACY = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
+_SOLVERS: tuple[tuple[str, dict[str, float]], ...] = (
+    ("CLARABEL", _ACCURACY),
+    ("CLARABEL", {**_ACCURACY, "static_regularization_constant": 1e-10}),
+)
+_HELD = 1e-6  # relative distance to a limit at which a leaf counts as held, in the certificate
+_SMALL = 0.1  # share of kl below which a weight counts as small there
+_STARTS = 4  # of the local solver
+
+
+@dataclass(frozen=True)
+class Program:
+    """The objective on columns r [d], its slope, and where r may lie."""
+
+    surrogate: Surrogate
+    task_weights: Array
+    reference: Array
+    kl: float
+    pessimism: float
+    region: Region
+
+    def value(self, r: Array) -> float:
+        q = self.region.expansion @ r
+        mean = self.surrogate.objective(q[None], self.task_weights)[0]
+        return float(mean + self.kl * self._divergence(q) + self.pessimism * self._std(q)[0])
+
+    def slope(self, r: Array) -> Array:
+        q = self.region.expansion @ r
+        slope = self.task_weights @ self.surrogate.gradient(q)
+        if self.kl:
+            known = self.reference > 0
+            ratio = np.maximum(q[known], _TINY) / self.reference[known]
+            slope[known] += self.kl * (np.log(ratio) + 1)
+        if self.pessimism:
+            slope = slope + self.pessimism * self._std(q)[1]
+        return np.asarray(slope @ self.region.expansion, dtype=np.float64)
+
+    def certificate(self, r: Array) -> tuple[float, Array]:
+        """By how much any feasible mixture can be better than r [d], and the price [m] of each upper limit.
+
+        A tangent at any point bounds the objective from below; the better of two points is taken.
+        """
+        lowest, prices = max((self._tangent(point) for point in (r, self._settled(r))), key=lambda pair: pair[0])
+        return max(0.0, self.value(r) - lowest), prices
+
+    def _tangent(self, r: Array) -> tuple[float, Array]:
+        """The least value over the region of the tangent at r, and how fast it falls per unit of each upper limit."""
+        slope = self.slope(r)
+        lowest, prices = self.region.lowest(slope)
+        return self.value(r) + lowest - float(slope @ r), prices
+
+    def _settled(self, r: Array) -> Array:
+        """r with its small free columns moved to where their slope is that of the others.
+
+        The slope of the KL term goes with the logarithm, so a solver's absolute error in a tiny weight is a large one
+        in its slope, though worth nothing; a tangent here is much closer.
+        """
+        if not self.kl:
+            return r
+        limits, slope, q = self.region, self.slope(r), self.region.expansion @ r
+        held = (q >= limits.upper * (1 - _HELD)) | ((q <= limits.lower * (1 + _HELD)) & (limits.lower > 0))
+        free = ~((limits.expansion > 0) & held[:, None]).any(axis=0)
+        if not r[free].sum() > 0:
+            return r
+        level = np.average(slope[free], weights=r[free])
+        moved = r * np.exp(np.clip((level - slope) / self.kl, -50.0, 50.0))
+        return np.where(free & (r < _SMALL * self.kl), moved, r)
+
+    def _divergence(self, q: Array) -> float:
+        known = (self.reference > 0) & (q > 0)
+        return float(np.sum(q[known] * np.log(q[known] / self.reference[known])))
+
+    def _std(self, q: Array) -> tuple[float, Array]:
+        if not self.pessimism:
+            return 0.0, np.zeros_like(q)
+        return self.surrogate.objective_std_gradient(q, self.task_weights)
+
+
+def solve_convex(program: Program) -> tuple[Array, str]:
+    """The optimum without pessimism: columns r [d] and the status. Tries a second solver when the
+    first falls short.
+    """
+    convex = replace(program, pessimism=0.0)
+    tried = []
+    for solver, settings in _SOLVERS:
+        variable, problem = _cone_program(convex)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of accuracy, which is checked below
+                problem.solve(solver=solver, **settings)
+        except cp.SolverError as error:
+            tried.append(f"{solver}: {error}")
+            continue
+        if variable.value is None:
+            tried.append(f"{solver}: {problem.status}")
+            continue
+        free = np.maximum(variable.value, 0.0)
+        free = free / free.sum()
+        gap, _ = convex.certificate(free)
+        if gap <= _GAP * max(1.0, abs(convex.value(free))):
+            return free, "optimal"
+        tried.append(f"{solver}: {problem.status}, but up to {gap:.2g} BPB from the optimum")
+    raise ProposalError(f"the solvers did not reach the optimum ({'; '.join(tried)})")
+
+
+def _cone_program(program: Program) -> tuple[Any, Any]:
+    """The problem in cvxpy: one exponential cone per task and leaf, one power cone per leaf where
+    gamma < 1.
+    """
+    law, p = program.surrogate.law, program.surrogate.parameters
+    limits = program.region
+    r = cp.Variable(limits.expansion.shape[1], nonneg=True)
+    q = limits.expansion @ r
+    if law.gamma is None or law.gamma == 1.0:
+        exponent = p.b + (p.v if law.gamma is None else -p.v) @ q
+    else:
+        exponent = p.b - p.v @ cp.power(q, law.gamma, approx=False)
+    objective = program.task_weights @ cp.exp(exponent)
+    if program.kl:
+        known = np.flatnonzero(program.reference > 0)
+        # KL as entropy and a linear term: its cones then do not have the scale of tiny references
+        divergence = -cp.sum(cp.entr(q[known])) - np.log(program.reference[known]) @ q[known]
+        objective += program.kl * divergence
+    bounded, raised = np.isfinite(limits.upper), limits.lower > 0
+    constraints = [cp.sum(r) == 1]
+    if bounded.any():
+        constraints.append(q[bounded] <= limits.upper[bounded])
+    if raised.any():
+        constraints.append(q[raised] >= limits.lower[raised])
+    return r, cp.Problem(cp.Minimize(objective), constraints)
+
+
+def solve_locally(program: Program, convex: Array) -> tuple[Array, str]:
+    """The best of several local minima, from the convex optimum and from mixtures of it with
+    corners of the region.
+    """
+    limits = program.region
+    bounded, raised = np.isfinite(limits.upper), limits.lower > 0
+    constraints: list[Any] = [LinearConstraint(np.ones((1, len(convex))), 1.0, 1.0)]
+    if bounded.any():
+        constraints.append(LinearConstraint(limits.expansion[bounded], -np.inf, limits.upper[bounded]))
+    if raised.any():
+        constraints.append(LinearConstraint(limits.expansion[raised], limits.lower[raised], np.inf))
+    random = np.random.default_rng(0)
+    corners = [limits.vertex(random.standard_normal(len(convex))) for _ in range(_STARTS - 1)]
+    starts = [convex, *((convex + corner) / 2 for corner in corners)]
+    local: Any = minimize  # its overloads are too narrow for constraints in a list
+    found = [
+        local(
+            program.value,
+            start,
+            jac=program.slope,
+            method="SLSQP",
+            bounds=[(0.0, 1.0)] * len(convex),
+            constraints=constraints,
+            options={"maxiter": 500, "ftol": 1e-11},
+        )
+        for start in starts
+    ]
+    usable = [one for one in found if np.isfinite(one.fun)]
+    if not usable:
+        raise ProposalError("the local solver found no mixture; lower the pessimism")
+    best = min(usable, key=lambda one: float(one.fun))
+    free = np.maximum(best.x, 0.0)
+    return free / free.sum(), f"local optimum, best of {len(starts)} starts"
