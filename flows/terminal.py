@@ -128,11 +128,11 @@ def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str)
     predicted, gains = record["predicted"], record["gain"]
     words = Text()
     words.append(f"\n{record['name']} {record['version']}", style="bold")
-    words.append(
-        f"  {record['proxies']['runs']} proxies of {amount(record['proxies']['parameters'])} parameters,"
-        f" {amount(record['proxies']['tokens'])} tokens;"
-        f" mixture for {amount(record['target_tokens'])} tokens\n"
-    )
+    proxies = record["proxies"]
+    learnt = [f"{proxies['swarm']} proxies of {amount(proxies['parameters'])} parameters"] if proxies["swarm"] else []
+    if proxies["carried_over"]:
+        learnt.append(f"{proxies['carried_over']} proxies of earlier versions")
+    words.append(f"  learnt from {' and '.join(learnt)}; for a run of {amount(record['target_tokens'])} tokens\n")
     tail = Text()
     tail.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
     for name in ("natural", "previous", "proposed"):

@@ -48,6 +48,10 @@ class Domain(Section):
         None,
         description="Pinned share of this node among its siblings; all siblings have one, adding up to 1, or none.",
     )
+    partition_of: str | None = Field(
+        None,
+        description="A leaf of the last mix that this node and others replace, when its text is in new files.",
+    )
     text_field: str = Field("text", description="Field (JSON lines) or column (parquet) that holds the text.")
     dtype: Literal["uint16", "uint32"] | None = Field(
         None,
@@ -257,12 +261,21 @@ class ProposalSettings(Section):
 
 
 class Reuse(Section):
-    """What to keep of the mix that was published last under this name."""
+    """What to keep of the mix that was published last under this name (paper, section 5)."""
 
-    strategy: Literal["full_recompute"] = Field(
-        "full_recompute",
-        description="full_recompute: every domain is free; what is cached is not run again.",
+    strategy: Literal["auto", "full_reuse", "partial_reuse", "full_recompute"] = Field(
+        "auto",
+        description="full_recompute: every domain is free again. full_reuse: unaffected domains keep their ratios."
+        " partial_reuse: but for those in release. auto: but for those whose release is worth its runs.",
     )
+    release: list[str] = Field([], description="Unaffected leaves to recompute all the same, for partial_reuse.")
+
+    @model_validator(mode="after")
+    def _release_needs_partial_reuse(self) -> "Reuse":
+        if bool(self.release) != (self.strategy == "partial_reuse"):
+            found = f"strategy {self.strategy} with {len(self.release)} leaves to release"
+            raise ValueError(f"found {found}; expected leaves to release with partial_reuse, and only with it")
+        return self
 
 
 class Config(Section):
@@ -271,7 +284,9 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)] = Field(
         description="Name of the mix: lower case, digits, dashes. Runs of one name form a lineage."
     )
-    store: str = Field(".olmix", description="Folder or URL that holds everything a run leaves behind.")
+    store: Annotated[str, Field(min_length=1)] = Field(
+        ".olmix", description="Folder or URL that holds everything a run leaves behind."
+    )
     domains: list[Domain] = Field(min_length=1, description="The tree of domains.")
     tokenizer: Annotated[TrainedBPE | TokenizerFile | Bytes, Field(discriminator="kind")] = Field(
         TrainedBPE(), description="How text becomes tokens."
@@ -405,7 +420,8 @@ def _shown(value: Any) -> str:
 
 def _resolved(config: Config, folder: Path) -> Config:
     def place(path: str) -> str:
-        return path if "://" in path else str(folder / Path(path).expanduser())
+        # Only ~/ is the user's home: a name may start with the sign.
+        return path if "://" in path else str(folder / (Path(path).expanduser() if path.startswith("~/") else path))
 
     def domain(node: Domain) -> Domain:
         return node.model_copy(

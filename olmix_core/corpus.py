@@ -16,7 +16,8 @@ import heapq
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import IO, Any
 
 import numpy as np
@@ -96,26 +97,36 @@ def train_tokenizer(leaves: Sequence[Sequence[InputFile]], vocab_size: int) -> T
 
 
 class _HeldOut:
-    """The passages with the smallest hashes, up to HELDOUT_BYTES, in memory bounded by that."""
+    """The passages with the smallest hashes, up to HELDOUT_BYTES, in memory bounded by that.
+
+    Copies of a passage go together: one of them in training would give the others away.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int]] = []  # (-hash, passage, bytes): the largest hash on top
         self._bytes = 0
+        self._limit = 1 << 64  # hashes from here on have no room, whatever comes later
 
     def offer(self, content: bytes, passage: int, size: int) -> None:
         value = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+        if value >= self._limit:
+            return
         heapq.heappush(self._heap, (-value, passage, size))
         self._bytes += size
-        while self._bytes > HELDOUT_BYTES and len(self._heap) > 1:
-            self._bytes -= heapq.heappop(self._heap)[2]
+        while self._heap and (self._bytes > HELDOUT_BYTES or -self._heap[0][0] >= self._limit):
+            largest, _, size = heapq.heappop(self._heap)
+            self._bytes -= size
+            self._limit = -largest
 
     def chosen(self, total_bytes: int) -> list[tuple[int, int]]:
         """(passage, bytes), by passage: in the order of hashes, those that fit HELDOUT_SHARE of the leaf."""
         room, found = total_bytes * HELDOUT_SHARE, []
-        for _, passage, size in sorted(self._heap, reverse=True):
+        for _, entries in groupby(sorted(self._heap, reverse=True), key=itemgetter(0)):
+            copies = [(passage, size) for _, passage, size in entries]
+            size = sum(size for _, size in copies)
             if size <= room:
                 room -= size
-                found.append((passage, size))
+                found += copies
         return sorted(found)
 
 

@@ -5,9 +5,10 @@ is the fingerprint of its files' content. Whatever is computed takes leaves in t
 neither labels nor their order in the configuration can change a result.
 """
 
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
 
 import fsspec
 
@@ -29,6 +30,7 @@ class Leaf:
     # Leaves of one unit keep fixed shares of it: the weights pinned in the configuration.
     unit: str
     share: float
+    partition_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,43 +70,78 @@ def read_domains(config: Config, config_file: str, index: ContentIndex) -> Domai
     """
     leaves: list[Leaf] = []
     seen: dict[str, str] = {}
-    for node, field, label, unit, share in _walk(config.domains, "domains", "", None, 1.0):
-        files = _files(node, config, config_file, f"{field}.paths")
-        contents, size = _contents(files, index, config_file, f"{field}.paths")
+    for place in _walk(config.domains, "domains", "", _Above()):
+        field, label = f"{place.field}.paths", place.label
+        files = _files(place.node, config, config_file, field)
+        ordered, contents = _contents(files, index, config_file, field)
         fingerprint = content_fingerprint(contents)
         if fingerprint in seen:
             raise ConfigError(
                 config_file,
-                f"{field}.paths",
+                field,
                 f"the content of {label!r} to be that of {seen[fingerprint]!r}",
                 "every leaf to hold content of its own: remove one of the two",
             )
         seen[fingerprint] = label
-        leaves.append(Leaf(label, fingerprint, tuple(files), size, tuple(sorted(contents)), unit, share))
+        size = sum(size for _, size, _ in contents)
+        above = place.above
+        leaves.append(
+            Leaf(
+                label=label,
+                fingerprint=fingerprint,
+                files=ordered,
+                size=size,
+                contents=contents,
+                unit=above.unit or label,
+                share=above.share,
+                partition_of=above.partition_of,
+            )
+        )
     return DomainSet(tuple(sorted(leaves, key=lambda leaf: leaf.fingerprint)))
 
 
-def _walk(
-    nodes: list[Domain], field: str, prefix: str, unit: str | None, share: float
-) -> Iterator[tuple[Domain, str, str, str, float]]:
-    """Every leaf as (node, field, label, unit, share within the unit)."""
+@dataclass(frozen=True)
+class _Above:
+    """What a node has from the nodes above it."""
+
+    unit: str | None = None
+    share: float = 1.0
+    partition_of: str | None = None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A node with paths, and where it is in the tree."""
+
+    node: Domain
+    field: str
+    label: str
+    above: _Above
+
+
+def _walk(nodes: list[Domain], field: str, prefix: str, above: _Above) -> Iterator[_Place]:
     for position, node in enumerate(nodes):
-        label = f"{prefix}{node.name}"
-        here = f"{field}[{position}]"
-        # The first pinned level opens a unit, named by the node above it; what is below multiplies its shares.
-        inner = unit if node.weight is None else (unit or prefix)
-        inner_share = share if node.weight is None else share * node.weight
+        label, here = f"{prefix}{node.name}", f"{field}[{position}]"
+        unit, share = above.unit, above.share
+        if node.weight is not None:
+            # The first pinned level opens a unit, named by the node above it; what is below multiplies its shares.
+            unit, share = unit or prefix, share * node.weight
+        below = _Above(unit, share, node.partition_of or above.partition_of)
         if node.paths is not None:
-            yield node, here, label, inner or label, inner_share
+            yield _Place(node, here, label, below)
         else:
             kind = "topics" if node.topics else "quality"
-            yield from _walk(node.children, f"{here}.{kind}", f"{label}:", inner, inner_share)
+            yield from _walk(node.children, f"{here}.{kind}", f"{label}:", below)
 
 
 def _files(node: Domain, config: Config, config_file: str, field: str) -> list[InputFile]:
     urls: set[str] = set()
     for pattern in node.paths or []:
-        found = _expand(pattern)
+        try:
+            found = _expand(pattern)
+        except Exception as error:  # each kind of store has exceptions of its own
+            reason = f"{pattern}: {error}"
+            raise ConfigError(config_file, field, reason, "a path or URL that can be opened") from error
         if not found:
             raise ConfigError(config_file, field, f"no file at {pattern}", "at least one file")
         urls.update(found)
@@ -113,16 +150,19 @@ def _files(node: Domain, config: Config, config_file: str, field: str) -> list[I
 
 def _expand(pattern: str) -> list[str]:
     fs, path = fsspec.url_to_fs(pattern)
-    if not any(sign in path for sign in "*?["):
-        if fs.isdir(path):
-            path = f"{path.rstrip('/')}/**"
-        else:
-            return [fs.unstrip_protocol(path)] if fs.exists(path) else []
-    found = fs.glob(path, detail=True)
+    # What is there under this very name is meant, even where the name has the signs of a glob.
+    if fs.isfile(path):
+        return [fs.unstrip_protocol(path)]
+    if fs.isdir(path):
+        path = f"{glob.escape(path.rstrip('/'))}/**"
+    elif not glob.has_magic(path):
+        return []
+    # Hidden files and folders are no data, unless the pattern leads into them.
+    fixed = sum(1 for _ in takewhile(lambda part: not glob.has_magic(part), path.split("/")))
     urls = [
         fs.unstrip_protocol(name)
-        for name, info in found.items()
-        if info["type"] == "file" and not Path(name).name.startswith(".")
+        for name, info in fs.glob(path, detail=True).items()
+        if info["type"] == "file" and not any(part.startswith(".") for part in name.split("/")[fixed:])
     ]
     known = [url for url in urls if suffix_of(url) is not None]
     # A folder may hold an index or a licence beside its data; a file named outright is checked by the caller.
@@ -155,19 +195,18 @@ def _input_file(url: str, node: Domain, config: Config, config_file: str, field:
 
 def _contents(
     files: list[InputFile], index: ContentIndex, config_file: str, field: str
-) -> tuple[list[tuple[str, int, str]], int]:
-    contents, total = [], 0
+) -> tuple[tuple[InputFile, ...], tuple[tuple[str, int, str], ...]]:
+    """The files in the order of their content, so that their names decide nothing; and (hash, size, reader) of all."""
+    found: list[tuple[list[tuple[str, int, str]], InputFile]] = []
     for file in files:
-        for url in (file.url, file.index):
-            if url is None:
-                continue
-            try:
-                value, size = index.hash(url)
-            except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                raise ConfigError(config_file, field, f"{url}: {reason}", "a file that can be read") from error
-            contents.append((value, size, file.reader))
-            total += size
-    if total == 0:
+        urls = [file.url] if file.index is None else [file.url, file.index]
+        try:
+            found.append(([(*index.hash(url), file.reader) for url in urls], file))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(config_file, field, f"{file.url}: {reason}", "a file that can be read") from error
+    found.sort(key=lambda pair: pair[0])
+    contents = sorted(content for of_file, _ in found for content in of_file)
+    if not any(size for _, size, _ in contents):
         raise ConfigError(config_file, field, "only empty files", "files with text or tokens")
-    return contents, total
+    return tuple(file for _, file in found), tuple(contents)

@@ -98,9 +98,12 @@ class ContentIndex:
     def hash(self, url: str) -> tuple[str, int]:
         """(content hash, size in bytes) of the file at `url`.
 
-        On an object store the ETag is taken and nothing is read. Raises FileNotFoundError or PermissionError.
+        On an object store the ETag is taken and nothing is read. Raises OSError.
         """
-        fs, path = fsspec.url_to_fs(url)
+        try:
+            fs, path = fsspec.url_to_fs(url)
+        except (ValueError, ImportError) as error:  # no such kind of URL, or its package is not there
+            raise OSError(str(error)) from error
         if fs.protocol == "file" or "file" in fs.protocol:
             return self._hash_local(Path(path))
         info = fs.info(path)

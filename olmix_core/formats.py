@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -32,6 +33,7 @@ TEXT_SUFFIXES = (".txt", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 TOKEN_SUFFIXES = (".npy", ".bin")
 
 TOKENS_AT_ONCE = 1 << 22
+HALF_A_CHARACTER = "found half a surrogate pair (like \\ud83d alone); expected whole characters: write the file anew"
 NUMPY_MAGIC = b"\x93NUMPY"
 MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 # Codes of Megatron's index file.
@@ -79,8 +81,17 @@ def text_documents(file: InputFile) -> Iterator[str]:
                 yield from _json_lines(_decompressed(raw, suffix), file)
     except DataError:
         raise
-    except (OSError, EOFError, zstandard.ZstdError, pa.ArrowException) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard.ZstdError, pa.ArrowException) as error:
         raise DataError(f"{file.url}: cannot be read as {suffix}: {error}; expected an undamaged file") from error
+
+
+def is_utf8(text: str) -> bool:
+    """Whether `text` has a form in UTF-8; JSON can spell text that has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _utf8(content: bytes, where: str) -> str:
@@ -116,6 +127,8 @@ def _json_lines(lines: IO[bytes], file: InputFile) -> Iterator[str]:
             raise DataError(
                 f"{where}: field {file.text_field!r}: found {kind}; expected text (set text_field to its name)"
             )
+        if not is_utf8(text):
+            raise DataError(f"{where}: field {file.text_field!r}: {HALF_A_CHARACTER}")
         yield text
 
 

@@ -41,7 +41,7 @@ def caps(tokens: ArrayLike, target_tokens: float, repetition: float) -> Vector:
 
 def tidy(weights: ArrayLike) -> Vector:
     """[m] the same mixture with DECIMALS decimals, summing to 1; what rounds to 0 is 0."""
-    rounded: Vector = np.asarray(weights, np.float64).round(DECIMALS)
+    rounded: Vector = np.asarray(weights, np.float64).round(DECIMALS) + 0.0  # turns -0 into 0
     largest = int(np.argmax(rounded))
     rounded[largest] = 0.0
     rounded[largest] = round(1.0 - float(rounded.sum()), DECIMALS)

@@ -12,7 +12,8 @@ from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
-from olmix_core.formats import text_documents, token_documents
+from olmix_core.formats import TOKEN_SUFFIXES, suffix_of, text_documents, token_documents
+from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask, read_tasks
 from olmix_core.tokenizer import Tokenizer, load_tokenizer
 
@@ -34,8 +35,9 @@ def look(config: Config, config_file: str) -> Inputs:
     """Find everything that the configuration refers to; writes nothing to the store.
 
     Raises:
-        ConfigError, DataError: in one message what is wrong and what to do.
+        ConfigError, DataError, StoreError: in one message what is wrong and what to do.
     """
+    Store(config.store)  # raises where there is no such kind of store; touches nothing
     index = ContentIndex()
     try:
         tokenizer, content = _tokenizer(config, config_file, index)
@@ -53,7 +55,8 @@ def look(config: Config, config_file: str) -> Inputs:
                 "a domain that is not there",
                 "one of " + ", ".join(sorted(domains.labels.values())),
             )
-    if all(file.reader == "text" or file.is_tokens for leaf in domains.leaves for file in leaf.files):
+    plain = (".txt", ".jsonl", *TOKEN_SUFFIXES)
+    if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte: what plain files hold bounds the tokens they can give.
         _check_length(config, config_file, sum(leaf.size for leaf in domains.leaves), "bytes of data")
     return Inputs(domains, tasks, content)

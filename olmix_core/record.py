@@ -10,13 +10,15 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from olmix_core.carry import Split, in_atoms
+from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
@@ -25,6 +27,7 @@ from olmix_core.mixture import Vector
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
 from olmix_core.surrogate import Surrogate
+from olmix_core.swarm import default_runs
 
 # Of a normal distribution: 90 % lies within this many standard deviations.
 Z90 = 1.6448536269514722
@@ -50,6 +53,12 @@ class Mix:
     settings: Mapping[str, Any]  # of the configuration: proxy, swarm, surrogate, proposal
     proxies: Sequence[Mapping[str, Any]]  # results of step `train`
     evidence: str
+    keys: Mapping[str, Sequence[str]]  # of all results, by step
+    base: str | None = None  # the version that was built on
+    change: Change | None = None  # of the domain set since then
+    splits: Split = field(default_factory=dict)  # how leaves are written in atoms
+    carried_over: int = 0  # rows of evidence of earlier versions that were used
+    left_out: int = 0  # and those that were not, since their recipe is another one
 
     @property
     def identity(self) -> str:
@@ -152,14 +161,18 @@ def _record(
     accounting: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
     leaves = mix.surrogate.leaves
+    labels = mix.domains.labels
     weights = {task.fingerprint: task.weight for task in mix.tasks}
     task_weights = np.array([weights[task] for task in mix.surrogate.tasks])
+    known = {"natural": mix.natural, "proposed": mix.proposal["weights"]}
+    if previous is not None:
+        known["previous"] = previous["weights_by_content"]
+    over_atoms = {name: in_atoms(mixture, mix.splits) for name, mixture in known.items()}
     mixtures = {
-        "natural": np.array([mix.natural[leaf] for leaf in leaves]),
-        "proposed": np.array([mix.proposal["weights"][leaf] for leaf in leaves]),
+        name: np.array([mixture.get(leaf, 0.0) for leaf in leaves])
+        for name, mixture in over_atoms.items()
+        if mixture.keys() <= set(leaves)  # the law can only speak of content that some proxy saw
     }
-    if previous is not None and set(previous["weights_by_content"]) <= set(leaves):
-        mixtures["previous"] = np.array([previous["weights_by_content"].get(leaf, 0.0) for leaf in leaves])
     predicted = {name: _interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
     gains = {
         f"over_{name}": _interval(mix.surrogate, mixtures["proposed"], task_weights, q)
@@ -175,7 +188,7 @@ def _record(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "identity": mix.identity,
         "weights": dict(zip(table["domain"], table["weight"], strict=True)),
-        "weights_by_content": {leaf: mix.proposal["weights"][leaf] for leaf in leaves},
+        "weights_by_content": dict(mix.proposal["weights"]),
         "predicted": predicted,
         "gain": gains,
         "tasks": [
@@ -201,14 +214,24 @@ def _record(
         "tokenizer": dict(mix.tokenizer),
         "evidence": mix.evidence,
         "proxies": {
-            "runs": len(mix.proxies),
+            "swarm": len(mix.proxies),
+            "carried_over": mix.carried_over,
+            "left_out": mix.left_out,
             "tokens": sum(proxy["tokens"] for proxy in mix.proxies),
             "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
-            "parameters": mix.proxies[0]["parameters"],
+            "parameters": mix.proxies[0]["parameters"] if mix.proxies else None,
+            # What this domain set would have cost with every domain free.
+            "full_recompute": default_runs(len(mix.domains.units)),
         },
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
         "notes": list(mix.surrogate.notes),
+        "base": mix.base,
+        "change": _labelled_change(mix),
+        "plan": _labelled_plan(mix),
+        "splits": {leaf: dict(parts) for leaf, parts in mix.splits.items()},
+        "loosened": [labels[leaf] for leaf in mix.proposal["loosened"]],
+        "keys": {step: list(keys) for step, keys in mix.keys.items()},
         "run": {step: dict(counts) for step, counts in accounting.items()},
         "versions": {
             "python": platform.python_version(),
@@ -234,7 +257,8 @@ def _interval(
 def _labelled_surrogate(mix: Mix) -> dict[str, Any]:
     record = mix.surrogate.to_json()
     labels = mix.domains.labels
-    record["domains"] = [{"label": labels[leaf], "fingerprint": leaf} for leaf in mix.surrogate.leaves]
+    # An atom that is no leaf of today (removed, revised, merged) has no label.
+    record["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in mix.surrogate.leaves]
     record["tasks"] = {mix_label(mix, task): law for task, law in record["tasks"].items()}
     return record
 
@@ -247,6 +271,29 @@ def _labelled_diagnostics(mix: Mix) -> bytes:
 
 
 def _labelled_plan(mix: Mix) -> dict[str, Any]:
-    labels = mix.domains.labels
-    columns = [{labels[leaf]: share for leaf, share in column.items()} for column in mix.plan["columns"]]
-    return {**mix.plan, "columns": columns}
+    """The plan with labels: columns, kept leaves, runs, and the coupling of every kept leaf."""
+    labels, plan = mix.domains.labels, mix.plan
+    found: dict[str, Any] = {
+        "columns": [{labels[leaf]: share for leaf, share in column.items()} for column in plan["columns"]],
+        "kept": sorted(labels[leaf] for leaf in plan["kept"]),
+        "released": sorted(labels[leaf] for leaf in plan["released"]),
+        "runs": plan["runs"],
+        "coupling": None,
+    }
+    if plan["coupling"] is not None:
+        coupling = dict(plan["coupling"])
+        for part in ("released", "leaves"):
+            coupling[part] = [{**one, "leaf": labels[one["leaf"]]} for one in coupling[part]]
+        coupling["resembles"] = {
+            labels[leaf]: {labels[one]: share for one, share in shares.items()}
+            for leaf, shares in coupling["resembles"].items()
+        }
+        found["coupling"] = coupling
+    return found
+
+
+def _labelled_change(mix: Mix) -> dict[str, str]:
+    """{label: what happened to it since the base}; empty for a first version."""
+    if mix.change is None:
+        return {}
+    return {leaf.label: mix.change.kind(leaf.fingerprint) for leaf in mix.domains.leaves}

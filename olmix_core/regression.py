@@ -20,8 +20,9 @@ from olmix_core.observations import Evidence
 
 Array = NDArray[np.float64]
 
-RIDGES = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
+RIDGES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+_AS_GOOD = 1.03  # leave-one-out errors within 3 % tell nothing apart: the stronger ridge is safer
 _GAMMA = 0.6  # where the search for gamma starts
 _LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
 _LEVEL = 0.5
@@ -83,6 +84,11 @@ def estimate(
         theta[fitted], ridges[fitted] = solution.theta, problems.ridge
         errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
         loss[fitted] = solution.loss - 0.5 * problems.ridge * np.sum(solution.theta[:, 2:] ** 2, axis=1)
+        parameters = len(evidence.leaves) + 2
+        for t in fitted[(problems.ridge == 0) & ((problems.weights > 0).sum(axis=0) <= parameters)]:
+            flags[evidence.tasks[t]] = (
+                f"{parameters} parameters and no ridge fit the runs exactly: its error is unknown"
+            )
         for t in fitted[~solution.converged]:
             flags[evidence.tasks[t]] = "the fit did not converge; its law may be off"
     size = _size(errors, weights, spread)
@@ -202,7 +208,7 @@ def _start(problems: Problems, level: float) -> Array:
 
 @dataclass(frozen=True)
 class _Path:
-    """The problems with the ridge of each that has the least leave-one-out error; its solutions and those errors."""
+    """The problems with the ridge chosen for each, its solutions [B, p + 2] and their leave-one-out errors [K, B]."""
 
     problems: Problems
     theta: Array
@@ -210,7 +216,10 @@ class _Path:
 
 
 def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
-    """Fit under each ridge from strong to weak, each solution starting the next."""
+    """Fit under each ridge from strong to weak, each solution starting the next; choose by leave-one-out error.
+
+    The strongest ridge counts that does about as well as the best.
+    """
     theta, spread = _start(problems, _LEVEL), _spread(problems)
     sizes, thetas, errors = [], [], []
     for ridge in ridges:
@@ -219,7 +228,8 @@ def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
         thetas.append(theta)
         errors.append(np.where(problems.weights > 0, leave_one_out(trial, theta)[0], 0.0))
         sizes.append(_size(errors[-1], problems.weights, spread))
-    best, tasks = np.argmin(sizes, axis=0), np.arange(len(theta))
+    near = np.array(sizes) <= _AS_GOOD * np.min(sizes, axis=0)
+    best, tasks = np.argmax(near, axis=0), np.arange(len(theta))
     return _Path(
         problems=_with_ridge(problems, np.asarray(ridges)[best]),
         theta=np.array(thetas)[best, tasks],

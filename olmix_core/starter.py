@@ -1,5 +1,6 @@
 """The starter configuration: a commented file for a folder of text, ready to run."""
 
+import glob
 from pathlib import Path
 
 import yaml
@@ -68,7 +69,8 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
     domains = "".join(f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in found.items())
     tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in found)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.resolve().name.lower())
-    text = TEMPLATE.format(name=name.strip("-") or "mix", domains=domains, tasks=tasks)
+    name = name.strip("-")[:60] or "mix"
+    text = TEMPLATE.format(name=_quoted(name), domains=domains, tasks=tasks)
     output.write_text(text, encoding="utf-8")
     load_config(output)  # what is written here must be a valid configuration
     return len(found)
@@ -83,9 +85,21 @@ def _domains(folder: Path, base: Path) -> dict[str, str]:
 
     def shown(path: Path) -> str:
         resolved = path.resolve()
-        return resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else str(resolved)
+        if not resolved.is_relative_to(base):
+            return str(resolved)
+        relative = resolved.relative_to(base).as_posix()
+        return f"./{relative}" if relative.startswith("~") else relative
 
     found: dict[str, str] = {}
+
+    def add(name: str, paths: str) -> None:
+        label = stem = "".join("-" if c in ":/\\" or ord(c) < 32 else c for c in name)[:90]
+        number = 1
+        while label in found:  # a folder and a file, or files of two kinds, may have one name
+            number += 1
+            label = f"{stem} {number}"
+        found[label] = paths
+
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
@@ -94,11 +108,7 @@ def _domains(folder: Path, base: Path) -> dict[str, str]:
             texts = [kind for kind in kinds if kind in TEXT_SUFFIXES]
             if texts:
                 pattern = f"**/*{texts[0]}" if len(texts) == 1 else "**"
-                found[_label(entry.name)] = f"{shown(entry)}/{pattern}"
+                add(entry.name, f"{glob.escape(shown(entry))}/{pattern}")
         elif (suffix := suffix_of(entry.name)) and suffix in TEXT_SUFFIXES:
-            found[_label(entry.name[: -len(suffix)])] = shown(entry)
+            add(entry.name[: -len(suffix)], shown(entry))
     return found
-
-
-def _label(name: str) -> str:
-    return "".join("-" if c in ":/\\" or ord(c) < 32 else c for c in name)

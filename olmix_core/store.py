@@ -30,7 +30,10 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.fs, root = fsspec.url_to_fs(self.url)
+        try:
+            self.fs, root = fsspec.url_to_fs(self.url)
+        except (ValueError, ImportError) as error:  # no such kind of URL, or its package is not there
+            raise StoreError(f"store: {url} cannot be opened: {error}; expected a folder or a URL") from error
         self.root = str(root).rstrip("/")
         self.is_local = "file" in self.fs.protocol
 

@@ -14,6 +14,7 @@ from olmix_core.config import Config, Task
 from olmix_core.domains import DomainSet
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex, digest
+from olmix_core.formats import HALF_A_CHARACTER, is_utf8
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def read_items(file: str) -> Iterator[Item]:
             for name in ("context", "continuation"):
                 if not isinstance(record, dict) or not isinstance(record.get(name), str):
                     raise DataError(f"{file}: line {number}: found no text in field {name!r}; expected text")
+                if not is_utf8(record[name]):
+                    raise DataError(f"{file}: line {number}: field {name!r}: {HALF_A_CHARACTER}")
             if not record["continuation"]:
                 raise DataError(f"{file}: line {number}: found an empty continuation; expected text to score")
             count += 1

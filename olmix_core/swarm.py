@@ -11,13 +11,14 @@ from olmix_core.config import Swarm
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Vector, tidy
 
+RUNS_PER_DIMENSION = 3
 DRAWS = 64  # drawn at once where bounds reject some
 TRIES = 1000  # times DRAWS, before bounds are called too strict
 
 
 def default_runs(free_dimensions: int) -> int:
     """K = 3 (d + 1) (paper, section 4)."""
-    return 3 * (free_dimensions + 1)
+    return RUNS_PER_DIMENSION * (free_dimensions + 1)
 
 
 def sample_mixture(

@@ -35,6 +35,9 @@ class Tokenizer:
 
     def __init__(self, model: HFTokenizer | None, eos: int, vocab_size: int) -> None:
         self._model, self.eos, self.vocab_size = model, eos, vocab_size
+        if model is not None:
+            # Text that spells a special token is text: no document ends because it says so.
+            model.encode_special_tokens = True
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -69,14 +72,14 @@ class Tokenizer:
         """[vocab_size] bytes of text that each token stands for; 0 for special tokens."""
         if self._model is None:
             return np.concatenate([np.ones(256, np.int64), np.zeros(1, np.int64)])
-        special = set(self._model.get_added_tokens_decoder())
+        added = self._model.get_added_tokens_decoder()
         # In a byte-level vocabulary each character stands for one byte; elsewhere characters are themselves.
         byte_level = "ByteLevel" in str(self._model.to_str())
         sizes = np.zeros(self.vocab_size, np.int64)
         for token, index in self._model.get_vocab().items():
-            if index in special:
-                continue
-            if byte_level:
+            if index in added:  # as it is, whatever the alphabet of the others
+                sizes[index] = 0 if added[index].special else len(token.encode())
+            elif byte_level:
                 sizes[index] = len(token)
             elif token.startswith("<0x") and token.endswith(">") and len(token) == 6:
                 sizes[index] = 1

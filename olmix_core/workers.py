@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from typing import Any
 
 from olmix_core import errors
@@ -59,13 +60,22 @@ class _Worker:
         cause = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return TrainingError(f"a worker process {cause}: {words[-2000:] or 'it said nothing'}")
 
-    def close(self) -> None:
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
         """End the process at once; a job under way is abandoned, and nothing half-written stays."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """End the process and let go of what belongs to it; not while another thread is in `run`."""
+        self.kill()
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):  # a job that the process did not live to read
+                    stream.close()
 
 
 class Workers:
@@ -84,6 +94,9 @@ class Workers:
         """
         with self._lock:
             worker = self._idle.pop() if self._idle else _Worker()
+            if not worker.is_alive:  # killed while it had nothing to do
+                worker.close()
+                worker = _Worker()
             self._busy.add(worker)
         reusable = False
         try:
@@ -104,8 +117,10 @@ class Workers:
     def close(self) -> None:
         """End all workers, busy ones too."""
         with self._lock:
-            workers, self._idle = [*self._idle, *self._busy], []
-        for worker in workers:
+            idle, busy, self._idle = self._idle, list(self._busy), []
+        for worker in busy:
+            worker.kill()  # the thread that waits for it closes it
+        for worker in idle:
             worker.close()
 
 

@@ -1,5 +1,6 @@
 """Step `evaluate`: one per proxy and task. Key: the proxy's key and the task's content."""
 
+import time
 from typing import Any
 
 from olmix_core.workers import workers
@@ -18,7 +19,8 @@ def evaluate(
     corpora: list[str],
 ) -> Result:
     """BPB of a proxy on a task: a JSONL `file`, or the held-out text of `corpora`."""
-    return workers.run(
+    started = time.monotonic()
+    measured = workers.run(
         {
             "do": "evaluate",
             "store": store,
@@ -30,3 +32,4 @@ def evaluate(
             "label": label,
         }
     )
+    return {**measured, "seconds": time.monotonic() - started}

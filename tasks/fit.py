@@ -1,5 +1,8 @@
 """Step `fit`: one per body of evidence. Key: the evidence rows, the law's family and how it is fitted."""
 
+from dataclasses import replace
+
+from olmix_core.carry import in_atoms
 from olmix_core.evidence import as_arrays, read_rows
 from olmix_core.store import Store
 from olmix_core.surrogate import Evidence, cross_validate
@@ -19,12 +22,16 @@ def diagnostics_path(key: str) -> str:
 
 @step("fit", code_version=1)
 def fit(payload: Payload, store: str) -> Result:
-    """Fit one law per task to the evidence, and measure its error on proxies left out of the fit."""
+    """Fit one law per task to the evidence, and measure its error on proxies left out of the fit.
+
+    The law's columns are payload["atoms"]: the leaves of today and those that older runs were made of (see `carry`).
+    """
     opened, key = Store(store), fit.key(payload)
     rows = read_rows(opened, payload["evidence"])
-    leaves, tasks = tuple(payload["leaves"]), tuple(payload["tasks"])
-    x, y = as_arrays(rows, leaves, tasks)
-    evidence = Evidence(x, y, tuple(row.proxy for row in rows), leaves, tasks)
+    carried = [replace(row, mixture=in_atoms(row.mixture, payload["splits"])) for row in rows]
+    atoms, tasks = tuple(payload["atoms"]), tuple(payload["tasks"])
+    x, y = as_arrays(carried, atoms, tasks)
+    evidence = Evidence(x, y, tuple(row.proxy for row in rows), atoms, tasks)
     settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
     surrogate = fit_surrogate(evidence, **settings)
     diagnostics = cross_validate(evidence, **settings, folds=FOLDS, seed=0)

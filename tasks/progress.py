@@ -6,12 +6,17 @@ from threading import Lock
 
 @dataclass
 class StepProgress:
-    """Counts of one step. `cached` results were found, `executed` ones computed in this run."""
+    """Counts of one step.
+
+    `cached` results were found, `executed` ones computed in this run; `reused` is what was carried over from an
+    earlier mix as an approximation (ratios) or as evidence, and is not part of the others.
+    """
 
     expected: int = 0
     running: int = 0
     executed: int = 0
     cached: int = 0
+    reused: int = 0
     failed: int = 0
     parts: dict[str, float] = field(default_factory=dict)  # what is running -> share of it done
     tokens_per_second: dict[str, float] = field(default_factory=dict)  # of what is running
@@ -64,10 +69,17 @@ class RunProgress:
             else:
                 step.executed += 1
 
-    def accounting(self) -> dict[str, dict[str, int]]:
-        """{step: {executed, cached}} so far."""
+    def reuse(self, name: str, count: int) -> None:
         with self._lock:
-            return {name: {"executed": step.executed, "cached": step.cached} for name, step in self.steps.items()}
+            self._step(name).reused = count
+
+    def accounting(self) -> dict[str, dict[str, int]]:
+        """{step: {executed, cached, reused}} so far."""
+        with self._lock:
+            return {
+                name: {"executed": step.executed, "cached": step.cached, "reused": step.reused}
+                for name, step in self.steps.items()
+            }
 
 
 _current = RunProgress()

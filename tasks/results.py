@@ -43,7 +43,10 @@ class StoreResults(WritableFileSystem):
         return content
 
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
-        check_plain(content)
+        try:
+            check_plain(content)
+        except StoreError as error:
+            raise StoreError("only results in plain JSON are kept in the store") from error
         Store(self.url).write_bytes(result_path(path), content)
 
     async def aread_path(self, path: str) -> bytes:

@@ -184,7 +184,7 @@ def test_a_diverging_proxy_stops_the_run_by_name_and_loses_nothing(project: Proj
     config = project(proxy={**yaml.safe_load(project().read_text())["proxy"], "learning_rate": 1e9})
     with pytest.raises(TrainingError, match=r"diverged|smaller proxy\.learning_rate"):
         run(config)
-    assert progress.current().accounting()["statistics"] == {"executed": LEAVES, "cached": 0}
+    assert progress.current().accounting()["statistics"] == {"executed": LEAVES, "cached": 0, "reused": 0}
 
 
 def test_a_tampered_result_is_not_read_but_made_again(edited: Callable[..., Path], tmp_path: Path) -> None:

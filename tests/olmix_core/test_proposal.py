@@ -207,6 +207,12 @@ def test_leaf_without_natural_weight_gets_none() -> None:
     assert free(problem, natural=natural, kl=0.0).weights.sum() == pytest.approx(1)
 
 
+def test_tiny_references_are_solved_exactly() -> None:
+    problem = log_linear(30, 10, harmful=5, seed=1)
+    assert problem.natural.min() < 1e-12
+    assert free(problem).weights == pytest.approx(problem.optimum, rel=1e-6)
+
+
 def test_another_reference_pulls_towards_itself() -> None:
     problem = log_linear(6, 4)
     reference = np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.1])

@@ -265,6 +265,13 @@ def test_fewer_runs_than_parameters_is_noted_and_still_useful() -> None:
     assert np.isfinite(surrogate.predict(problem.mixtures(10, seed=1))).all()
 
 
+def test_interpolation_without_ridge_is_flagged() -> None:
+    evidence = log_linear(20, 3, noise=0.01).evidence(15, seed=0)
+    flags = fit(evidence, family="log_linear", ridge=0.0).flags
+    assert set(flags) == set(evidence.tasks)
+    assert "22 parameters and no ridge fit the runs exactly" in flags["task00"]
+
+
 def test_leaf_that_no_run_holds_is_noted_and_uncertain() -> None:
     problem = diminishing_returns(6, 4, noise=0.01)
     evidence = problem.evidence(60, seed=0)
@@ -339,3 +346,15 @@ def test_held_out_runs_of_real_swarms(name: str) -> None:
     assert 1 - np.var(error) / np.var(test.Y.mean(axis=1)) > 0.9
     std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noise())
     assert 0.8 < np.mean(np.abs(error) < 1.645 * std) <= 0.99
+
+
+@needs_swarms
+@pytest.mark.parametrize("family", ["log_linear", "diminishing_returns"])
+def test_few_runs_do_not_make_predictions_explode(family: str) -> None:
+    evidence = swarm("dclm24")
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(evidence.runs))
+        train, test = evidence.rows(order[:25]), evidence.rows(order[25:])
+        surrogate = fit(train, family=family, gamma=0.6 if family == "diminishing_returns" else None)
+        constant = np.abs(test.Y - train.Y.mean(axis=0)).mean()
+        assert np.abs(surrogate.predict(test.X) - test.Y).mean() < constant

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olmix_core.mixture import DECIMALS, apportion, caps, expansion, natural, tidy
+
+counts = st.lists(st.integers(0, 10**12), min_size=1, max_size=60).filter(any)
+mixtures = counts.map(natural)
+
+
+@given(counts)
+def test_natural_is_in_proportion_to_tokens(tokens: list[int]) -> None:
+    p = natural(tokens)
+    assert p.sum() == pytest.approx(1.0)
+    assert p * sum(tokens) == pytest.approx(np.array(tokens, float))
+
+
+# Apportion
+
+
+@given(mixtures, st.integers(0, 10**6))
+def test_shares_are_whole_within_one_and_add_up(weights: np.ndarray, total: int) -> None:
+    shares = apportion(weights, total)
+    assert shares.sum() == total
+    assert np.all(np.abs(shares - weights * total) < 1 + 1e-6)
+    assert np.all(shares >= 0)
+
+
+@given(mixtures, st.integers(0, 10**6))
+def test_what_has_no_weight_gets_nothing(weights: np.ndarray, total: int) -> None:
+    assert not apportion(np.append(weights, 0.0), total)[-1]
+    assert not apportion(weights, total)[weights == 0].any()
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(any), st.integers(1, 20))
+def test_what_divides_exactly_is_exact(parts: list[int], times: int) -> None:
+    assert apportion(natural(parts), sum(parts) * times).tolist() == [part * times for part in parts]
+
+
+def test_equal_remainders_go_to_the_first() -> None:
+    assert apportion([0.25] * 4, 2).tolist() == [1, 1, 0, 0]
+    assert apportion([1 / 3] * 3, 4).tolist() == [2, 1, 1]
+
+
+# Tidy
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60).filter(lambda w: sum(w) > 1e-6))
+def test_a_tidy_mixture_is_the_same_mixture(values: list[float]) -> None:
+    weights = np.array(values) / sum(values)
+    tidied = tidy(weights)
+    assert tidied.sum() == pytest.approx(1.0, abs=1e-15 * len(values) + 1e-15)
+    assert np.all(tidied >= 0)
+    assert tidied == pytest.approx(weights, abs=len(values) * 10**-DECIMALS)
+    assert [round(weight, DECIMALS) for weight in tidied.tolist()] == tidied.tolist()
+    assert tidy(tidied).tolist() == tidied.tolist()
+
+
+def test_what_rounds_to_nothing_is_nothing() -> None:
+    tidied = tidy([0.5, 1e-13, -1e-13, 0.5])
+    assert tidied.tolist() == [0.5, 0.0, 0.0, 0.5]
+    assert not np.signbit(tidied).any()  # a negative zero would print as another number
+
+
+def test_the_last_bits_of_arithmetic_are_no_part_of_a_mixture() -> None:
+    weights = natural([3, 5, 7])
+    assert tidy(np.nextafter(weights, 0)).tobytes() == tidy(np.nextafter(weights, 1)).tobytes()
+
+
+# Expansion
+
+
+def test_columns_are_mixtures_over_the_leaves_in_their_order() -> None:
+    matrix = expansion([{"b": 1.0}, {"c": 0.25, "a": 0.75}], ["a", "b", "c"])
+    assert matrix.tolist() == [[0, 0.75], [1, 0], [0, 0.25]]
+
+
+@given(st.lists(st.lists(st.floats(0.01, 10), min_size=1, max_size=5), min_size=1, max_size=6), st.data())
+def test_an_expanded_mixture_is_a_mixture(columns: list[list[float]], data: st.DataObject) -> None:
+    units = [{f"{i}.{j}": share for j, share in enumerate(column)} for i, column in enumerate(columns)]
+    leaves = [leaf for unit in units for leaf in unit]
+    matrix = expansion(units, data.draw(st.permutations(leaves)))
+    assert matrix.sum(axis=0) == pytest.approx(np.ones(len(units)))
+    r = natural(data.draw(st.lists(st.integers(1, 100), min_size=len(units), max_size=len(units))))
+    assert (matrix @ r).sum() == pytest.approx(1.0)
+    assert expansion([{leaf: 1.0} for leaf in leaves], leaves).tolist() == np.eye(len(leaves)).tolist()
+
+
+def test_a_column_of_an_unknown_leaf_is_no_column() -> None:
+    with pytest.raises(KeyError):
+        expansion([{"x": 1.0}], ["a"])
+
+
+# Caps
+
+
+@given(counts, st.floats(1, 1e13), st.floats(0.1, 10))
+def test_a_leaf_at_its_cap_is_repeated_as_often_as_allowed(tokens: list[int], target: float, times: float) -> None:
+    epochs = caps(tokens, target, times) * target / np.maximum(tokens, 1)
+    assert epochs[np.array(tokens) > 0] == pytest.approx(times)
+    assert not caps(tokens, target, times)[np.array(tokens) == 0].any()

@@ -1,0 +1,176 @@
+"""Training: the same twice, of the mixture that was asked for, and loud where it fails."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olmix_core.config import Proxy
+from olmix_core.corpus import Corpus, open_corpus, tokenise
+from olmix_core.errors import TrainingError
+from olmix_core.formats import InputFile
+from olmix_core.mixture import apportion
+from olmix_core.proxy import TrainedProxy, learning_rates, train
+from olmix_core.store import Store
+from olmix_core.tokenizer import byte_tokenizer
+
+RECIPE = Proxy(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=16_384)
+STEPS = 128
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, list[str]]) -> dict[str, Corpus]:
+    """Real text of three kinds, and a `tiny` leaf of one short document."""
+    folder = tmp_path_factory.mktemp("corpora")
+    store = Store(str(folder / "store"))
+    found = {}
+    for name, documents in {**texts, "tiny": ["A short document, read many times over: forty-nine."]}.items():
+        files = []
+        for number, document in enumerate(documents[:12]):
+            path = folder / f"{name}-{number}.txt"
+            path.write_text(document[:20_000])
+            files.append(InputFile(str(path), "text"))
+        tokenise(files, byte_tokenizer(), store, name)
+        found[name] = open_corpus(store, name, byte_tokenizer().dtype)
+    return found
+
+
+def trained(
+    mixture: Mapping[str, float], corpora: Mapping[str, Corpus], recipe: Proxy = RECIPE, **changes: object
+) -> TrainedProxy:
+    return train(mixture, corpora, recipe.model_copy(update=changes), 257, lambda state: None)
+
+
+def weights_of(proxy: TrainedProxy) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in proxy.model.parameters()])
+
+
+SHORT = RECIPE.model_copy(update={"tokens": 2048})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_twice_bit_for_bit(corpora: dict[str, Corpus], precision: str) -> None:
+    first = trained({"code": 0.4, "manual": 0.6}, corpora, SHORT, precision=precision)
+    torch.manual_seed(99)
+    np.random.default_rng(99).random()
+    second = trained({"manual": 0.6, "code": 0.4}, corpora, SHORT, precision=precision)
+    assert torch.equal(weights_of(first), weights_of(second))
+    assert first.losses == second.losses
+
+
+def test_another_seed_or_mixture_is_another_proxy(corpora: dict[str, Corpus]) -> None:
+    proxies = [
+        trained({"code": 0.4, "manual": 0.6}, corpora, SHORT),
+        trained({"code": 0.4, "manual": 0.6}, corpora, SHORT, seed=1),
+        trained({"code": 0.6, "manual": 0.4}, corpora, SHORT),
+    ]
+    for one, other in itertools.combinations(proxies, 2):
+        assert not torch.equal(weights_of(one), weights_of(other))
+
+
+def test_other_corpora_at_hand_change_nothing(corpora: dict[str, Corpus]) -> None:
+    only = {"code": corpora["code"]}
+    assert torch.equal(
+        weights_of(trained({"code": 1.0}, corpora, SHORT)), weights_of(trained({"code": 1.0}, only, SHORT))
+    )
+
+
+def test_it_learns_real_text(corpora: dict[str, Corpus]) -> None:
+    proxy = trained({"code": 0.5, "manual": 0.5}, corpora)
+    first, last = proxy.losses[0][1], np.mean([loss for _, loss in proxy.losses[-5:]])
+    assert first > np.log(257) - 0.2
+    assert last < 3.4  # the frequencies of letters alone give about 3.3
+    steps = [step for step, _ in proxy.losses]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS - 1
+    assert proxy.parameters == sum(p.numel() for p in proxy.model.parameters())
+    assert proxy.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        {"code": 1.0},
+        {"code": 0.5, "manual": 0.5},
+        {"code": 0.013, "manual": 0.9, "guide": 0.087},
+        {"tiny": 0.25, "code": 0.75},
+    ],
+)
+def test_what_was_trained_on_is_the_mixture(corpora: dict[str, Corpus], mixture: dict[str, float]) -> None:
+    proxy = trained(mixture, corpora, SHORT)
+    sequences = SHORT.tokens // SHORT.sequence_length
+    assert sum(proxy.tokens.values()) == SHORT.tokens
+    leaves = sorted(mixture)
+    shares = apportion([mixture[leaf] for leaf in leaves], sequences)
+    assert proxy.tokens == {leaf: int(n) * 32 for leaf, n in zip(leaves, shares, strict=True)}
+    for leaf, weight in mixture.items():
+        assert abs(proxy.tokens[leaf] - weight * SHORT.tokens) <= SHORT.sequence_length
+        available = int((corpora[leaf].ends - corpora[leaf].starts).sum())
+        assert proxy.epochs[leaf] == pytest.approx(proxy.tokens[leaf] / available)
+    if "tiny" in mixture:
+        assert proxy.epochs["tiny"] > 5
+
+
+def test_tokens_beyond_whole_batches_are_left_out(corpora: dict[str, Corpus]) -> None:
+    assert sum(trained({"code": 1.0}, corpora, SHORT, tokens=2048 + 127).tokens.values()) == 2048
+
+
+def test_a_leaf_without_a_sequence_to_give_is_named(corpora: dict[str, Corpus]) -> None:
+    with pytest.raises(
+        TrainingError, match="domain tiny: found 52 tokens to train on; expected more than one sequence"
+    ):
+        trained({"tiny": 0.5, "code": 0.5}, corpora, sequence_length=64)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_that_diverges_is_an_error(corpora: dict[str, Corpus]) -> None:
+    with pytest.raises(
+        TrainingError, match=r"the loss is (nan|inf) at step \d+ of 128: .*a smaller proxy\.learning_rate"
+    ):
+        trained({"code": 1.0}, corpora, learning_rate=1e6)
+
+
+def test_progress_is_told(corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olmix_core.proxy.REPORT_SECONDS", 0.0)
+    told: list[dict[str, float]] = []
+    train({"code": 1.0}, corpora, SHORT, 257, told.append)
+    assert [state["done"] for state in told] == pytest.approx([(i + 1) / 16 for i in range(16)])
+    assert all(state["tokens_per_second"] > 0 for state in told)
+
+
+# Learning rates
+
+
+@given(st.integers(1, 500), st.floats(0, 0.99), st.floats(0, 1), st.floats(1e-5, 1, allow_nan=False))
+def test_learning_rates_rise_to_the_peak_and_fall_to_the_end(
+    steps: int, warmup: float, final: float, peak: float
+) -> None:
+    recipe = RECIPE.model_copy(update={"warmup": warmup, "final_learning_rate": final, "learning_rate": peak})
+    rates = learning_rates(recipe, steps)
+    top = max(1, round(warmup * steps)) - 1
+    assert rates.shape == (steps,)
+    assert np.all(rates >= 0)
+    assert rates[top] == rates.max() == pytest.approx(peak)
+    assert np.all(np.diff(rates[: top + 1]) > 0)
+    assert np.all(np.diff(rates[top:]) <= 1e-12)
+    if top + 1 < steps:
+        assert rates[-1] == pytest.approx(peak * final, abs=1e-12)
+    if top > 1:
+        assert np.diff(rates[: top + 1]) == pytest.approx(peak / (top + 1))
+
+
+def test_an_example_of_learning_rates() -> None:
+    recipe = RECIPE.model_copy(update={"warmup": 0.5, "final_learning_rate": 0.5, "learning_rate": 1.0})
+    assert learning_rates(recipe, 4).tolist() == [0.5, 1.0, 0.75, 0.5]

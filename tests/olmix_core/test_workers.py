@@ -1,0 +1,178 @@
+"""Worker processes: their errors come back, their deaths are told, and they end when asked to."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from olmix_core.config import Proxy
+from olmix_core.corpus import tokenise
+from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
+from olmix_core.formats import InputFile
+from olmix_core.store import Store
+from olmix_core.tokenizer import byte_tokenizer
+from olmix_core.worker import is_trained, proxy_folder
+from olmix_core.workers import Workers
+
+RECIPE = Proxy(layers=1, width=16, heads=1, sequence_length=32, batch_size=2, tokens=2048)
+ENDLESS = RECIPE.model_copy(update={"tokens": 10**8})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with a tokenizer and two tokenised leaves: `long`, and `short` that has too little text."""
+    folder = tmp_path_factory.mktemp("workers")
+    store = Store(str(folder / "store"))
+    store.write_json("tokenizers/bytes.json", byte_tokenizer().to_json())
+    for name, count in (("long", 200), ("short", 1)):
+        text = "".join(f'{{"text": "line {i}"}}\n' for i in range(count))
+        (folder / f"{name}.jsonl").write_text(text)
+        tokenise([InputFile(str(folder / f"{name}.jsonl"), ".jsonl text")], byte_tokenizer(), store, name)
+    return store
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.close()
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.close()
+
+
+def training(store: Store, key: str, recipe: Proxy = RECIPE, leaf: str = "long") -> dict[str, Any]:
+    return {
+        "do": "train",
+        "store": store.url,
+        "key": key,
+        "mixture": {leaf: 1.0},
+        "recipe": recipe.model_dump(),
+        "tokenizer": "tokenizers/bytes.json",
+        "corpora": {leaf: leaf},
+    }
+
+
+def evaluation(store: Store, key: str, corpora: list[str], file: str | None = None) -> dict[str, Any]:
+    return {
+        "do": "evaluate",
+        "store": store.url,
+        "key": key,
+        "label": "a task",
+        "recipe": RECIPE.model_dump(),
+        "tokenizer": "tokenizers/bytes.json",
+        "file": file,
+        "corpora": corpora,
+    }
+
+
+def pids(workers: Workers) -> set[int]:
+    return {worker._process.pid for worker in (*workers._idle, *workers._busy)}
+
+
+def test_a_proxy_is_trained_and_evaluated(shared: Workers, store: Store, tmp_path: Path) -> None:
+    assert not is_trained(store, "a")
+    run = shared.run(training(store, "a"))
+    assert is_trained(store, "a")
+    assert store.read_json(f"{proxy_folder('a')}/run.json") == run
+    assert run["tokens"] == {"long": 2048}
+    assert run["losses"][-1][1] < run["losses"][0][1]
+    weights = load_file(store.local_copy(f"{proxy_folder('a')}/model.safetensors"))
+    assert sum(array.size for array in weights.values()) == run["parameters"]
+
+    (tmp_path / "task.jsonl").write_text('{"context": "li", "continuation": "ne 7"}\n')
+    heldout = shared.run(evaluation(store, "a", ["long"]))["bpb"]
+    items = shared.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))["bpb"]
+    assert 0 < heldout < 8.5
+    assert 0 < items < 8.5
+
+
+def test_an_error_comes_back_as_what_it_is_and_the_worker_stays(shared: Workers, store: Store, tmp_path: Path) -> None:
+    shared.run(training(store, "a"))
+    before = pids(shared)
+    with pytest.raises(TrainingError, match="found 7 tokens to train on; expected more than one sequence of 32"):
+        shared.run(training(store, "d", leaf="short"))
+    assert not is_trained(store, "d")
+    (tmp_path / "task.jsonl").write_text('{"context": "li"}\n')
+    with pytest.raises(DataError, match="line 1: found no text in field 'continuation'"):
+        shared.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))
+    with pytest.raises(EvaluationError, match="proxy a on task 'a task': BPB is nan"):
+        shared.run(evaluation(store, "a", ["short"]))
+    assert pids(shared) == before
+    assert len(before) == 1
+
+
+def test_a_defect_in_a_job_is_told_in_its_own_words(workers: Workers, store: Store) -> None:
+    with pytest.raises(TrainingError, match=r"(?s)a worker process ended with status 1: .*KeyError: 'no such job'"):
+        workers.run({"do": "no such job"})
+    assert not pids(workers)
+
+
+def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(shared: Workers, store: Store) -> None:
+    shared.run(training(store, "a"))
+    first = pids(shared)
+
+    def kill(state: dict[str, float]) -> None:
+        os.kill(*first, signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
+        shared.run(training(store, "killed", ENDLESS), kill)
+    assert not is_trained(store, "killed")
+    assert store.list(proxy_folder("killed")) == []
+    assert not pids(shared)
+
+    shared.run(training(store, "b"))
+    second = pids(shared)
+    assert second.isdisjoint(first)
+    # Another process, but the same weights.
+    a, b = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in "ab")
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+    # One that dies while it has nothing to do costs no job.
+    [pid] = second
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    shared.run(training(store, "c"))
+    assert pids(shared).isdisjoint(second)
+
+
+def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:
+    both = threading.Barrier(2, timeout=60)
+    running = threading.Barrier(3, timeout=60)
+    met: set[str] = set()
+
+    def job(key: str) -> None:
+        def progress(state: dict[str, float]) -> None:
+            assert 0 < state["done"] < 1
+            assert state["tokens_per_second"] > 0
+            if key not in met:
+                met.add(key)
+                both.wait()  # passes only when both are under way
+                running.wait()
+
+        workers.run(training(store, key, ENDLESS), progress)
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(job, key) for key in ("g", "h")]
+        running.wait()
+        busy = pids(workers)
+        workers.close()
+        errors = [future.exception(timeout=60) for future in futures]
+    assert len(busy) == 2
+    assert all(isinstance(error, OlmixError) for error in errors), errors
+    for pid in busy:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert not is_trained(store, "g")
