@@ -58,9 +58,9 @@ class Outcome:
     carried_over: list[Row] = field(default_factory=list)  # evidence of the base, made with the same recipe
     left_out: int = 0  # rows of the base that were made with another recipe or tokenizer
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
+    evaluation_seconds: float = 0.0  # mean over proxies and tasks
     evidence: str = ""
     fit: Result = field(default_factory=dict)
-    target_tokens: float = 0.0
     proposal: Result = field(default_factory=dict)
 
 
@@ -87,7 +87,8 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     recipe = config.proxy.model_dump()
     outcome.tokenizer = _tokenizer(config, inputs, run)
     outcome.statistics = _statistics(inputs, outcome.tokenizer, run)
-    check_statistics(config, config_file, inputs, outcome.statistics)
+    if not run.estimated:
+        check_statistics(config, config_file, inputs, outcome.statistics)
     tokens = {leaf: one.available for leaf, one in outcome.statistics.items()}
     outcome.natural = dict(zip(tokens, natural_mixture(list(tokens.values())).tolist(), strict=True))
 
@@ -144,6 +145,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
             for proxy, task in pairs
         ],
     )
+    outcome.evaluation_seconds = sum(result["seconds"] for result in measured) / len(measured)
     bpb: dict[str, dict[str, float]] = {proxy: {} for proxy in rows}
     for (proxy, task), result in zip(pairs, measured, strict=True):
         bpb[proxy][task.fingerprint] = result["bpb"]
@@ -164,7 +166,6 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
             **config.surrogate.model_dump(),
         },
     )
-    outcome.target_tokens = config.proposal.target_tokens or float(sum(tokens.values()))
     outcome.proposal = run.run(
         propose,
         {
@@ -173,7 +174,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
             "splits": outcome.splits,
             "natural": outcome.natural,
             "tokens": tokens,
-            "target_tokens": outcome.target_tokens,
+            "target_tokens": config.proposal.target_tokens,
             "repetition": config.proposal.repetition,
             "kl": config.proposal.kl,
             "task_weights": {task.fingerprint: task.weight for task in tasks},

@@ -1,4 +1,4 @@
-"""The command line: olmix init, run, show."""
+"""The command line."""
 
 import signal
 import sys
@@ -27,6 +27,13 @@ console = Console(highlight=False)
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.")]
 
+StoreOption = Annotated[str, typer.Option("--store", help="The store, where no configuration names it.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+MixName = Annotated[
+    str | None,
+    typer.Argument(help="Name of a mix, or its configuration; may be left out where there is one."),
+]
+
 LOG_SECONDS = 10.0  # between lines where the output is no terminal
 
 
@@ -50,6 +57,9 @@ def run(
         int | None,
         typer.Option("--workers", min=1, help="Proxies at once; one per core by default."),
     ] = None,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Show the plan first, and ask before anything is spent.")
+    ] = False,
 ) -> None:
     """Find the mixture that CONFIG asks for; what was computed before is not computed again."""
     from flows import environment
@@ -62,6 +72,14 @@ def run(
     look(loaded, str(config))
 
     environment.prepare()
+    if approve:
+        from flows.planning import make_plan
+        from flows.views import plan_view
+
+        console.print(plan_view(make_plan(loaded, str(config), workers)))
+        if not typer.confirm("Run this plan?"):
+            console.print("nothing was run")
+            return
     with console.status("Starting Prefect"):
         from flows.mix import run_mix
         from tasks import progress
@@ -76,29 +94,143 @@ def run(
 
 @app.command()
 def show(
-    name: Annotated[
-        str | None,
-        typer.Argument(help="Name of a mix, or its configuration; may be left out where there is one."),
-    ] = None,
-    store: Annotated[str, typer.Option("--store", help="The store that holds it.")] = ".olmix",
+    name: MixName = None,
+    store: StoreOption = ".olmix",
     version: Annotated[str | None, typer.Option("--version", help="A version other than the latest.")] = None,
 ) -> None:
     """Show the current mixture."""
-    from olmix_core.config import load_config
     from olmix_core.record import read_mix
+
+    opened, found = _store_and_name(name, store)
+    console.print(_mix_view(opened.url, read_mix(opened, found, version)))
+
+
+@app.command()
+def plan(
+    config: ConfigFile,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option("--detailed-exitcode", help="Exit with 0: nothing to do, 1: error, 2: changes are pending."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what running CONFIG would execute and cost; nothing is started and nothing written."""
+    from flows import environment
+
+    environment.prepare()
+    from flows.planning import make_plan
+    from flows.views import plan_view
+    from olmix_core.config import load_config
+
+    made = make_plan(load_config(config), str(config))
+    if as_json:
+        _print_json(made)
+    else:
+        console.print(plan_view(made))
+    if detailed_exitcode and made["pending"]:
+        raise typer.Exit(2)
+
+
+@app.command()
+def why(
+    config: ConfigFile,
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[STEP or LEAF]", help="Only this step or leaf, field by field."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain why CONFIG would run something again; or, where all is cached, why its last version ran what it did."""
+    from flows import environment
+
+    environment.prepare()
+    from flows.dry_run import forecast
+    from flows.explain import explain, explain_version
+    from flows.views import reasons_view
+    from olmix_core.config import load_config
+    from olmix_core.record import latest_version, read_mix
+    from olmix_core.store import Store
+
+    loaded = load_config(config)
+    store = Store(loaded.store)
+    last = read_mix(store, loaded.name) if latest_version(store, loaded.name) else None
+    found = forecast(loaded, str(config))
+    names = dict(found.inputs.domains.labels)
+    would_run = not found.is_nothing or last is None
+    if would_run or last is None:
+        reasons = explain(found, last, store)
+    else:
+        parent = read_mix(store, loaded.name, last["parent"]) if last["parent"] else None
+        reasons = explain_version(last, parent, store)
+        if not as_json:
+            console.print(f"nothing would run again; {last['name']} {last['version']} ran this:\n")
+    if what is not None:
+        known = sorted({*found.counts, *names.values()})
+        if what not in known:
+            raise OlmixError(f"found no step or leaf {what!r}; expected one of: {', '.join(known)}")
+        reasons = [reason for reason in reasons if what in (reason.step, reason.label)]
+    if as_json:
+        _print_json({"would_run": would_run, "reasons": [reason.to_json() for reason in reasons]})
+    else:
+        console.print(reasons_view(reasons, names, detailed=what is not None))
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="NAME, NAME@VERSION, or VERSION where there is one mix.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same, to compare with.")],
+    store: StoreOption = ".olmix",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two published mixtures: leaves, weights, settings, evidence."""
+    from flows.lineage import differences, find_record
+    from flows.views import differences_view
+    from olmix_core.store import Store
+
+    opened = Store(store)
+    found = differences(find_record(opened, a), find_record(opened, b))
+    if as_json:
+        _print_json(found)
+    else:
+        console.print(differences_view(found))
+
+
+@app.command()
+def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOption = False) -> None:
+    """Show the versions of a mix: what changed, what it cost, and what full recomputation would have cost."""
+    from flows.lineage import history as lineage
+    from flows.views import history_view
+
+    opened, found = _store_and_name(name, store)
+    rows = lineage(opened, found)
+    if as_json:
+        _print_json(rows)
+    else:
+        console.print(history_view(rows))
+
+
+def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:
+    """The opened store and the name of the mix that a command means."""
+    from olmix_core.config import load_config
     from olmix_core.store import Store
 
     if name is not None and name.endswith((".yaml", ".yml")):
         loaded = load_config(name)
-        name, store = loaded.name, loaded.store
+        return Store(loaded.store), loaded.name
     opened = Store(store)
     if name is None:
         names = opened.list("mixes")
         if len(names) != 1:
             found = ", ".join(names) or "none"
-            raise OlmixError(f"{store}: found the mixes: {found}; expected one, or the NAME of the one to show")
+            raise OlmixError(f"{store}: found the mixes: {found}; expected one, or the NAME of the one that is meant")
         name = names[0]
-    console.print(_mix_view(store, read_mix(opened, name, version)))
+    return opened, name
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=1))
 
 
 def _mix_view(store: str, record: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ class Executor(Protocol):
     """What the chain of steps is given to carry them out; `dry_run` has another one."""
 
     store: str
+    estimated: bool  # whether some numbers of tokens are estimates
 
     def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:
         """The results for every call, in order."""
@@ -31,6 +32,7 @@ class PrefectExecutor:
 
     def __init__(self, store: str) -> None:
         self.store = store
+        self.estimated = False
         self.keys: dict[str, list[str]] = {}
 
     def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:

@@ -58,13 +58,14 @@ def mix(config: Config, config_file: str = "config") -> dict[str, Any]:
         base=base.record["version"] if base.record else None,
         change=base.change,
         splits=outcome.splits,
-        target_tokens=outcome.target_tokens,
+        target_tokens=outcome.proposal["target_tokens"],
         tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},
         settings=config.model_dump(include={"proxy", "swarm", "surrogate", "proposal", "reuse"}),
         proxies=outcome.trained,
         carried_over=len(outcome.carried_over),
         left_out=outcome.left_out,
         evidence=outcome.evidence,
+        evaluation_seconds=outcome.evaluation_seconds,
         keys=executor.keys,
     )
     tracked.expect("publish", 1)

@@ -69,7 +69,7 @@ def huber(residual: Array, delta: float) -> Array:
     return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta))
 
 
-def minimise(problems: Problems, start: Array, *, iterations: int = 200, tol: float = 1e-9) -> Solution:
+def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: float = 1e-11) -> Solution:
     """Minimise every problem from its `start` [B, p + 2].
 
     A problem has converged when no single parameter, moved alone by a Newton step, would lower its

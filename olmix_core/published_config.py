@@ -203,8 +203,13 @@ class FitConfig(Section):
             lines.append("proposer.fit_only is not used: the proposal takes about a second")
         if proposer.kl_reg is None:
             lines.append(f"proposer.kl_reg is not given: {PAPER_KL:g} is used")
-        if not self.constraints.enabled:
+        constraints = self.constraints
+        if not constraints.enabled:
             lines.append("constraints.enabled is false: no domain has a cap on its epochs")
+        elif "repetition_factor" not in constraints.model_fields_set:
+            lines.append(
+                f"constraints.repetition_factor is not given: {constraints.repetition_factor:g} epochs at most"
+            )
         return lines
 
 

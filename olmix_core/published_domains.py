@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from olmix_core.errors import ConfigError
 from olmix_core.published_config import FitConfig
+from olmix_core.published_swarm import listed
 
 Array = NDArray[np.float64]
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -106,26 +105,19 @@ def find_domains(
         raise ConfigError(str(file), "priors.virtual_domains", f"{twice[0]!r} in two places", "each leaf in one column")
     extra = sorted((set(config.priors.relative_sizes) | set(config.tokens)) - set(known) - set(inside))
     if extra:
-        notes.append(f"priors without a column of ratios, not used: {_some(extra)}")
+        notes.append(f"priors without a column of ratios, not used: {listed(extra)}")
     sizes = _sizes(file, config, kept, notes)
     if on_columns:
         virtual = {}
     constraints = config.constraints
     columns = tuple(_column(config, name, share, virtual.get(name)) for name, share in sizes.items())
     if constraints.enabled:
-        missing = [
-            leaf
-            for column in columns
-            for leaf, tokens in zip(column.leaves, column.tokens, strict=True)
-            if np.isnan(tokens)
-        ]
-        if missing:
-            expected = "its tokens, which its cap follows from; or constraints.enabled: false"
-            raise ConfigError(str(file), f"priors.token_counts.{missing[0]}", "nothing", expected)
-        plain = [column.name for column in columns if column.name not in virtual and ":" not in column.name]
-        if not on_columns and len(plain) < len(columns) and plain:
+        _check_tokens(file, columns)
+        # Topics are called source:topic, so a name without a topic beside such names may be a whole mixture.
+        plain = [column.name for column in columns if len(column.leaves) == 1 and ":" not in column.name]
+        if plain and len(plain) < len(columns) and not on_columns:
             notes.append(
-                f"{_some(plain)}: capped by the tokens given for the column; if one stands for several domains, "
+                f"{listed(plain)}: capped by the tokens given for the column; if one stands for several domains, "
                 "name them under priors.virtual_domains, or small ones inside it may be repeated more often"
             )
     return Domains(
@@ -136,15 +128,24 @@ def find_domains(
     )
 
 
+def _check_tokens(file: Path, columns: Sequence[Column]) -> None:
+    """Caps need the tokens of every leaf."""
+    for column in columns:
+        for leaf, tokens in zip(column.leaves, column.tokens, strict=True):
+            if np.isnan(tokens):
+                expected = "its tokens, which its cap follows from; or constraints.enabled: false"
+                raise ConfigError(str(file), f"priors.token_counts.{leaf}", "nothing", expected)
+
+
 def _sizes(file: Path, config: FitConfig, kept: Sequence[str], notes: list[str]) -> dict[str, float]:
     """Natural share of each column; they sum to 1."""
     use_tokens = config.proposer.use_natural_kl or not config.priors.relative_sizes
     given, field = (config.tokens, "token_counts") if use_tokens else (config.priors.relative_sizes, "relative_sizes")
     missing = [name for name in kept if name not in given]
     if missing:
-        others = f" (nor for {len(missing) - 1} others)" if len(missing) > 1 else ""
-        expected = f"a prior for each column of ratios; or filtering.keep_sources without it{others}"
-        raise ConfigError(str(file), f"priors.{field}.{missing[0]}", "nothing", expected)
+        found = "nothing" if len(missing) == 1 else f"nothing, as for {len(missing) - 1} more"
+        expected = "a prior for each column of ratios, or filtering.keep_sources without it"
+        raise ConfigError(str(file), f"priors.{field}.{missing[0]}", found, expected)
     total = sum(given[name] for name in kept)
     if not total > 0:
         raise ConfigError(str(file), f"priors.{field}", "no share > 0", "sizes of the columns of ratios")
@@ -163,8 +164,3 @@ def _column(config: FitConfig, name: str, share: float, inner: dict[str, float] 
     # Natural within the column is by tokens; where they are not known, the frozen ratios are the best guess.
     natural = available if np.isfinite(available).all() and available.sum() > 0 else shares
     return Column(name, leaves, shares / shares.sum(), share * natural / natural.sum(), available)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -21,6 +21,7 @@ from olmix_core.errors import StoreError
 from olmix_core.fitted import Surrogate
 from olmix_core.proposal import Proposal
 from olmix_core.published_domains import Domains
+from olmix_core.record import Z90
 
 Array = NDArray[np.float64]
 
@@ -35,7 +36,6 @@ FILES = (
     "mix.json",
 )
 
-_Z90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
 _PACKAGES = ("olmix-flows", "numpy", "scipy", "pandas", "cvxpy", "matplotlib")
 
 
@@ -118,7 +118,7 @@ def _interval(surrogate: Surrogate, q: Array, weights: Array, reference: Array |
     value = surrogate.objective(q[None], weights)[0]
     if reference is not None:
         value = surrogate.objective(reference[None], weights)[0] - value
-    spread = _Z90 * surrogate.objective_std(q, weights, reference)
+    spread = Z90 * surrogate.objective_std(q, weights, reference)
     return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}
 
 

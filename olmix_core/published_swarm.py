@@ -57,17 +57,17 @@ class _Reader:
         return found
 
     def joined(self, ratios: pd.DataFrame, metrics: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The rows of the runs that both files have, in the order of ratios."""
+        """The rows of the runs that both files have, sorted by run."""
         common = ratios.index[ratios.index.isin(metrics.index)]
         if not len(common):
             raise DataError(
                 f"{self.config.swarm.ratios} and {self.config.swarm.metrics}: found no run id that both have "
-                f"({_some(ratios.index)} against {_some(metrics.index)}); expected the same ids in column run or run_id"
+                f"({listed(ratios.index)} against {listed(metrics.index)}); expected the same ids in both"
             )
         for name, table in (("ratios", ratios), ("metrics", metrics)):
             alone = table.index[~table.index.isin(common)]
             if len(alone):
-                self.notes.append(f"{_runs(len(alone))} only in swarm.{name}, left out: {_some(alone)}")
+                self.notes.append(f"{_runs(len(alone))} only in swarm.{name}, left out: {listed(alone)}")
         return ratios.loc[common], metrics.loc[common]
 
     def mixtures(self, ratios: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ class _Reader:
         """The runs whose whole weight lies on `kept`; for keep_sources each of them must have some."""
         unknown = [domain for domain in kept if domain not in ratios.columns]
         if unknown:
-            expected = f"columns of ratios: {_some(ratios.columns)}"
+            expected = f"columns of ratios: {listed(ratios.columns)}"
             raise ConfigError(str(self.file), f"filtering.{name}", repr(unknown[0]), expected)
         inside = ratios[list(kept)]
         keep = np.isclose(inside.sum(axis=1), 1.0)
@@ -156,7 +156,7 @@ class _Reader:
                 group = subject_of(name)
                 column = group[0] if name not in metrics.columns and group is not None else name
                 if column not in metrics.columns:
-                    expected = f"a column of metrics: {_some(metrics.columns)}"
+                    expected = f"a column of metrics: {listed(metrics.columns)}"
                     raise ConfigError(str(self.file), f"eval.tasks.{family}", repr(name), expected)
                 if home.setdefault(column, family) != family:
                     found = f"subjects of {column} in {home[column]} and {family}"
@@ -175,7 +175,7 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
     """
     reader = _Reader(file, config)
     ratios = _read(reader.path("ratios", config.swarm.ratios))
-    metrics = _read(reader.path("metrics", config.swarm.metrics))
+    metrics = _read(reader.path("metrics", config.swarm.metrics), config.filtering.drop_metrics)
     empty = ratios.isna().stack()
     if empty.any():
         run, domain = next(iter(empty.index[empty.to_numpy()]))
@@ -184,8 +184,10 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
         )
     unknown = [name for name in config.filtering.drop_metrics if name not in metrics.columns]
     if unknown:
-        reader.notes.append(f"filtering.drop_metrics: no column of metrics: {_some(unknown)}")
-    domains = tuple(ratios.columns)
+        reader.notes.append(f"filtering.drop_metrics: no column of metrics: {listed(unknown)}")
+    domains, file_order = tuple(ratios.columns), list(ratios.index)
+    # Sorted before anything is computed, so that sums round alike whatever the order in the files.
+    ratios, metrics = (table.sort_index().sort_index(axis=1) for table in (ratios, metrics))
     ratios, metrics = reader.joined(ratios, metrics)
     mixtures = reader.mixtures(ratios)
     everything = metrics.loc[mixtures.index]
@@ -205,24 +207,24 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
             raise ConfigError(str(file), "swarm.metrics", found, expected)
         if measured < len(tasks):
             reader.notes.append(f"task {name}: measured in {measured} of {_runs(len(tasks))}")
-    rows, leaves, names = sorted(tasks.index), sorted(mixtures.columns), sorted(tasks.columns)
+    leaves, names = sorted(mixtures.columns), sorted(tasks.columns)
     return PublishedSwarm(
         evidence=Evidence(
-            X=mixtures.loc[rows, leaves].to_numpy(dtype=np.float64),
-            Y=tasks.loc[rows, names].to_numpy(dtype=np.float64),
-            runs=tuple(rows),
+            X=mixtures[leaves].to_numpy(dtype=np.float64),
+            Y=tasks[names].to_numpy(dtype=np.float64),
+            runs=tuple(tasks.index),
             leaves=tuple(leaves),
             tasks=tuple(names),
         ),
-        file_order=tuple(tasks.index),
+        file_order=tuple(run for run in file_order if run in tasks.index),
         domains=domains,
         incomplete=tuple(tasks.index[tasks.isna().any(axis=1)]),
         notes=tuple(reader.notes),
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """One file: numbers by run id and column, NaN for an empty cell."""
+def _read(path: Path, dropped: Sequence[str] = ()) -> pd.DataFrame:
+    """One file: numbers by run id and column, NaN for an empty cell; `dropped` columns may hold anything."""
     try:
         table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
         header = list(pd.read_csv(path, dtype=str, encoding="utf-8-sig", header=None, nrows=1).iloc[0].dropna())
@@ -233,7 +235,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: found the column {doubled[0]!r} twice; expected each column once")
     ids = next((name for name in IDS if name in table.columns), None)
     if ids is None:
-        raise DataError(f"{path}: found the columns {_some(table.columns)}; expected run or run_id among them")
+        raise DataError(f"{path}: found the columns {listed(table.columns)}; expected run or run_id among them")
     if table[ids].isna().any():
         raise DataError(f"{path}: found {int(table[ids].isna().sum())} rows without {ids}; expected an id in each")
     table = table.set_index(table[ids].str.strip())
@@ -245,10 +247,11 @@ def _read(path: Path) -> pd.DataFrame:
     if table.empty:
         raise DataError(f"{path}: found no values; expected a column per domain or metric, and a row per run")
     values = pd.DataFrame({name: pd.to_numeric(table[name], errors="coerce") for name in table.columns})
-    wrong = (values.isna() & table.notna()).stack()
+    wrong = (values.isna() & table.notna()).drop(columns=list(dropped), errors="ignore").stack()
     if wrong.any():
         run, name = next(iter(wrong.index[wrong.to_numpy()]))
-        raise DataError(f"{path}: run {run}, column {name}: found {table.at[run, name]!r}; expected a number")
+        found = table[name].to_dict()[run]
+        raise DataError(f"{path}: run {run}, column {name}: found {found!r}; expected a number")
     return values.astype(np.float64)
 
 
@@ -256,6 +259,7 @@ def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
 
 
-def _some(names: Sequence[str] | pd.Index) -> str:
+def listed(names: Sequence[str] | pd.Index) -> str:
+    """The first few names, and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(map(str, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")

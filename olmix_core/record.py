@@ -58,6 +58,7 @@ class Mix:
     change: Change | None = None  # of the domain set since then
     splits: Split = field(default_factory=dict)  # how leaves are written in atoms
     carried_over: int = 0  # rows of evidence of earlier versions that were used
+    evaluation_seconds: float = 0.0  # mean over proxies and tasks
     left_out: int = 0  # and those that were not, since their recipe is another one
 
     @property
@@ -223,11 +224,13 @@ def _record(
             # What this domain set would have cost with every domain free.
             "full_recompute": default_runs(len(mix.domains.units)),
         },
+        "speed": _speed(mix, previous),
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
         "notes": list(mix.surrogate.notes),
         "base": mix.base,
         "change": _labelled_change(mix),
+        "removed": [] if mix.change is None else sorted(mix.change.removed),
         "plan": _labelled_plan(mix),
         "splits": {leaf: dict(parts) for leaf, parts in mix.splits.items()},
         "loosened": [labels[leaf] for leaf in mix.proposal["loosened"]],
@@ -238,6 +241,17 @@ def _record(
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
     }
+
+
+def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:
+    """Seconds per token trained and per evaluation, of one worker, for the estimates of later plans."""
+    found = {"evaluate_seconds": mix.evaluation_seconds}
+    tokens = sum(proxy["tokens"] for proxy in mix.proxies)
+    if tokens:
+        found["train_seconds_per_token"] = sum(proxy["seconds"] for proxy in mix.proxies) / tokens
+    elif previous is not None and "train_seconds_per_token" in previous["speed"]:
+        found["train_seconds_per_token"] = previous["speed"]["train_seconds_per_token"]
+    return found
 
 
 def mix_label(mix: Mix, task: str) -> str:

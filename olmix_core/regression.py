@@ -22,9 +22,11 @@ Array = NDArray[np.float64]
 
 RIDGES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_AS_GOOD = 1.03  # leave-one-out errors within 3 % tell nothing apart: the stronger ridge is safer
-_GAMMA = 0.6  # where the search for gamma starts
+_AS_GOOD = 1.03  # leave-one-out errors within 3 % tell nothing apart
+_GAMMA = 0.6  # the usual gamma: the best or near it on the released swarms
 _LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
+_RANDOM_STARTS = 8  # more where no path of ridges leads to the minimum; c then up to _HIGHEST of the lowest BPB
+_HIGHEST = 1.15
 _LEVEL = 0.5
 _FEWEST_RUNS = 4  # a task seen in fewer is predicted by its mean
 _GONE = -50.0  # b of a law that is a constant: exp(-50) is nothing
@@ -60,7 +62,7 @@ def estimate(
 ) -> Estimate:
     """Fit `law` to every task; `ridge` None chooses it per task by leave-one-out error.
 
-    restarts: also start from several levels of c, and keep the lowest minimum.
+    restarts: also start elsewhere, and keep the lowest minimum. Without ridge a few tasks have several.
     """
     flags, hopeless = _hopeless(evidence)
     fitted = np.flatnonzero(~hopeless)
@@ -79,8 +81,7 @@ def estimate(
             problems, warm = path.problems, [path.theta]
         else:
             problems, warm = _with_ridge(problems, np.full(len(fitted), ridge)), []
-        levels = _LEVELS if restarts else () if warm else (_LEVEL,)
-        solution = _lowest(problems, [*warm, *(_start(problems, level) for level in levels)])
+        solution = _lowest(problems, [*warm, *_starts(problems, restarts, warm=bool(warm))])
         theta[fitted], ridges[fitted] = solution.theta, problems.ridge
         errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
         loss[fitted] = solution.loss - 0.5 * problems.ridge * np.sum(solution.theta[:, 2:] ** 2, axis=1)
@@ -112,7 +113,8 @@ def estimate(
 def choose_gamma(evidence: Evidence, *, huber_delta: float, ridge: float | None, run_weights: Array) -> float:
     """The gamma of diminishing returns with the least leave-one-out error over all tasks.
 
-    Walks the grid GAMMAS downhill from its middle; the error has one valley in gamma.
+    Walks the grid GAMMAS downhill from the usual 0.6; the error has one valley in gamma. Few runs cannot tell gammas
+    apart, so another than the usual one must do clearly better.
     """
     fitted = np.flatnonzero(~_hopeless(evidence)[1])
     if not len(fitted):
@@ -128,10 +130,10 @@ def choose_gamma(evidence: Evidence, *, huber_delta: float, ridge: float | None,
         spread = _spread(problems)
         return float(np.mean(_size(path.errors, problems.weights, spread) / spread))
 
-    best = GAMMAS.index(_GAMMA)
+    best = usual = GAMMAS.index(_GAMMA)
     while (better := min((best, best - 1, best + 1), key=error)) != best:
         best = better
-    return GAMMAS[best]
+    return GAMMAS[best] if error(usual) > _AS_GOOD * error(best) else _GAMMA
 
 
 def paper_form(estimated: Estimate) -> Parameters:
@@ -204,6 +206,23 @@ def _start(problems: Problems, level: float) -> Array:
     """Parameters [B, p + 2] of a constant at the mean, with c at `level` times the lowest BPB seen."""
     c = level * np.min(np.where(problems.weights > 0, problems.Y, np.inf), axis=0)
     return np.column_stack([c, np.log(_mean(problems) - c), np.zeros((len(c), problems.design.shape[1]))])
+
+
+def _starts(problems: Problems, restarts: bool, warm: bool) -> list[Array]:
+    """Where to start besides a solution from a path of ridges (`warm`): levels of c, and random v without a path."""
+    if not restarts:
+        return [] if warm else [_start(problems, _LEVEL)]
+    starts = [_start(problems, level) for level in _LEVELS]
+    if warm:
+        return starts
+    random = np.random.default_rng(0)
+    lowest = starts[0][:, 0] / _LEVELS[0]
+    for share in random.uniform(0.2, _HIGHEST, _RANDOM_STARTS):
+        v = random.standard_normal((len(lowest), problems.design.shape[1]))
+        starts.append(
+            np.column_stack([share * lowest, np.zeros(len(lowest)), np.abs(v) if problems.nonnegative else v])
+        )
+    return starts
 
 
 @dataclass(frozen=True)

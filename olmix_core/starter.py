@@ -69,7 +69,7 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
     domains = "".join(f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in found.items())
     tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in found)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.resolve().name.lower())
-    name = name.strip("-")[:60] or "mix"
+    name = name.strip("-")[:60].rstrip("-") or "mix"
     text = TEMPLATE.format(name=_quoted(name), domains=domains, tasks=tasks)
     output.write_text(text, encoding="utf-8")
     load_config(output)  # what is written here must be a valid configuration

@@ -26,7 +26,8 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str]) -> Result:
     leaves = sorted(payload["natural"])
     natural = np.array([payload["natural"][leaf] for leaf in leaves])
     tokens = np.array([payload["tokens"][leaf] for leaf in leaves])
-    highest = caps(tokens, payload["target_tokens"], payload["repetition"])
+    target_tokens = payload["target_tokens"] or float(tokens.sum())
+    highest = caps(tokens, target_tokens, payload["repetition"])
     columns, loosened = released_for_caps(payload["columns"], dict(zip(leaves, highest.tolist(), strict=True)))
     matrix = expansion(columns, leaves)
     check_feasible(matrix, highest, None, None, [labels[leaf] for leaf in leaves])
@@ -54,6 +55,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str]) -> Result:
         "at_cap": by_leaf(found.at_cap @ belongs > 0),
         "shadow_prices": by_leaf(found.shadow_prices @ made_of),
         "loosened": loosened,
+        "target_tokens": target_tokens,
         "status": found.status,
         "gap": found.gap,
         "residual": found.residual,

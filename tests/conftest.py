@@ -1,9 +1,11 @@
 """Shared by all tests: small domains of real text, and Prefect's own server for the tests that run flows."""
 
+import hashlib
 import inspect
 import json
 import os
 import pydoc_data.topics
+import shutil
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,3 +79,57 @@ def project(tmp_path: Path, texts: dict[str, list[str]]) -> Callable[..., Path]:
         return path
 
     return make
+
+
+Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
+
+
+@pytest.fixture(scope="session")
+def run(prefect_server: None) -> Run:
+    """Run a configuration: run(path) -> mix.json, and how many results were executed by step (none left out)."""
+    from flows.mix import run_mix
+    from olmix_core.config import load_config
+    from tasks import progress
+
+    def run(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+        tracked = progress.begin()
+        record = run_mix(load_config(path), str(path))
+        counts = tracked.accounting()
+        return record, {step: n["executed"] for step, n in counts.items() if n["executed"]}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished_stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stores of projects that ran once, to be copied; each is made by the first test that needs it."""
+    return tmp_path_factory.mktemp("finished")
+
+
+@pytest.fixture
+def finished(
+    project: Callable[..., Path], run: Run, finished_stores: Path, tmp_path: Path
+) -> Callable[..., Callable[..., Path]]:
+    """finished(**changes of the first configuration) -> edit; edit(change of the dictionary) -> path.
+
+    The project ran once with its first configuration, whatever is edited afterwards.
+    """
+
+    def begin(**changes: Any) -> Callable[..., Path]:
+        path = project(**changes)
+        store = finished_stores / hashlib.sha256(path.read_bytes()).hexdigest()
+        if store.exists():
+            shutil.copytree(store, tmp_path / "store")
+        else:
+            run(path)
+            shutil.copytree(tmp_path / "store", store)
+
+        def edit(change: Callable[[dict[str, Any]], object] = lambda config: None) -> Path:
+            config = yaml.safe_load(path.read_text())
+            change(config)
+            path.write_text(yaml.safe_dump(config))
+            return path
+
+        return edit
+
+    return begin

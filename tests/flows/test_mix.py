@@ -14,52 +14,23 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.mix import run_mix
-from olmix_core.config import load_config
 from olmix_core.errors import TrainingError
 from olmix_core.store import Store
 from tasks import progress
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
-
 Project = Callable[..., Path]
+Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
+Edit = Callable[..., Path]
 LEAVES, RUNS, TASKS = 3, 6, 2
 
 
-def run(config: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """mix.json, and how many results were executed by step (steps with none left out)."""
-    tracked = progress.begin()
-    record = run_mix(load_config(config), str(config))
-    counts = tracked.accounting()
-    return record, {step: n["executed"] for step, n in counts.items() if n["executed"]}
-
-
-@pytest.fixture(scope="module")
-def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of a project that ran once, to be copied; filled by the first test that needs it."""
-    return tmp_path_factory.mktemp("finished") / "store"
-
-
 @pytest.fixture
-def edited(project: Project, finished_store: Path, tmp_path: Path) -> Callable[..., Path]:
+def edited(finished: Callable[..., Edit]) -> Edit:
     """A project that ran once, and edits of its configuration: edited(change) -> path."""
-    path = project()
-    if finished_store.exists():
-        shutil.copytree(finished_store, tmp_path / "store")
-    else:
-        run(path)
-        shutil.copytree(tmp_path / "store", finished_store)
-
-    def edit(change: Callable[[dict[str, Any]], object]) -> Path:
-        config = yaml.safe_load(path.read_text())
-        change(config)
-        path.write_text(yaml.safe_dump(config))
-        return path
-
-    return edit
+    return finished()
 
 
-def test_a_first_run_executes_everything_and_leaves_its_record(project: Project, tmp_path: Path) -> None:
+def test_a_first_run_executes_everything_and_leaves_its_record(run: Run, project: Project, tmp_path: Path) -> None:
     config = project()
     record, executed = run(config)
     assert executed == {
@@ -109,13 +80,13 @@ def test_a_first_run_executes_everything_and_leaves_its_record(project: Project,
     assert not list((tmp_path / "store").rglob("*.pkl"))
 
 
-def test_a_second_run_executes_nothing_but_publish(edited: Callable[..., Path]) -> None:
-    record, executed = run(edited(lambda config: None))
+def test_a_second_run_executes_nothing_but_publish(run: Run, edited: Edit) -> None:
+    record, executed = run(edited())
     assert executed == {"publish": 1}
     assert record["version"] == "v0001"
 
 
-def test_another_kl_only_proposes(edited: Callable[..., Path]) -> None:
+def test_another_kl_only_proposes(run: Run, edited: Edit) -> None:
     record, executed = run(edited(lambda config: config.update(proposal={"kl": 1.0})))
     assert executed == {"propose": 1, "publish": 1}
     assert (record["version"], record["parent"]) == ("v0002", "v0001")
@@ -123,53 +94,53 @@ def test_another_kl_only_proposes(edited: Callable[..., Path]) -> None:
     assert "over_previous" in record["gain"]
 
 
-def test_another_task_is_evaluated_but_no_proxy_trains(edited: Callable[..., Path]) -> None:
+def test_another_task_is_evaluated_but_no_proxy_trains(run: Run, edited: Edit) -> None:
     _, executed = run(edited(lambda config: config["evaluation"]["tasks"].append({"file": "task.jsonl"})))
     assert executed == {"evaluate": RUNS, "evidence": 1, "fit": 1, "propose": 1, "publish": 1}
 
 
-def test_other_task_weights_only_propose(edited: Callable[..., Path]) -> None:
+def test_other_task_weights_only_propose(run: Run, edited: Edit) -> None:
     _, executed = run(edited(lambda config: config["evaluation"]["tasks"][0].update(weight=3.0)))
     assert executed == {"propose": 1, "publish": 1}
 
 
-def test_names_and_order_are_labels(edited: Callable[..., Path]) -> None:
+def test_names_and_order_are_labels(run: Run, edited: Edit) -> None:
     def rename(config: dict[str, Any]) -> None:
         config["domains"].reverse()
         config["domains"][0]["name"], config["domains"][1]["name"] = "renamed", "also renamed"
         config["evaluation"]["tasks"] = [{"heldout": "also renamed", "name": "m"}, {"heldout": "code"}]
 
-    before, _ = run(edited(lambda config: None))
+    before, _ = run(edited())
     record, executed = run(edited(rename))
     assert executed == {"publish": 1}
     assert sorted(record["weights"].values()) == sorted(before["weights"].values())
     assert set(record["weights"]) == {"renamed", "also renamed", "code"}
 
 
-def test_a_touched_file_is_the_same_file(edited: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_touched_file_is_the_same_file(run: Run, edited: Edit, tmp_path: Path) -> None:
     os.utime(tmp_path / "code.jsonl", (time.time() - 5000, time.time() - 5000))
     shutil.move(tmp_path / "guide.jsonl", tmp_path / "moved.jsonl")
     _, executed = run(edited(lambda config: config["domains"][2].update(paths="moved.jsonl")))
     assert executed == {"publish": 1}
 
 
-def test_one_changed_leaf_is_counted_anew_and_the_tokenizer_stays(edited: Callable[..., Path], tmp_path: Path) -> None:
-    before, _ = run(edited(lambda config: None))
+def test_one_changed_leaf_is_counted_anew_and_the_tokenizer_stays(run: Run, edited: Edit, tmp_path: Path) -> None:
+    before, _ = run(edited())
     with (tmp_path / "guide.jsonl").open("a") as file:
         file.write(json.dumps({"text": "one more document, which changes this leaf " * 20}) + "\n")
-    record, executed = run(edited(lambda config: None))
+    record, executed = run(edited())
     assert executed["statistics"] == 1
     assert "tokenizer" not in executed
     assert record["tokenizer"]["fingerprint"] == before["tokenizer"]["fingerprint"]
 
 
-def test_more_runs_keep_the_first_ones(edited: Callable[..., Path]) -> None:
+def test_more_runs_keep_the_first_ones(run: Run, edited: Edit) -> None:
     _, executed = run(edited(lambda config: config["swarm"].update(runs=RUNS + 2)))
     assert executed["train"] == 2
     assert executed["evaluate"] == 2 * TASKS
 
 
-def test_the_same_config_elsewhere_gives_the_same_keys_and_mixture(project: Project, tmp_path: Path) -> None:
+def test_the_same_config_elsewhere_gives_the_same_keys_and_mixture(run: Run, project: Project, tmp_path: Path) -> None:
     first, _ = run(project())
     elsewhere = project("other.yaml", store="other")
     second, executed = run(elsewhere)
@@ -180,19 +151,19 @@ def test_the_same_config_elsewhere_gives_the_same_keys_and_mixture(project: Proj
     assert keys[0] == keys[1]
 
 
-def test_a_diverging_proxy_stops_the_run_by_name_and_loses_nothing(project: Project) -> None:
+def test_a_diverging_proxy_stops_the_run_by_name_and_loses_nothing(run: Run, project: Project) -> None:
     config = project(proxy={**yaml.safe_load(project().read_text())["proxy"], "learning_rate": 1e9})
     with pytest.raises(TrainingError, match=r"diverged|smaller proxy\.learning_rate"):
         run(config)
     assert progress.current().accounting()["statistics"] == {"executed": LEAVES, "cached": 0, "reused": 0}
 
 
-def test_a_tampered_result_is_not_read_but_made_again(edited: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_tampered_result_is_not_read_but_made_again(run: Run, edited: Edit, tmp_path: Path) -> None:
     [result] = [path for path in (tmp_path / "store/cache/propose").iterdir() if "payload" not in path.name]
     content = json.loads(result.read_text())
     content["metadata"]["serializer"] = {"type": "pickle"}
     content["result"] = "gASVHQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"
     result.write_text(json.dumps(content))
-    _, executed = run(edited(lambda config: None))
+    _, executed = run(edited())
     assert executed == {"propose": 1, "publish": 1}
     assert json.loads(result.read_text())["metadata"]["serializer"]["type"] == "json"

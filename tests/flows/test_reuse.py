@@ -8,52 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from flows.mix import run_mix
-from olmix_core.config import load_config
-from tasks import progress
-
-pytestmark = pytest.mark.usefixtures("prefect_server")
-
+Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]
 TASKS = 2
 FIRST = 3 * (3 + 1)  # runs of the first swarm: three free leaves
 ONE_CHANGED = 3 * (2 + 1)  # the kept ones together, and one leaf
 
 
-def run(config: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """mix.json, and how many results were executed by step (steps with none left out)."""
-    tracked = progress.begin()
-    record = run_mix(load_config(config), str(config))
-    counts = tracked.accounting()
-    return record, {step: n["executed"] for step, n in counts.items() if n["executed"]}
-
-
-@pytest.fixture(scope="module")
-def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("finished") / "store"
-
-
 @pytest.fixture
-def edited(project: Callable[..., Path], finished_store: Path, tmp_path: Path) -> Edit:
+def edited(finished: Callable[..., Edit], tmp_path: Path) -> Edit:
     """A project that ran once with the default number of runs, and edits of its configuration."""
-    path = project(swarm={"min_strength": 1.0}, reuse={"strategy": "full_reuse"})
-    if finished_store.exists():
-        shutil.copytree(finished_store, tmp_path / "store")
-    else:
-        run(path)
-        shutil.copytree(tmp_path / "store", finished_store)
     lines = [inspect.getsource(module) for module in (inspect, json, shutil)]
     (tmp_path / "extra.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in lines))
-
-    def edit(change: Callable[[dict[str, Any]], object]) -> Path:
-        config = yaml.safe_load(path.read_text())
-        change(config)
-        path.write_text(yaml.safe_dump(config))
-        return path
-
-    return edit
+    return finished(swarm={"min_strength": 1.0}, reuse={"strategy": "full_reuse"})
 
 
 def ratios(record: dict[str, Any], *leaves: str) -> list[float]:
@@ -61,16 +29,12 @@ def ratios(record: dict[str, Any], *leaves: str) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def nothing(config: dict[str, Any]) -> None:
-    """The configuration as it is."""
-
-
 def add(config: dict[str, Any]) -> None:
     config["domains"].append({"name": "extra", "paths": "extra.jsonl"})
 
 
-def test_an_added_domain_trains_only_its_own_small_swarm(edited: Edit) -> None:
-    before, _ = run(edited(nothing))
+def test_an_added_domain_trains_only_its_own_small_swarm(run: Run, edited: Edit) -> None:
+    before, _ = run(edited())
     record, executed = run(edited(add))
     assert executed == {
         "statistics": 1,
@@ -90,12 +54,12 @@ def test_an_added_domain_trains_only_its_own_small_swarm(edited: Edit) -> None:
     assert record["change"] == {"code": "unchanged", "manual": "unchanged", "guide": "unchanged", "extra": "added"}
     assert record["proxies"]["carried_over"] == FIRST
     assert record["run"]["plan"]["reused"] == 3
-    again, executed = run(edited(nothing))
+    again, executed = run(edited())
     assert executed == {"publish": 1}
     assert again["version"] == record["version"]
 
 
-def test_full_recomputation_frees_everything(edited: Edit) -> None:
+def test_full_recomputation_frees_everything(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         add(config)
         config["reuse"] = {"strategy": "full_recompute"}
@@ -106,19 +70,19 @@ def test_full_recomputation_frees_everything(edited: Edit) -> None:
     assert record["proxies"]["carried_over"] == 0
 
 
-def test_partial_reuse_frees_what_is_named(edited: Edit) -> None:
+def test_partial_reuse_frees_what_is_named(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         add(config)
         config["reuse"] = {"strategy": "partial_reuse", "release": ["code"]}
 
-    before, _ = run(edited(nothing))
+    before, _ = run(edited())
     record, executed = run(edited(change))
     assert executed["train"] == 3 * (3 + 1)
     assert record["plan"]["kept"] == ["guide", "manual"]
     assert ratios(record, "manual", "guide") == pytest.approx(ratios(before, "manual", "guide"), abs=1e-9)
 
 
-def test_auto_reports_the_coupling_of_every_kept_leaf(edited: Edit) -> None:
+def test_auto_reports_the_coupling_of_every_kept_leaf(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         add(config)
         config["reuse"] = {"strategy": "auto"}
@@ -133,19 +97,19 @@ def test_auto_reports_the_coupling_of_every_kept_leaf(edited: Edit) -> None:
     assert max(shares, key=lambda leaf: shares[leaf]) == "code"
 
 
-def test_a_removed_domain_trains_nothing_and_keeps_the_ratios(edited: Edit) -> None:
+def test_a_removed_domain_trains_nothing_and_keeps_the_ratios(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         config["domains"] = [domain for domain in config["domains"] if domain["name"] != "guide"]
         config["proposal"] = {"repetition": 1000}
 
-    before, _ = run(edited(nothing))
+    before, _ = run(edited())
     record, executed = run(edited(change))
     # The law is that of the same evidence, and so is cached too.
     assert executed == {"plan": 1, "propose": 1, "publish": 1}
     assert ratios(record, "code", "manual") == pytest.approx(ratios(before, "code", "manual"), abs=1e-9)
 
 
-def test_after_a_removal_caps_hold_all_the_same(edited: Edit) -> None:
+def test_after_a_removal_caps_hold_all_the_same(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         config["domains"] = [domain for domain in config["domains"] if domain["name"] != "guide"]
         config["proposal"] = {"repetition": 1.05}
@@ -159,10 +123,10 @@ def test_after_a_removal_caps_hold_all_the_same(edited: Edit) -> None:
     assert sum(record["weights"].values()) == pytest.approx(1, abs=1e-9)
 
 
-def test_a_revised_domain_is_explored_anew_and_its_old_runs_stay_evidence(edited: Edit, tmp_path: Path) -> None:
+def test_a_revised_domain_is_explored_and_its_old_runs_stay_evidence(run: Run, edited: Edit, tmp_path: Path) -> None:
     with (tmp_path / "guide.jsonl").open("a") as file:
         file.write(json.dumps({"text": "one more document, which changes this leaf " * 20}) + "\n")
-    record, executed = run(edited(nothing))
+    record, executed = run(edited())
     assert executed["statistics"] == 1
     assert "tokenizer" not in executed
     assert executed["train"] == ONE_CHANGED
@@ -170,7 +134,7 @@ def test_a_revised_domain_is_explored_anew_and_its_old_runs_stay_evidence(edited
     assert record["proxies"]["carried_over"] == FIRST
 
 
-def test_a_partition_translates_the_evidence_of_its_parent(edited: Edit, tmp_path: Path) -> None:
+def test_a_partition_translates_the_evidence_of_its_parent(run: Run, edited: Edit, tmp_path: Path) -> None:
     lines = (tmp_path / "guide.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "guide.jsonl").unlink()
     (tmp_path / "first.jsonl").write_text("".join(lines[: len(lines) // 2]))
@@ -197,7 +161,7 @@ def test_a_partition_translates_the_evidence_of_its_parent(edited: Edit, tmp_pat
     assert record["proxies"]["carried_over"] == FIRST
 
 
-def test_rename_and_reorder_execute_nothing(edited: Edit) -> None:
+def test_rename_and_reorder_execute_nothing(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         config["domains"].reverse()
         config["domains"][0]["name"] = "renamed"
@@ -206,13 +170,13 @@ def test_rename_and_reorder_execute_nothing(edited: Edit) -> None:
     assert executed == {"publish": 1}
 
 
-def test_a_record_outlives_five_more_updates(edited: Edit, tmp_path: Path) -> None:
-    first, _ = run(edited(nothing))
+def test_a_record_outlives_five_more_updates(run: Run, edited: Edit, tmp_path: Path) -> None:
+    run(edited())
     kept = (tmp_path / "store/mixes/test/v0001/mix.json").read_bytes()
     run(edited(add))
     with (tmp_path / "extra.jsonl").open("a") as file:
         file.write(json.dumps({"text": "a revision " * 50}) + "\n")
-    run(edited(nothing))
+    run(edited())
     run(edited(lambda config: config["domains"].pop(0) and config["evaluation"]["tasks"].pop(0)))
     run(edited(lambda config: config["domains"][1].update(name="other")))
     last, _ = run(edited(lambda config: config.update(proposal={"kl": 0.5})))

@@ -230,6 +230,12 @@ def test_whatever_the_file_says_it_is_a_configuration_or_one_error(tmp_path_fact
         load_config(path)
 
 
+def test_a_key_twice_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mix.yaml").write_text(yaml.safe_dump(SMALLEST) + "proxy:\n  layers: 1\n  width: 64\n  layers: 2\n")
+    with pytest.raises(ConfigError, match=r"line \d+: found the key 'layers' twice in one mapping"):
+        load_config(tmp_path / "mix.yaml")
+
+
 def test_settings_cannot_change_under_way() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Swarm().seed = 3  # type: ignore[misc]

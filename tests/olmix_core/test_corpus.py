@@ -163,6 +163,19 @@ def test_the_slice_depends_on_no_order_where_room_runs_out(folder: Folder) -> No
     assert len(found) == 1
 
 
+def test_copies_at_the_limit_go_together(folder: Folder) -> None:
+    rng = random.Random(6)  # the limit falls among copies
+    texts = [f"{i} " + "x" * rng.randint(1000, 5000) for i in range(200)] * 4
+    found = set()
+    for _ in range(3):
+        rng.shuffle(texts)
+        _, corpus = folder.leaf(texts)
+        assert not set(heldout_of(corpus)) & set(trained_of(corpus))
+        assert set(Counter(heldout_of(corpus)).values()) == {4}
+        found.add(tuple(sorted(heldout_of(corpus))))
+    assert len(found) == 1
+
+
 def test_most_of_the_slice_stays_when_the_leaf_grows(folder: Folder) -> None:
     texts, more = documents(2000), documents(400, seed=1)
     _, before = folder.leaf(texts)

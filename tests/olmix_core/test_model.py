@@ -1,4 +1,4 @@
-import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,6 +10,14 @@ from olmix_core.model import Transformer, rms_norm, rotary_table, rotate
 
 RECIPE = Proxy(layers=2, width=32, heads=4, sequence_length=24, batch_size=2, tokens=1024)
 VOCABULARY = 50
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def model_of(**changes: int) -> Transformer:
@@ -124,10 +132,3 @@ def test_the_output_layer_is_the_embedding() -> None:
         after = model(some_ids())
     unseen = [i for i in range(24) if 7 not in some_ids()[0, : i + 1]]
     torch.testing.assert_close(after[0, unseen, 7], 2 * before[0, unseen, 7])
-
-
-def test_an_untrained_model_knows_next_to_nothing() -> None:
-    with torch.inference_mode():
-        logits = MODEL(some_ids(batch=16))
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), some_ids(batch=16, seed=1).flatten())
-    assert math.log(VOCABULARY) - 0.1 < float(loss) < math.log(VOCABULARY) + 1.5

@@ -54,6 +54,9 @@ def test_a_mixture_depends_on_the_seed_and_its_number_alone() -> None:
     assert one(3, 7) == one(3, 7)
     assert one(3, 7) != one(3, 8)
     assert one(3, 7) != one(4, 7)
+    # Seeds that are neighbours give swarms that share nothing.
+    swarms = [{row.tobytes() for row in draw(10, seed=seed)} for seed in (3, 4)]
+    assert swarms[0].isdisjoint(swarms[1])
 
 
 def test_sparse_mixtures_have_zeros_and_nothing_small() -> None:

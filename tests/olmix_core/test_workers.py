@@ -39,13 +39,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Workers]:
-    workers = Workers()
-    yield workers
-    workers.close()
-
-
-@pytest.fixture
 def workers() -> Iterator[Workers]:
     workers = Workers()
     yield workers
@@ -81,9 +74,9 @@ def pids(workers: Workers) -> set[int]:
     return {worker._process.pid for worker in (*workers._idle, *workers._busy)}
 
 
-def test_a_proxy_is_trained_and_evaluated(shared: Workers, store: Store, tmp_path: Path) -> None:
+def test_a_proxy_is_trained_and_evaluated(workers: Workers, store: Store, tmp_path: Path) -> None:
     assert not is_trained(store, "a")
-    run = shared.run(training(store, "a"))
+    run = workers.run(training(store, "a"))
     assert is_trained(store, "a")
     assert store.read_json(f"{proxy_folder('a')}/run.json") == run
     assert run["tokens"] == {"long": 2048}
@@ -92,24 +85,24 @@ def test_a_proxy_is_trained_and_evaluated(shared: Workers, store: Store, tmp_pat
     assert sum(array.size for array in weights.values()) == run["parameters"]
 
     (tmp_path / "task.jsonl").write_text('{"context": "li", "continuation": "ne 7"}\n')
-    heldout = shared.run(evaluation(store, "a", ["long"]))["bpb"]
-    items = shared.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))["bpb"]
+    heldout = workers.run(evaluation(store, "a", ["long"]))["bpb"]
+    items = workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))["bpb"]
     assert 0 < heldout < 8.5
     assert 0 < items < 8.5
 
 
-def test_an_error_comes_back_as_what_it_is_and_the_worker_stays(shared: Workers, store: Store, tmp_path: Path) -> None:
-    shared.run(training(store, "a"))
-    before = pids(shared)
+def test_an_error_comes_back_as_what_it_is_and_the_worker_stays(workers: Workers, store: Store, tmp_path: Path) -> None:
+    workers.run(training(store, "a"))
+    before = pids(workers)
     with pytest.raises(TrainingError, match="found 7 tokens to train on; expected more than one sequence of 32"):
-        shared.run(training(store, "d", leaf="short"))
+        workers.run(training(store, "d", leaf="short"))
     assert not is_trained(store, "d")
     (tmp_path / "task.jsonl").write_text('{"context": "li"}\n')
     with pytest.raises(DataError, match="line 1: found no text in field 'continuation'"):
-        shared.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))
+        workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))
     with pytest.raises(EvaluationError, match="proxy a on task 'a task': BPB is nan"):
-        shared.run(evaluation(store, "a", ["short"]))
-    assert pids(shared) == before
+        workers.run(evaluation(store, "a", ["short"]))
+    assert pids(workers) == before
     assert len(before) == 1
 
 
@@ -119,21 +112,21 @@ def test_a_defect_in_a_job_is_told_in_its_own_words(workers: Workers, store: Sto
     assert not pids(workers)
 
 
-def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(shared: Workers, store: Store) -> None:
-    shared.run(training(store, "a"))
-    first = pids(shared)
+def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers, store: Store) -> None:
+    workers.run(training(store, "a"))
+    first = pids(workers)
 
     def kill(state: dict[str, float]) -> None:
         os.kill(*first, signal.SIGKILL)
 
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
-        shared.run(training(store, "killed", ENDLESS), kill)
+        workers.run(training(store, "killed", ENDLESS), kill)
     assert not is_trained(store, "killed")
     assert store.list(proxy_folder("killed")) == []
-    assert not pids(shared)
+    assert not pids(workers)
 
-    shared.run(training(store, "b"))
-    second = pids(shared)
+    workers.run(training(store, "b"))
+    second = pids(workers)
     assert second.isdisjoint(first)
     # Another process, but the same weights.
     a, b = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in "ab")
@@ -144,13 +137,13 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(shared: Workers,
     [pid] = second
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    shared.run(training(store, "c"))
-    assert pids(shared).isdisjoint(second)
+    workers.run(training(store, "c"))
+    assert pids(workers).isdisjoint(second)
 
 
 def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:
-    both = threading.Barrier(2, timeout=60)
-    running = threading.Barrier(3, timeout=60)
+    both = threading.Barrier(2, timeout=120)
+    running = threading.Barrier(3, timeout=120)
     met: set[str] = set()
 
     def job(key: str) -> None:
@@ -169,7 +162,7 @@ def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Sto
         running.wait()
         busy = pids(workers)
         workers.close()
-        errors = [future.exception(timeout=60) for future in futures]
+        errors = [future.exception(timeout=120) for future in futures]
     assert len(busy) == 2
     assert all(isinstance(error, OlmixError) for error in errors), errors
     for pid in busy:
