@@ -32,6 +32,12 @@ format: $(DEVELOPMENT)  ## Put style right
 types: $(DEVELOPMENT)  ## Check types
 	$(BIN)/mypy
 
+bench-updates: $(DEVELOPMENT) examples/quickstart/data  ## Five updates with real training (about an hour)
+	$(BIN)/python benchmarks/bench_updates.py
+
+examples/quickstart/data: $(RUNTIME)
+	$(BIN)/python examples/quickstart/make_corpus.py
+
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.fit_command import fit
 from olmix_core.errors import OlmixError
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
@@ -207,6 +208,9 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
         _print_json(rows)
     else:
         console.print(history_view(rows))
+
+
+app.command()(fit)
 
 
 def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:

@@ -330,7 +330,7 @@ def load_config(path: str | Path) -> Config:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(str(path), "(file)", reason.lower(), "a YAML file that can be read") from error
     try:
-        data = yaml.load(text, Loader=_UniqueKeys)
+        data = yaml.load(text, Loader=UniqueKeys)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         place = f"line {where.line + 1}" if where else "(file)"
@@ -347,7 +347,7 @@ def load_config(path: str | Path) -> Config:
     return _resolved(config, path.resolve().parent)
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.SafeLoader):
     """YAML in which a key given twice is an error rather than the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

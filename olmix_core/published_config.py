@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from olmix_core.config import Section, _UniqueKeys
+from olmix_core.config import Section, UniqueKeys
 from olmix_core.errors import ConfigError
 from olmix_core.laws import LAWS
 from olmix_core.surrogate import AUTO
@@ -219,7 +219,7 @@ def load_fit_config(path: Path) -> FitConfig:
     Raises ConfigError (file, field, found, expected) where it cannot be read or says something that cannot be meant.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(str(path), "(file)", reason.lower(), "a YAML file that can be read") from error

@@ -23,9 +23,7 @@ FILES_SAMPLED = 16
 
 
 def profile(files: Sequence[InputFile], tokenizer: Tokenizer) -> Array:
-    """[vocab_size] square roots of token frequencies in the first documents of the leaf's first files.
-
-    Square roots, since then the distance of two profiles is Hellinger's, in which rare tokens count too.
+    """[vocab_size] token frequencies in the first documents of the leaf's first files, summing to 1.
     """
     counts = np.zeros(tokenizer.vocab_size)
     chosen = files[:FILES_SAMPLED]
@@ -37,7 +35,7 @@ def profile(files: Sequence[InputFile], tokenizer: Tokenizer) -> Array:
             taken += ids.size
             if taken >= SAMPLE_TOKENS // len(chosen):
                 break
-    shares: Array = np.sqrt(counts / max(counts.sum(), 1.0))
+    shares: Array = counts / max(counts.sum(), 1.0)
     return shares
 
 
@@ -52,8 +50,14 @@ def _token_ids(file: InputFile, tokenizer: Tokenizer) -> Iterator[NDArray[np.int
 
 
 def resemblance(new: Array, known: Array) -> Array:
-    """[m] shares, summing to 1, of the known profiles [m, V] that together come nearest to `new` [V]."""
-    shares, _ = nnls(known.T, new)
+    """[m] shares, summing to 1, of the known profiles [m, V] that together come nearest to `new` [V].
+
+    Errors count in units of the square root of a token's mean frequency, as counts scatter, so that rare tokens, which
+    tell domains apart, are not drowned by frequent ones.
+    """
+    scale = np.sqrt(np.concatenate([known, new[None]]).mean(axis=0))
+    seen = scale > 0
+    shares, _ = nnls((known[:, seen] / scale[seen]).T, new[seen] / scale[seen])
     total = shares.sum()
     if total <= 0:
         return np.full(len(known), 1 / len(known))
