@@ -7,11 +7,15 @@ what depends on it.
 import os
 from typing import Any
 
-from prefect import flow
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.flow_runs import pause_flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.chain import Outcome, find_base, run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
+from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
@@ -21,6 +25,9 @@ from tasks import progress
 from tasks.fit import diagnostics_path, surrogate_path
 from tasks.publish import publish
 from tasks.results import results_block
+
+APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
+POLL_SECONDS = 5
 
 
 def run_mix(config: Config, config_file: str, workers: int | None = None) -> dict[str, Any]:
@@ -34,10 +41,24 @@ def run_mix(config: Config, config_file: str, workers: int | None = None) -> dic
     return configured(config, config_file)
 
 
+@task(name="forecast", cache_policy=NO_CACHE, persist_result=False)
+def show_plan(config: Config, config_file: str) -> dict[str, Any]:
+    """Leave the plan as an artifact, before anything is spent."""
+    made = make_plan(config, config_file)
+    create_markdown_artifact(key=f"plan-{config.name}", markdown=as_markdown(made), description="Plan")
+    return made
+
+
 @flow(name="mix", flow_run_name="{config.name}", persist_result=False, validate_parameters=False)
-def mix(config: Config, config_file: str = "config") -> dict[str, Any]:
-    """Propose and publish the mixture that `config` asks for."""
+def mix(config: Config, config_file: str = "config", approve: bool = False) -> dict[str, Any]:
+    """Propose and publish the mixture that `config` asks for.
+
+    With `approve` the run pauses once its plan is there, until somebody resumes it in the UI.
+    """
     store = Store(config.store)
+    show_plan(config, config_file)
+    if approve:
+        pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
     inputs = look(config, config_file)
     executor, outcome = PrefectExecutor(config.store), Outcome(find_base(config, inputs))
     run_chain(config, config_file, inputs, executor, outcome)

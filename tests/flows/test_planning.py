@@ -4,14 +4,23 @@ import hashlib
 import inspect
 import json
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.mix import mix
 from flows.planning import make_plan
 from olmix_core.config import load_config
+from olmix_core.store import Store
+from tasks import progress
+from tasks.results import results_block
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]
@@ -68,6 +77,29 @@ def test_the_run_executes_what_the_plan_says(change: str, run: Run, edited: Edit
     assert plan["cost"]["proxies"] == executed.get("train", 0)
     assert plan["pending"] == (change != "nothing")
     assert not planned(config)["pending"]
+
+
+def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_server: None, tmp_path: Path) -> None:
+    """The plan is there as an artifact, nothing is trained, and the run goes on once it is resumed."""
+    config = load_config(project())
+    Store(config.store).preflight()
+    flow = mix.with_options(task_runner=ThreadPoolTaskRunner(max_workers=2), result_storage=results_block(config.store))
+    with ThreadPoolExecutor() as pool, get_client(sync_client=True) as client:
+        progress.begin()
+        running = pool.submit(flow, config, "mix.yaml", approve=True)
+        paused = None
+        for _ in range(120):
+            runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)
+            paused = next((one for one in runs if one.state is not None and one.state.is_paused()), None)
+            if paused is not None or running.done():
+                break
+            time.sleep(0.5)
+        assert paused is not None
+        artifacts = client.read_artifacts()
+        assert any(one.key == "plan-test" and "6** proxies" in str(one.data) for one in artifacts)
+        assert not (tmp_path / "store/proxies").exists()
+        client.resume_flow_run(paused.id)
+        assert running.result(timeout=120)["version"] == "v0001"
 
 
 def test_a_first_plan_needs_no_store(project: Callable[..., Path], run: Run, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_code_resembles_code(texts: dict[str, list[str]], tmp_path: Path) -> Non
     known = [profile(leaf(tmp_path, name, texts[name]), tokenizer) for name in ("manual", "code")]
     new = profile(leaf(tmp_path, "new", [inspect.getsource(inspect)]), tokenizer)
     prose_share, code_share = resemblance(new, np.stack(known))
-    assert code_share > 0.75
+    assert code_share > 0.5 > prose_share
     assert prose_share + code_share == pytest.approx(1)
 
 
