@@ -1,0 +1,155 @@
+"""The command line as a user has it: processes of their own, Prefect's ephemeral server and a real one."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+OLMIX = str(Path(sys.executable).with_name("olmix"))
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prefect's home, new and shared by the tests of this file."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture
+def environment(home: Path, tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return {**kept, "PREFECT_HOME": str(home), "OLMIX_CACHE_DIR": str(tmp_path / "cache"), "COLUMNS": "100"}
+
+
+def olmix(*words: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [OLMIX, *map(str, words)], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_run_again_show_and_plan(project: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
+    config = project()
+    assert olmix("plan", config, "--detailed-exitcode", environment=environment).returncode == 2
+    first = olmix("run", config, environment=environment)
+    assert first.returncode == 0, first.stderr
+    assert "train 6" in first.stdout
+    assert re.search(r"natural +\d\.\d{4}", first.stdout)
+    assert str(tmp_path / "store/mixes/test/v0001") in first.stdout.replace("\n", "")
+
+    second = olmix("run", config, environment=environment)
+    assert second.returncode == 0, second.stderr
+    assert "everything was cached" in second.stdout
+    assert "nothing trained, nothing evaluated" in second.stdout
+    # Prefect's own words do not bury ours.
+    assert "prefect" not in (second.stdout + second.stderr).lower().replace("starting prefect", "")
+
+    shown = olmix("show", config, environment=environment)
+    assert "code" in shown.stdout
+    assert "gain over natural" in shown.stdout
+    assert olmix("plan", config, "--detailed-exitcode", environment=environment).returncode == 0
+    history = json.loads(olmix("history", config, "--json", environment=environment).stdout)
+    assert [row["proxies"] for row in history] == [6]
+
+
+def long_project(project: Callable[..., Path]) -> Path:
+    """A project whose proxies take some seconds each."""
+    recipe = {"layers": 2, "width": 64, "heads": 2, "sequence_length": 64, "batch_size": 4, "tokens": 131_072}
+    return project(proxy=recipe)
+
+
+def finished_proxies(store: Path) -> set[str]:
+    return {path.parent.name for path in store.glob("proxies/*/run.json")}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_loses_nothing_that_was_finished(
+    how: signal.Signals, project: Callable[..., Path], environment: dict[str, str], tmp_path: Path
+) -> None:
+    config = long_project(project)
+    running = subprocess.Popen(
+        [OLMIX, "run", str(config)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 200
+    while len(finished_proxies(tmp_path / "store")) < 2 and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert running.poll() is None, running.communicate()
+    stopped = time.monotonic()
+    running.send_signal(how)
+    out, error = running.communicate(timeout=60)
+    assert time.monotonic() - stopped < 45
+    assert "Traceback" not in out + error
+    if how == signal.SIGINT:
+        assert running.returncode == 130
+    # Workers end by themselves when nobody listens any more.
+    time.sleep(2)
+    done = finished_proxies(tmp_path / "store")
+    assert 2 <= len(done) < 6
+    times = {key: (tmp_path / f"store/proxies/{key}/run.json").stat().st_mtime_ns for key in done}
+    again = olmix("run", config, environment=environment)
+    assert again.returncode == 0, again.stderr
+    assert len(finished_proxies(tmp_path / "store")) == 6
+    # What was finished was not trained again.
+    assert {key: (tmp_path / f"store/proxies/{key}/run.json").stat().st_mtime_ns for key in done} == times
+
+
+@pytest.fixture
+def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
+    """A Prefect server of its own on 127.0.0.1; its API's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    settings = {**environment, "PREFECT_HOME": str(tmp_path / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    log = (tmp_path / "server.log").open("w")
+    running = subprocess.Popen(
+        [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env=settings, stdout=log, stderr=log
+    )
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=1)
+                break
+            except OSError:
+                time.sleep(0.5)
+        else:
+            pytest.fail((tmp_path / "server.log").read_text())
+        yield url
+    finally:
+        running.terminate()
+        running.wait(timeout=30)
+        log.close()
+
+
+def ask(url: str, what: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        f"{url}/{what}/filter", data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+def test_a_server_shows_the_run_and_its_artifacts(
+    project: Callable[..., Path], environment: dict[str, str], server: str
+) -> None:
+    result = olmix("run", project(), environment={**environment, "PREFECT_API_URL": server})
+    assert result.returncode == 0, result.stderr
+    [run] = ask(server, "flow_runs")
+    assert (run["name"], run["state"]["type"]) == ("test", "COMPLETED")
+    artifacts = {artifact["key"]: artifact["data"] for artifact in ask(server, "artifacts")}
+    assert "| code |" in artifacts["mix-test"]
+    assert "proxies to train" in artifacts["plan-test"]
+    names = {task["name"] for task in ask(server, "task_runs")}
+    assert {"train 000", "statistics code", "propose", "publish"} <= names
