@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 
-.PHONY: quickstart test test-e2e lint format types check clean
+.PHONY: quickstart test test-e2e lint format types bench-updates clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py

@@ -98,6 +98,7 @@ def write_config(folder: Path, strategy: str, domains: Domains, small: bool) -> 
         "evaluation": {
             "tasks": [{"file": "data/tasks/explain_code.jsonl"}, {"file": "data/tasks/complete_code.jsonl"}]
         },
+        "swarm": {"min_strength": 1, "max_strength": 10},  # the quickstart's
         "reuse": {"strategy": strategy},
     }
     if small:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flows.execute import Executor
-from olmix_core.carry import extended, in_atoms
+from olmix_core.carry import extended, in_atoms, may_have_trained_on
 from olmix_core.change import Change, compare, old_leaves
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
@@ -39,6 +39,14 @@ class Base:
 
     record: Mapping[str, Any] | None
     change: Change | None
+
+    @property
+    def origins(self) -> dict[str, list[str]]:
+        """{leaf: the leaves that its content comes from}, of all changes up to now."""
+        found = {leaf: list(old) for leaf, old in self.record["origins"].items()} if self.record else {}
+        if self.change is not None:
+            found |= {leaf: sorted(old) for leaf, old in self.change.origins.items()}
+        return found
 
     @property
     def splits(self) -> dict[str, dict[str, float]]:
@@ -128,7 +136,14 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     }
     # Proxies of earlier versions are evidence too; on tasks that are new since they are evaluated now.
     rows |= {row.proxy: row for row in outcome.carried_over if row.proxy not in rows}
-    pairs = [(proxy, task) for proxy in rows for task in tasks]
+    origins = outcome.base.origins
+    pairs = [
+        (proxy, task)
+        for proxy, row in rows.items()
+        for task in tasks
+        # A BPB on text that the proxy was trained on would be no evidence.
+        if not any(may_have_trained_on(leaf, row.mixture, origins) for leaf in task.leaves)
+    ]
     measured = run.run_all(
         evaluate,
         [

@@ -86,8 +86,12 @@ def run(
         from tasks import progress
 
     tracked = progress.begin()
-    with _stoppable(), _watch(tracked):
-        record = run_mix(loaded, str(config), workers)
+    try:
+        with _stoppable(), _watch(tracked):
+            record = run_mix(loaded, str(config), workers)
+    except KeyboardInterrupt:
+        console.print("\nstopped; what was finished is kept, and the next run goes on from there")
+        raise typer.Exit(130) from None
     counts = tracked.accounting()
     console.print(_mix_view(loaded.store, record))
     console.print(_summary(counts, time.monotonic() - started), soft_wrap=True)
@@ -238,27 +242,26 @@ def _print_json(value: Any) -> None:
 
 
 def _mix_view(store: str, record: dict[str, Any]) -> Any:
-    import io
-
-    import pandas as pd
-
     from flows.terminal import mix_view
-    from olmix_core.record import mix_folder
+    from olmix_core.record import mix_folder, read_table
     from olmix_core.store import Store
 
     opened = Store(store)
     folder = mix_folder(record["name"], record["version"])
-    table = pd.read_csv(io.BytesIO(opened.read_bytes(f"{folder}/mix.csv")), dtype={"domain": str})
-    rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+    rows: list[Any] = read_table(opened.read_bytes(f"{folder}/mix.csv")).to_dict("records")
     return mix_view(record, rows, f"{opened.url}/{folder}")
 
 
 def _summary(counts: dict[str, dict[str, int]], seconds: float) -> str:
     executed = {step: n["executed"] for step, n in counts.items() if n["executed"] and step != "publish"}
     cached = sum(n["cached"] for n in counts.values())
+    carried, kept = counts.get("evidence", {"reused": 0})["reused"], counts.get("plan", {"reused": 0})["reused"]
+    reused = f"ratios of {kept} leaves, evidence of {carried} proxies" if carried or kept else ""
     if executed:
         what = ", ".join(f"{step} {n}" for step, n in executed.items())
         words = f"executed: {what}; cached: {cached}"
+        if reused:
+            words += f"; reused: {reused}"
     else:
         words = f"everything was cached: {cached} results, nothing trained, nothing evaluated"
     return f"[bold]run[/bold]    {words}; {seconds:.0f} s"
@@ -315,9 +318,6 @@ def main() -> None:
     except OlmixError as error:
         Console(stderr=True, highlight=False).print(f"[bold red]error[/bold red] {_escaped(error)}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("\nstopped; what was finished is kept, and the next run goes on from there")
-        sys.exit(130)
 
 
 def _escaped(error: OlmixError) -> str:

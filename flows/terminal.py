@@ -42,10 +42,11 @@ class LiveSteps:
             table.add_column("", style="dim", no_wrap=True)
         table.add_column("executed", justify="right")
         table.add_column("cached", justify="right", style="cyan")
+        table.add_column("reused", justify="right", style="magenta")
         table.add_column("", no_wrap=True)
         for name, meaning in STEPS.items():
             step = self._progress.steps.get(name, StepProgress())
-            counts = [str(step.executed or "·"), str(step.cached or "·")]
+            counts = [str(count or "·") for count in (step.executed, step.cached, step.reused)]
             about = [meaning] if width >= 100 else []
             table.add_row(name, *about, *counts, self._state(name, step))
         return table

@@ -38,6 +38,23 @@ def atom_matrix(leaves: Sequence[str], atoms: Sequence[str], splits: Split) -> V
     return matrix
 
 
+def may_have_trained_on(leaf: str, mixture: Mapping[str, float], origins: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a proxy trained on `mixture` may have seen text that is held out of `leaf` now.
+
+    What is held out of a leaf no proxy of that very leaf sees. But a leaf that was made of other ones (its `origins`,
+    those of origins included) holds out another slice than they did.
+    """
+    if leaf in mixture:
+        return False
+    ancestors, found = list(origins.get(leaf, ())), set()
+    while ancestors:
+        ancestor = ancestors.pop()
+        if ancestor not in found:
+            found.add(ancestor)
+            ancestors.extend(origins.get(ancestor, ()))
+    return not found.isdisjoint(mixture)
+
+
 def extended(
     splits: Split,
     partitioned: Mapping[str, Sequence[str]],

@@ -40,6 +40,7 @@ class Change:
     partitioned: Mapping[str, tuple[str, ...]]
     merged: Mapping[str, tuple[str, ...]]
     renamed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # {leaf: (old label, new label)}
+    old_labels: Mapping[str, str] = field(default_factory=dict)  # {old leaf: label}
     notes: tuple[str, ...] = ()
 
     @property
@@ -47,6 +48,13 @@ class Change:
         """The new leaves whose content the last mix did not know as leaves."""
         parts = [part for children in self.partitioned.values() for part in children]
         return frozenset([*self.added, *self.revised, *self.merged, *parts])
+
+    @property
+    def origins(self) -> dict[str, tuple[str, ...]]:
+        """{new leaf: the old ones whose content it holds, changed or in another cut}."""
+        found = {new: (old,) for new, old in self.revised.items()}
+        found |= {part: (old,) for old, parts in self.partitioned.items() for part in parts}
+        return found | dict(self.merged)
 
     @property
     def is_empty(self) -> bool:
@@ -123,6 +131,7 @@ def compare(old: Sequence[OldLeaf], new: DomainSet) -> Change:
         partitioned=partitioned,
         merged=merged,
         renamed=renamed,
+        old_labels={leaf.fingerprint: leaf.label for leaf in old},
         notes=tuple(notes),
     )
 

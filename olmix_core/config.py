@@ -370,6 +370,12 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# YAML 1.1 takes 1e6 for text; YAML 1.2, and everybody else, for a number.
+UniqueKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     problem = error.errors()[0]
     parts = list(problem["loc"])

@@ -7,6 +7,7 @@ A version is a mixture and what it rests on. Publishing the same again changes n
 """
 
 import importlib.metadata
+import io
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,7 @@ class Mix:
     change: Change | None = None  # of the domain set since then
     splits: Split = field(default_factory=dict)  # how leaves are written in atoms
     carried_over: int = 0  # rows of evidence of earlier versions that were used
+    origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
     evaluation_seconds: float = 0.0  # mean over proxies and tasks
     left_out: int = 0  # and those that were not, since their recipe is another one
 
@@ -125,6 +127,11 @@ def _number(version: str | None) -> int:
     if match is None:
         raise StoreError(f"found the mix version {version!r}; expected v and a number")
     return int(match.group(1))
+
+
+def read_table(content: bytes) -> pd.DataFrame:
+    """mix.csv read back; labels are text whatever they spell (NA, 1e5 ...), `previous` is NaN where it is empty."""
+    return pd.read_csv(io.BytesIO(content), dtype={"domain": str}, keep_default_na=False, na_values={"previous": [""]})
 
 
 def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -230,7 +237,8 @@ def _record(
         "notes": list(mix.surrogate.notes),
         "base": mix.base,
         "change": _labelled_change(mix),
-        "removed": [] if mix.change is None else sorted(mix.change.removed),
+        "removed": [] if mix.change is None else sorted(mix.change.old_labels[leaf] for leaf in mix.change.removed),
+        "origins": {leaf: list(old) for leaf, old in mix.origins.items()},
         "plan": _labelled_plan(mix),
         "splits": {leaf: dict(parts) for leaf, parts in mix.splits.items()},
         "loosened": [labels[leaf] for leaf in mix.proposal["loosened"]],
@@ -274,14 +282,14 @@ def _labelled_surrogate(mix: Mix) -> dict[str, Any]:
     # An atom that is no leaf of today (removed, revised, merged) has no label.
     record["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in mix.surrogate.leaves]
     record["tasks"] = {mix_label(mix, task): law for task, law in record["tasks"].items()}
+    record["flags"] = {mix_label(mix, task): reason for task, reason in record["flags"].items()}
     return record
 
 
 def _labelled_diagnostics(mix: Mix) -> bytes:
-    text = mix.diagnostics.decode()
-    for task in mix.tasks:
-        text = text.replace(task.fingerprint, f'"{task.label}"' if "," in task.label else task.label)
-    return text.encode()
+    table = pd.read_csv(io.BytesIO(mix.diagnostics), dtype={"task": str}, keep_default_na=False)
+    table["task"] = [mix_label(mix, task) for task in table["task"]]
+    return table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _labelled_plan(mix: Mix) -> dict[str, Any]:

@@ -23,8 +23,7 @@ FILES_SAMPLED = 16
 
 
 def profile(files: Sequence[InputFile], tokenizer: Tokenizer) -> Array:
-    """[vocab_size] token frequencies in the first documents of the leaf's first files, summing to 1.
-    """
+    """[vocab_size] token frequencies in the first documents of the leaf's first files, summing to 1."""
     counts = np.zeros(tokenizer.vocab_size)
     chosen = files[:FILES_SAMPLED]
     for file in chosen:

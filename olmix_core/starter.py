@@ -61,6 +61,8 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
     """
     if output.exists() and not overwrite:
         raise DataError(f"{output}: is there already; expected a new file: name another or say --force")
+    if not output.resolve().parent.is_dir():
+        raise DataError(f"{output}: found no folder {output.parent}; expected one that is there")
     if not folder.is_dir():
         raise DataError(f"{folder}: found no such folder; expected a folder of text")
     found = _domains(folder, output.resolve().parent)

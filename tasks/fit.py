@@ -27,7 +27,8 @@ def fit(payload: Payload, store: str) -> Result:
     The law's columns are payload["atoms"]: the leaves of today and those that older runs were made of (see `carry`).
     """
     opened, key = Store(store), fit.key(payload)
-    rows = read_rows(opened, payload["evidence"])
+    # A proxy carried over may have been measured on none of these tasks (see `carry.may_have_trained_on`).
+    rows = [row for row in read_rows(opened, payload["evidence"]) if row.bpb.keys() & set(payload["tasks"])]
     carried = [replace(row, mixture=in_atoms(row.mixture, payload["splits"])) for row in rows]
     atoms, tasks = tuple(payload["atoms"]), tuple(payload["tasks"])
     x, y = as_arrays(carried, atoms, tasks)

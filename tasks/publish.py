@@ -48,6 +48,6 @@ def summary(
             f"| {domain} | {row['natural']:.4f} | {row['weight']:.4f} | {row['ratio']:.2f} |"
             f" {row['epochs']:.2f} | {'yes' if row['at_cap'] else ''} |"
         )
-    lines += ["", "| step | executed | cached |", "|---|---:|---:|"]
-    lines += [f"| {step} | {n['executed']} | {n['cached']} |" for step, n in accounting.items()]
+    lines += ["", "| step | executed | cached | reused |", "|---|---:|---:|---:|"]
+    lines += [f"| {step} | {n['executed']} | {n['cached']} | {n['reused']} |" for step, n in accounting.items()]
     return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """The command line as a user has it: processes of their own, Prefect's ephemeral server and a real one."""
 
+import contextlib
 import json
 import os
 import re
@@ -78,22 +79,27 @@ def test_a_stopped_run_loses_nothing_that_was_finished(
     how: signal.Signals, project: Callable[..., Path], environment: dict[str, str], tmp_path: Path
 ) -> None:
     config = long_project(project)
+    log = (tmp_path / "log").open("w")
+    # A session of its own: what a killed run leaves (Prefect's ephemeral server) is ended by the test.
     running = subprocess.Popen(
-        [OLMIX, "run", str(config)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [OLMIX, "run", str(config)], env=environment, stdout=log, stderr=log, start_new_session=True
     )
     deadline = time.monotonic() + 200
     while len(finished_proxies(tmp_path / "store")) < 2 and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert running.poll() is None, running.communicate()
-    stopped = time.monotonic()
+    assert running.poll() is None, (tmp_path / "log").read_text()
     running.send_signal(how)
-    out, error = running.communicate(timeout=60)
-    assert time.monotonic() - stopped < 45
-    assert "Traceback" not in out + error
+    running.wait(timeout=60)
+    log.close()
+    words = (tmp_path / "log").read_text()
+    assert "Traceback" not in words
     if how == signal.SIGINT:
         assert running.returncode == 130
-    # Workers end by themselves when nobody listens any more.
+        assert "what was finished is kept" in words
+    # Workers end by themselves when nobody listens any more; the server is told to.
     time.sleep(2)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
     done = finished_proxies(tmp_path / "store")
     assert 2 <= len(done) < 6
     times = {key: (tmp_path / f"store/proxies/{key}/run.json").stat().st_mtime_ns for key in done}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
@@ -159,6 +160,20 @@ def test_a_partition_translates_the_evidence_of_its_parent(run: Run, edited: Edi
     [parts] = record["splits"].values()
     assert sum(parts.values()) == pytest.approx(1)
     assert record["proxies"]["carried_over"] == FIRST
+
+
+def test_no_proxy_is_measured_on_text_that_it_may_have_been_trained_on(run: Run, edited: Edit, tmp_path: Path) -> None:
+    with (tmp_path / "manual.jsonl").open("a") as file:
+        file.write(json.dumps({"text": "one more document, which changes this leaf " * 20}) + "\n")
+    record, executed = run(edited())
+    # Old proxies are measured anew on the new slice of `manual` only where they had nothing of the old leaf.
+    [old] = next(iter(record["origins"].values()))
+    evidence = pq.read_table(tmp_path / f"store/evidence/{record['evidence']}.parquet").to_pylist()
+    task = next(task["fingerprint"] for task in record["tasks"] if task["name"] == "manual")
+    measured = {row["proxy"]: task in dict(row["bpb"]) for row in evidence}
+    assert measured == {row["proxy"]: old not in dict(row["mixture"]) for row in evidence}
+    assert not all(measured.values())
+    assert executed["evaluate"] == sum(measured.values()) + ONE_CHANGED
 
 
 def test_rename_and_reorder_execute_nothing(run: Run, edited: Edit) -> None:

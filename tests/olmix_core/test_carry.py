@@ -5,12 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.carry import atom_matrix, extended, in_atoms
+from olmix_core.carry import atom_matrix, extended, in_atoms, may_have_trained_on
 
 
 def test_a_parents_weight_goes_to_its_parts_by_tokens() -> None:
     splits = extended({}, {"web": ["sports", "code"]}, {}, {"sports": 300, "code": 100})
     assert in_atoms({"web": 0.8, "wiki": 0.2}, splits) == pytest.approx({"sports": 0.6, "code": 0.2, "wiki": 0.2})
+
+
+def test_what_is_held_out_now_may_have_been_trained_on_before() -> None:
+    origins = {"html2": ["html1"], "html3": ["html2"], "part": ["html3"]}
+    assert may_have_trained_on("part", {"html1": 0.5, "code": 0.5}, origins)
+    assert may_have_trained_on("html2", {"html1": 0.5, "code": 0.5}, origins)
+    assert not may_have_trained_on("part", {"code": 1.0}, origins)
+    assert not may_have_trained_on("part", {"part": 1.0}, origins)
+    assert not may_have_trained_on("new", {"html1": 1.0}, origins)
 
 
 def test_splits_of_splits() -> None:
