@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from olmix_core.published import PublishedFit
+    from olmix_core.published.fit import PublishedFit
 
 console = Console(highlight=False)
 
@@ -27,7 +27,7 @@ def fit(
     ] = False,
 ) -> None:
     """Fit and propose from proxy runs that are on record as two CSV files."""
-    from olmix_core.published import fit_published
+    from olmix_core.published.fit import fit_published
 
     with console.status("Fitting"):
         found = fit_published(config, output_dir, published_behaviour=published_behaviour)

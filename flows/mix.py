@@ -41,7 +41,7 @@ def run_mix(config: Config, config_file: str, workers: int | None = None) -> dic
     return configured(config, config_file)
 
 
-@task(name="forecast", cache_policy=NO_CACHE, persist_result=False)
+@task(name="forecast", task_run_name="forecast", cache_policy=NO_CACHE, persist_result=False)
 def show_plan(config: Config, config_file: str) -> dict[str, Any]:
     """Leave the plan as an artifact, before anything is spent."""
     made = make_plan(config, config_file)

@@ -76,18 +76,22 @@ def reasons_view(reasons: Sequence[Reason], names: dict[str, str], detailed: boo
 
 
 def history_view(rows: list[dict[str, Any]]) -> Group:
-    table = _table(
-        "version", "created", "builds on", "change", ">domains", ">proxies", ">cached", ">carried", ">full", ">gain"
-    )
+    table = _table("version", "date", "on", "change", ">trained", ">cached", ">carried", ">full", ">gain")
     for row in rows:
         change = ", ".join(f"{count} {kind}" for kind, count in row["change"].items()) or "-"
-        counts = [str(row[name]) for name in ("domains", "proxies", "cached", "carried_over", "full_recompute")]
-        gain = f"{row['gain']:.4f} ({row['gain'] / row['natural']:.1%})"
-        table.add_row(row["version"], row["created"][:16], row["builds_on"] or "-", change, *counts, gain)
+        counts = [str(row[name]) for name in ("proxies", "cached", "carried_over", "full_recompute")]
+        gain = f"{row['gain'] / row['natural']:.1%}"
+        table.add_row(row["version"], row["created"][:10], row["builds_on"] or "-", change, *counts, gain)
+    for column in table.columns:
+        column.no_wrap = column.header != "change"
     spent = sum(row["proxies"] for row in rows)
     # A version with the domain set of its parent needs no swarm of its own.
     full = sum(row["full_recompute"] for row in rows if row["builds_on"] is None or row["change"])
-    words = f"\nproxies trained: {spent}; full recomputation at every change of the domain set: {full}"
+    words = (
+        "\ntrained: proxies of this version; carried: of earlier ones that inform it; full: what full recomputation"
+        f" would take; gain: predicted, over natural\nproxies trained: {spent}; full recomputation at every change of"
+        f" the domain set: {full}"
+    )
     return Group(table, Text(words))
 
 

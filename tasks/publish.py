@@ -12,7 +12,7 @@ from olmix_core.store import Store
 from tasks import progress
 
 
-@task(name="publish", cache_policy=NO_CACHE, persist_result=False)
+@task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
 def publish(mix: record.Mix, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Publish the mix; the same mix again keeps its version."""
     progress.current().started("publish")

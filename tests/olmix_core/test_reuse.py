@@ -132,3 +132,10 @@ def test_the_collapsed_optimum_is_the_leaf_optimum_restricted_to_the_expansion(
         options={"ftol": 1e-12, "maxiter": 500},
     )
     assert objective(found.weights) <= result.fun + 1e-6
+
+
+def test_revising_one_of_eight_leaves_trains_nine_proxies() -> None:
+    leaves = "abcdefgh"
+    plan = plan_columns(units(*leaves), dict.fromkeys(leaves[:7], 1 / 7), frozenset("h"), None)
+    assert plan.runs == 3 * (1 + 2)
+    assert len(plan.kept) == 7

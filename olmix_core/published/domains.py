@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import ConfigError
-from olmix_core.published_config import FitConfig
-from olmix_core.published_swarm import listed
+from olmix_core.published.config import FitConfig
+from olmix_core.published.swarm import listed
 
 Array = NDArray[np.float64]
 

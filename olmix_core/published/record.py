@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from olmix_core.errors import StoreError
 from olmix_core.fitted import Surrogate
 from olmix_core.proposal import Proposal
-from olmix_core.published_domains import Domains
+from olmix_core.published.domains import Domains
 from olmix_core.record import Z90
 
 Array = NDArray[np.float64]

@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from olmix_core import published_plots
 from olmix_core.errors import ConfigError
 from olmix_core.proposal import Proposal, propose
-from olmix_core.published_config import FitConfig, load_fit_config
-from olmix_core.published_domains import Domains, find_domains
-from olmix_core.published_record import as_csv, as_json, labelled, mix_record, mix_table, write_folder
-from olmix_core.published_swarm import PublishedSwarm, read_swarm
+from olmix_core.published import plots
+from olmix_core.published.config import FitConfig, load_fit_config
+from olmix_core.published.domains import Domains, find_domains
+from olmix_core.published.record import as_csv, as_json, labelled, mix_record, mix_table, write_folder
+from olmix_core.published.swarm import PublishedSwarm, read_swarm
 from olmix_core.surrogate import Diagnostics, Evidence, Surrogate, cross_validate, fit
 
 Array = NDArray[np.float64]
@@ -104,9 +104,9 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
         "mix.csv": as_csv(table, index=False),
         "surrogate.json": as_json({**surrogate.to_json(), "domains": labelled(surrogate.leaves)}),
         "diagnostics.csv": as_csv(errors),
-        "predicted_vs_measured.png": published_plots.predictions(diagnostics),
-        "mixture.png": published_plots.mixture(table),
-        "effects.png": published_plots.effects(surrogate, domains.natural()),
+        "predicted_vs_measured.png": plots.predictions(diagnostics),
+        "mixture.png": plots.mixture(table),
+        "effects.png": plots.effects(surrogate, domains.natural()),
         "mix.json": as_json(record),
     }
     if held_out is not None:

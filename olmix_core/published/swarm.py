@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from olmix_core.errors import ConfigError, DataError
-from olmix_core.mmlu import GROUPS, subject_of
 from olmix_core.observations import Evidence
-from olmix_core.published_config import FitConfig
+from olmix_core.published.config import FitConfig
+from olmix_core.published.mmlu import GROUPS, subject_of
 
 IDS = ("run", "run_id")
 _LABELS = (*IDS, "name", "index")
