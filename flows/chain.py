@@ -268,7 +268,6 @@ def _plan_base(config: Config, config_file: str, inputs: Inputs, outcome: Outcom
     origins = {new: {old: 1.0} for new, old in change.revised.items()}
     origins |= {part: {old: 1.0} for old, parts in change.partitioned.items() for part in parts}
     origins |= {new: dict(outcome.splits[new]) for new in change.merged if new in outcome.splits}
-    # What a run of the base said of a leaf that is split now is said of the leaf's parts.
     tasks = sorted({task for row in rows for task in row.bpb})
     return {
         "weights": {leaf: base.record["weights_by_content"][leaf] for leaf in sorted(change.same)},
@@ -280,6 +279,7 @@ def _plan_base(config: Config, config_file: str, inputs: Inputs, outcome: Outcom
         "coupling": {
             "evidence": base.record["evidence"],
             "proxies": sorted(row.proxy for row in rows),
+            "splits": base.splits,
             "tasks": tasks,
             "tokenizer": outcome.tokenizer,
         }

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from rich.bar import Bar
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -108,7 +109,7 @@ def mixture_table(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> Tabl
         table.add_column(name, justify="right")
     highest = max(row["weight"] for row in rows)
     for row in rows:
-        bar = ProgressBar(total=highest, completed=row["weight"], width=16)
+        bar = Bar(highest, 0, row["weight"], width=16)
         cap = " cap" if row["at_cap"] else ""
         previous = "-" if row["previous"] is None or row["previous"] != row["previous"] else f"{row['previous']:.4f}"
         table.add_row(

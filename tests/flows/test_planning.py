@@ -88,7 +88,7 @@ def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_serve
         progress.begin()
         running = pool.submit(flow, config, "mix.yaml", approve=True)
         paused = None
-        for _ in range(120):
+        for _ in range(300):
             runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)
             paused = next((one for one in runs if one.state is not None and one.state.is_paused()), None)
             if paused is not None or running.done():
