@@ -30,15 +30,17 @@ APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look a
 POLL_SECONDS = 5
 
 
-def run_mix(config: Config, config_file: str, workers: int | None = None) -> dict[str, Any]:
+def run_mix(config: Config, config_file: str, workers: int | None = None, *, approve: bool = False) -> dict[str, Any]:
     """Run the flow for `config` with as many proxies at once as `workers` says (by default, one per core).
+
+    With `approve` it pauses once its plan is there, until somebody resumes it in the UI.
 
     Returns mix.json of the published version. Raises OlmixError.
     """
     Store(config.store).preflight()
     runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or os.cpu_count() or 1)
     configured = mix.with_options(task_runner=runner, result_storage=results_block(config.store))
-    return configured(config, config_file)
+    return configured(config, config_file, approve)
 
 
 @task(name="forecast", task_run_name="forecast", cache_policy=NO_CACHE, persist_result=False)

@@ -19,6 +19,7 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))
+ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
@@ -159,3 +160,31 @@ def test_a_server_shows_the_run_and_its_artifacts(
     assert "proxies to train" in artifacts["plan-test"]
     names = {task["name"] for task in ask(server, "task_runs")}
     assert {"train 000", "statistics code", "propose", "publish"} <= names
+
+
+def test_a_deployment_runs_on_a_worker(
+    project: Callable[..., Path], environment: dict[str, str], server: str, tmp_path: Path
+) -> None:
+    """The commands that deployments/prefect.yaml names, as a user types them."""
+    config = project()
+    settings = {**environment, "PREFECT_API_URL": server}
+
+    def prefect(*words: str, limit: int = 120) -> str:
+        done = subprocess.run(
+            [PREFECT, *words], env=settings, capture_output=True, text=True, timeout=limit, check=False, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    prefect("work-pool", "create", "olmix", "--type", "process")
+    prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
+    prefect("deployment", "run", "update/update", "--param", f'config_file="{config}"')
+    prefect("worker", "start", "--pool", "olmix", "--run-once", limit=240)
+    for _ in range(240):
+        runs = {run["name"]: run["state"]["type"] for run in ask(server, "flow_runs")}
+        if set(runs.values()) <= {"COMPLETED", "FAILED", "CRASHED"}:
+            break
+        time.sleep(0.5)
+    assert set(runs.values()) == {"COMPLETED"}
+    assert "test" in runs
+    assert json.loads((tmp_path / "store/mixes/test/latest.json").read_text()) == {"version": "v0001"}
