@@ -15,6 +15,7 @@ import fsspec
 from flows.chain import Outcome, find_base, run_chain
 from flows.execute import Call
 from olmix_core.config import Config
+from olmix_core.errors import StoreError
 from olmix_core.formats import suffix_of
 from olmix_core.preflight import Inputs, look
 from olmix_core.store import Store
@@ -69,10 +70,13 @@ class DryRun:
     def _cached(self, step: str, key: str) -> Result | None:
         try:
             content = Store(self.store).read_bytes(result_path(result_key(step, key)))
+        except FileNotFoundError:
+            return None
+        try:
             check_plain(content)
             result: Result = json.loads(json.loads(content)["result"])
-        except (FileNotFoundError, ValueError):
-            return None
+        except (StoreError, ValueError):
+            return None  # damaged or tampered with: it will be made again
         return result
 
     def _predicted(self, step: Step, payload: Payload, key: str, where: dict[str, Any]) -> Result | None:
