@@ -43,7 +43,7 @@ def test_every_field_is_described() -> None:
     def sections(kind: type[Section]) -> list[type[Section]]:
         return [kind, *(found for below in kind.__subclasses__() for found in sections(below))]
 
-    found = sections(Section)[1:]
+    found = [section for section in sections(Section)[1:] if section.__module__ == Config.__module__]
     assert Config in found
     for section in found:
         for name, field in section.model_fields.items():
