@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.dry_run import AFTER_EVALUATION, Entry, Forecast
+from olmix_core.fingerprint import fields
 from olmix_core.store import Store
 from tasks.step import payload_path
 
@@ -211,7 +212,7 @@ def shown(value: Any) -> str:
 
 
 def _differences(step: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    before, after = _flat(old), _flat(new)
+    before, after = fields(old), fields(new)
     return [
         Difference(field, before.get(field), after.get(field), _source(step, field))
         for field in dict.fromkeys([*after, *before])
@@ -226,15 +227,3 @@ def _source(step: str, field: str) -> str:
         if ".".join(parts[:length]) in known:
             return known[".".join(parts[:length])]
     return "PARAMS"
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted path: leaf value}; lists count as one value."""
-    found: dict[str, Any] = {}
-    for name, item in value.items():
-        path = f"{prefix}{name}"
-        if isinstance(item, dict) and item:
-            found |= _flat(item, f"{path}.")
-        else:
-            found[path] = item
-    return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from olmix_core.errors import StoreError
+from olmix_core.fingerprint import fields
 from olmix_core.record import latest_version, read_mix
 from olmix_core.store import Store
 
@@ -64,7 +65,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         rows.append({"domain": after or before, "change": change, "a": weights[0], "b": weights[1]})
     settings = [
         {"field": field, "a": flat_old.get(field), "b": flat_new.get(field)}
-        for flat_old, flat_new in [(_flat(old["settings"]), _flat(new["settings"]))]
+        for flat_old, flat_new in [(fields(old["settings"]), fields(new["settings"]))]
         for field in sorted({*flat_old, *flat_new})
         if flat_old.get(field) != flat_new.get(field)
     ]
@@ -88,16 +89,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         },
         "predicted": {side: one["predicted"]["proposed"] for side, one in (("a", old), ("b", new))},
     }
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, item in value.items():
-        if isinstance(item, dict):
-            found |= _flat(item, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = item
-    return found
 
 
 def find_record(store: Store, reference: str) -> dict[str, Any]:

@@ -61,16 +61,6 @@ class Change:
         """Whether the two sets hold the same leaves (labels aside)."""
         return not self.affected and not self.removed
 
-    def relations(self) -> dict[str, Any]:
-        """The change without labels, as plain JSON: what a result may depend on."""
-        return {
-            "added": sorted(self.added),
-            "removed": sorted(self.removed),
-            "revised": dict(sorted(self.revised.items())),
-            "partitioned": {old: sorted(parts) for old, parts in sorted(self.partitioned.items())},
-            "merged": {new: sorted(parts) for new, parts in sorted(self.merged.items())},
-        }
-
     def kind(self, leaf: str) -> str:
         """What happened to a new leaf, in a word."""
         if leaf in self.renamed:

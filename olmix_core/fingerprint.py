@@ -62,6 +62,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def fields(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted path: value} of a payload or record, to compare two of them; a list counts as one value."""
+    found: dict[str, Any] = {}
+    for name, item in value.items():
+        path = f"{prefix}{name}"
+        if isinstance(item, dict) and item:
+            found |= fields(item, f"{path}.")
+        else:
+            found[path] = item
+    return found
+
+
 def step_key(step: str, code_version: int, payload: Mapping[str, Any]) -> str:
     """The key of one result of `step`."""
     return digest({"step": step, "code_version": code_version, "payload": payload})

@@ -213,6 +213,7 @@ def _record(
                 "label": leaf.label,
                 "fingerprint": leaf.fingerprint,
                 **mix.statistics[leaf.fingerprint].to_json(),
+                "bytes_per_token": mix.statistics[leaf.fingerprint].bytes_per_token,
                 "contents": [list(content) for content in leaf.contents],
             }
             for leaf in sorted(mix.domains.leaves, key=lambda leaf: leaf.label)

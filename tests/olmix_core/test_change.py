@@ -108,9 +108,3 @@ def test_a_partition_into_new_files_can_be_declared() -> None:
 def test_a_wrong_declaration_is_refused(named: str, message: str) -> None:
     with pytest.raises(DataError, match=f"partition_of: found '{named}', {message}"):
         compare(old(x="ab", y="c"), new({"p": named}, p="k", y="c"))
-
-
-def test_the_relations_carry_no_labels() -> None:
-    first = compare(old(x="ab", y="c"), new(x="ab", y="cd"))
-    second = compare(old(k="ab", l="c"), new(m="ab", l="cd"))
-    assert first.relations() == second.relations()
