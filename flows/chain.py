@@ -92,7 +92,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     Raises OlmixError.
     """
     domains, tasks = inputs.domains, inputs.tasks
-    recipe = config.proxy.model_dump()
+    recipe = inputs.recipe.identity()
     outcome.tokenizer = _tokenizer(config, inputs, run)
     outcome.statistics = _statistics(inputs, outcome.tokenizer, run)
     if not run.estimated:

@@ -84,7 +84,10 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         origins=base.origins,
         target_tokens=outcome.proposal["target_tokens"],
         tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},
-        settings=config.model_dump(include={"proxy", "swarm", "surrogate", "proposal", "reuse"}),
+        settings={
+            "proxy": inputs.recipe.identity(),
+            **config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"}),
+        },
         proxies=outcome.trained,
         carried_over=len(outcome.carried_over),
         left_out=outcome.left_out,

@@ -11,27 +11,20 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from olmix_core.errors import ConfigError
+from olmix_core.recipe import Proxy
+from olmix_core.section import Section
 
 Label = Annotated[str, Field(pattern=r"^[^:/\\\x00-\x1f]+$", max_length=100)]
-
-
-class Section(BaseModel):
-    """A part of the configuration. Unknown fields are refused: a misspelt field must not be a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Domain(Section):
@@ -132,38 +125,6 @@ class Bytes(Section):
 
 
 TOKENIZERS: dict[str, type[Section]] = {"bpe": TrainedBPE, "file": TokenizerFile, "bytes": Bytes}
-
-
-class Proxy(Section):
-    """The recipe of the proxy models. All of it belongs to a proxy's identity."""
-
-    layers: PositiveInt = Field(2, description="Transformer blocks.")
-    width: PositiveInt = Field(64, description="Size of the residual stream.")
-    heads: PositiveInt = Field(2, description="Attention heads; divides width into even parts.")
-    sequence_length: Annotated[int, Field(ge=16)] = Field(128, description="Tokens in a training sequence.")
-    batch_size: PositiveInt = Field(4, description="Sequences in a batch.")
-    tokens: PositiveInt = Field(262_144, description="Tokens that a proxy trains on.")
-    learning_rate: PositiveFloat = Field(8e-3, description="Peak learning rate of AdamW.")
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Share of the steps that warm up.")
-    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Learning rate at the end, as a share of the peak; reached linearly."
-    )
-    weight_decay: NonNegativeFloat = Field(0.1, description="Decoupled weight decay of the matrices.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic of the matrix products.")
-    seed: NonNegativeInt = Field(0, description="Seed of the initial weights and of the order of the data.")
-
-    @model_validator(mode="after")
-    def _shapes_fit(self) -> "Proxy":
-        if self.width % (2 * self.heads):
-            raise ValueError(
-                f"found width {self.width} with {self.heads} heads; expected a width divisible by twice the heads"
-            )
-        if self.tokens < self.sequence_length * self.batch_size:
-            raise ValueError(
-                f"found {self.tokens} tokens; expected at least one batch"
-                f" ({self.batch_size} x {self.sequence_length} tokens)"
-            )
-        return self
 
 
 class Task(Section):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from olmix_core.config import Proxy
+from olmix_core.recipe import Proxy
 
 
 class Attention(nn.Module):
@@ -31,11 +31,10 @@ class Attention(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """out(silu(gate) * up), its hidden width 8/3 of the model's, rounded up to a multiple of 16."""
+    """out(silu(gate) * up)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        hidden = 16 * math.ceil(width * 8 / 3 / 16)
         self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
         self.out = nn.Linear(hidden, width, bias=False)
 
@@ -46,12 +45,12 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, recipe: Proxy) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width)
-        self.attention = Attention(width, heads)
-        self.mlp_norm = nn.RMSNorm(width)
-        self.mlp = SwiGLU(width)
+        self.attention_norm = nn.RMSNorm(recipe.width)
+        self.attention = Attention(recipe.width, recipe.heads)
+        self.mlp_norm = nn.RMSNorm(recipe.width)
+        self.mlp = SwiGLU(recipe.width, recipe.mlp)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x = x + self.attention(self.attention_norm(x), cos, sin)
@@ -65,7 +64,7 @@ class Transformer(nn.Module):
     def __init__(self, recipe: Proxy, vocab_size: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, recipe.width)
-        self.blocks = nn.ModuleList(Block(recipe.width, recipe.heads) for _ in range(recipe.layers))
+        self.blocks = nn.ModuleList(Block(recipe) for _ in range(recipe.layers))
         self.norm = nn.RMSNorm(recipe.width)
         cos, sin = rotary_table(recipe.sequence_length, recipe.width // recipe.heads)
         self.cos: Tensor

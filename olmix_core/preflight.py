@@ -7,15 +7,16 @@ from typing import Any
 
 import fsspec
 
-from olmix_core.config import Config, TokenizerFile
+from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
 from olmix_core.formats import TOKEN_SUFFIXES, suffix_of, text_documents, token_documents
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask, read_tasks
-from olmix_core.tokenizer import Tokenizer, load_tokenizer
+from olmix_core.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 
 # Of every leaf, this many files are opened and this many documents of each are read.
 FILES_SEEN = 16
@@ -24,11 +25,16 @@ DOCUMENTS_SEEN = 20
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a configuration refers to, found and looked at. `tokenizer_content` is set for a tokenizer file."""
+    """What a configuration refers to, found and looked at.
+
+    `recipe` is that of the proxies with its tokens counted; `tokenizer_content` is set for a tokenizer file.
+    """
 
     domains: DomainSet
     tasks: tuple[EvaluationTask, ...]
     tokenizer_content: str | None
+    vocab_size: int
+    recipe: Proxy
 
 
 def look(config: Config, config_file: str) -> Inputs:
@@ -55,11 +61,13 @@ def look(config: Config, config_file: str) -> Inputs:
                 "a domain that is not there",
                 "one of " + ", ".join(sorted(domains.labels.values())),
             )
+    vocab_size = _vocab_size(config, tokenizer)
+    recipe = config.proxy.counted(vocab_size)
     plain = (".txt", ".jsonl", *TOKEN_SUFFIXES)
     if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte: what plain files hold bounds the tokens they can give.
-        _check_length(config, config_file, sum(leaf.size for leaf in domains.leaves), "bytes of data")
-    return Inputs(domains, tasks, content)
+        _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
+    return Inputs(domains, tasks, content, vocab_size, recipe)
 
 
 def check_statistics(
@@ -67,9 +75,9 @@ def check_statistics(
 ) -> None:
     """What can only be known once the text is tokenised. Raises ConfigError, DataError."""
     available = sum(leaf.available for leaf in statistics.values())
-    _check_length(config, config_file, available, "tokens to train on")
+    _check_length(config, config_file, inputs.recipe, available, "tokens to train on")
     labels = inputs.domains.labels
-    length = config.proxy.sequence_length
+    length = inputs.recipe.sequence_length
     for fingerprint, leaf in statistics.items():
         if leaf.available <= length:
             raise DataError(
@@ -84,15 +92,27 @@ def check_statistics(
             )
 
 
-def _check_length(config: Config, config_file: str, available: int, unit: str) -> None:
+def _check_length(config: Config, config_file: str, recipe: Proxy, available: int, unit: str) -> None:
     most = int(available * config.proposal.repetition)
-    if config.proxy.tokens > most:
+    assert recipe.tokens is not None
+    if recipe.tokens > most:
+        multiple = config.proxy.chinchilla
+        found = f"{recipe.tokens:,}" if multiple is None else f"{multiple:g} times Chinchilla, {recipe.tokens:,} tokens"
         raise ConfigError(
             config_file,
-            "proxy.tokens",
-            f"{config.proxy.tokens:,}, but only {available:,} {unit}",
-            f"at most {most:,}, which repeats all of the data {config.proposal.repetition:g} times",
+            "proxy.tokens" if multiple is None else "proxy.chinchilla",
+            f"{found}, but only {available:,} {unit}",
+            f"at most {most:,} tokens, which repeats all of the data {config.proposal.repetition:g} times",
         )
+
+
+def _vocab_size(config: Config, tokenizer: Tokenizer | None) -> int:
+    if tokenizer is not None:
+        return tokenizer.vocab_size
+    if isinstance(config.tokenizer, Bytes):
+        return byte_tokenizer().vocab_size
+    assert isinstance(config.tokenizer, TrainedBPE)
+    return config.tokenizer.vocab_size
 
 
 def _tokenizer(config: Config, config_file: str, index: ContentIndex) -> tuple[Tokenizer | None, str | None]:

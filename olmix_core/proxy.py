@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from olmix_core.config import Proxy
 from olmix_core.corpus import Corpus
 from olmix_core.errors import TrainingError
 from olmix_core.model import Transformer
+from olmix_core.recipe import Proxy
 from olmix_core.sampling import LeafStream, schedule
 
 Progress = Callable[[dict[str, float]], None]
@@ -64,7 +64,7 @@ def train(
                 f"domain {leaf[:12]}: found {stream.tokens_per_epoch} tokens to train on; expected more than"
                 f" one sequence of {length}"
             )
-    steps = recipe.tokens // (recipe.batch_size * length)
+    steps = recipe.steps
     weights = np.array([mixture[leaf] for leaf in leaves])
     owners = schedule(weights, steps * recipe.batch_size, leaves, recipe.seed)
     taken = np.zeros(len(leaves), np.int64)

@@ -25,6 +25,7 @@ from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
 from olmix_core.fingerprint import digest
 from olmix_core.mixture import Vector
+from olmix_core.recipe import caution
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
 from olmix_core.surrogate import Surrogate
@@ -235,7 +236,7 @@ def _record(
         "speed": _speed(mix, previous),
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
-        "notes": list(mix.surrogate.notes),
+        "notes": _notes(mix),
         "base": mix.base,
         "change": _labelled_change(mix),
         "removed": [] if mix.change is None else sorted(mix.change.old_labels[leaf] for leaf in mix.change.removed),
@@ -250,6 +251,12 @@ def _record(
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
     }
+
+
+def _notes(mix: Mix) -> list[str]:
+    """What a reader should know of the fit and of the proxies it rests on."""
+    warning = caution(mix.proxies[0]["parameters"]) if mix.proxies else None
+    return [*mix.surrogate.notes, *([warning] if warning else [])]
 
 
 def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:

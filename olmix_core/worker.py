@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from olmix_core import errors
-from olmix_core.config import Proxy
 from olmix_core.corpus import Corpus, open_corpus
 from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
 from olmix_core.model import Transformer
 from olmix_core.proxy import Progress, best_device, train
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.suite import read_items
 from olmix_core.tokenizer import Tokenizer

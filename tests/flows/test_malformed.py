@@ -90,7 +90,7 @@ CASES: dict[str, Case] = {
     "a date that is none": Case("{dir}/mix.yaml: (file): found month must be in 1..12", text="name: 2026-13-01\n"),
     # Fields
     "unknown field": Case(
-        "{dir}/mix.yaml: proxy.layer: found an unknown field; expected one of layers, width, heads",
+        "{dir}/mix.yaml: proxy.layer: found an unknown field; expected one of recipe, layers, width",
         {"proxy": {"layer": 2}},
     ),
     "unknown field of a topic": Case(

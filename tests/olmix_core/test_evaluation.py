@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix_core import evaluation
-from olmix_core.config import Proxy
 from olmix_core.corpus import Corpus
 from olmix_core.errors import EvaluationError
 from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
 from olmix_core.model import Transformer
+from olmix_core.recipe import Proxy
 from olmix_core.suite import Item
 from olmix_core.tokenizer import Tokenizer, byte_tokenizer, train_bpe
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmix_core.config import Proxy
 from olmix_core.model import Transformer, rms_norm, rotary_table, rotate
+from olmix_core.recipe import Proxy
 
 RECIPE = Proxy(layers=2, width=32, heads=4, sequence_length=24, batch_size=2, tokens=1024)
 VOCABULARY = 50

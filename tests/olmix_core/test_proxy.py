@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.config import Proxy
 from olmix_core.corpus import Corpus, open_corpus, tokenise
 from olmix_core.errors import TrainingError
 from olmix_core.formats import InputFile
 from olmix_core.mixture import apportion
 from olmix_core.proxy import TrainedProxy, learning_rates, train
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.tokenizer import byte_tokenizer
 

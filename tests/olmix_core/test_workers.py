@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from olmix_core.config import Proxy
 from olmix_core.corpus import tokenise
 from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
 from olmix_core.formats import InputFile
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.tokenizer import byte_tokenizer
 from olmix_core.worker import is_trained, proxy_folder
