@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flows.execute import Executor
+from flows.training import train_swarm
 from olmix_core.carry import extended, in_atoms, may_have_trained_on
 from olmix_core.change import Change, compare, old_leaves
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
@@ -30,7 +31,6 @@ from tasks.statistics import corpus_folder, statistics
 from tasks.step import Result
 from tasks.swarm import swarm
 from tasks.tokenizer import tokenizer, tokenizer_path
-from tasks.train import train
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Outcome:
     natural: dict[str, float] = field(default_factory=dict)
     plan: Result = field(default_factory=dict)
     trained: list[Result] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)  # why proxies of the swarm were left out, by name
     carried_over: list[Row] = field(default_factory=list)  # evidence of the base, made with the same recipe
     left_out: int = 0  # rows of the base that were made with another recipe or tokenizer
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -115,24 +116,19 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     corpora = {
         leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": outcome.tokenizer})) for leaf in tokens
     }
-    payloads: list[dict[str, Any]] = [
-        {"mixture": mixture, "recipe": recipe, "tokenizer": outcome.tokenizer} for mixture in mixtures
-    ]
-    outcome.trained = run.run_all(
-        train,
-        [(payload, {"label": f"{number:03d}", "corpora": corpora}) for number, payload in enumerate(payloads)],
-    )
+    of_swarm = train_swarm(config, mixtures, recipe, outcome.tokenizer, corpora, run)
+    outcome.trained, outcome.excluded = of_swarm.proxies, of_swarm.excluded
     rows = {
         proxy["proxy"]: Row(
             proxy=proxy["proxy"],
-            mixture=payload["mixture"],
+            mixture=mixture,
             bpb={},
             recipe=recipe,
             tokenizer=outcome.tokenizer,
             tokens=proxy["tokens"],
             seconds=proxy["seconds"],
         )
-        for payload, proxy in zip(payloads, outcome.trained, strict=True)
+        for mixture, proxy in zip(of_swarm.mixtures, outcome.trained, strict=True)
     }
     # Proxies of earlier versions are evidence too; on tasks that are new since they are evaluated now.
     rows |= {row.proxy: row for row in outcome.carried_over if row.proxy not in rows}

@@ -56,7 +56,7 @@ def run(
     config: ConfigFile,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Proxies at once; one per core by default."),
+        typer.Option("--workers", min=1, help="Proxies at once; one per GPU, or per core, by default."),
     ] = None,
     approve: Annotated[
         bool, typer.Option("--approve", help="Show the plan first, and ask before anything is spent.")

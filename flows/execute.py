@@ -44,7 +44,7 @@ class PrefectExecutor:
         calls = list(calls)
         progress.current().expect(step.name, len(calls))
         # Prefect would swallow an error in here and run the task without a cache.
-        self.keys[step.name] = [step.key(payload) for payload, _ in calls]
+        self.keys.setdefault(step.name, []).extend(step.key(payload) for payload, _ in calls)
         futures = [self._submit(step, payload, where) for payload, where in calls]
         for future in futures:
             future.wait()

@@ -4,7 +4,6 @@ A step whose payload was seen before is not run again; so a change of the domain
 what depends on it.
 """
 
-import os
 from typing import Any
 
 from prefect import flow, task
@@ -21,6 +20,7 @@ from olmix_core.preflight import look
 from olmix_core.record import Mix
 from olmix_core.store import Store
 from olmix_core.surrogate import Surrogate
+from olmix_core.workers import at_once
 from tasks import progress
 from tasks.fit import diagnostics_path, surrogate_path
 from tasks.publish import publish
@@ -31,14 +31,16 @@ POLL_SECONDS = 5
 
 
 def run_mix(config: Config, config_file: str, workers: int | None = None, *, approve: bool = False) -> dict[str, Any]:
-    """Run the flow for `config` with as many proxies at once as `workers` says (by default, one per core).
+    """Run the flow for `config` with as many proxies at once as `workers` says.
+
+    By default that is one per GPU, or one per core where there is none.
 
     With `approve` it pauses once its plan is there, until somebody resumes it in the UI.
 
     Returns mix.json of the published version. Raises OlmixError.
     """
     Store(config.store).preflight()
-    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or os.cpu_count() or 1)
+    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or at_once())
     configured = mix.with_options(task_runner=runner, result_storage=results_block(config.store))
     return configured(config, config_file, approve)
 
@@ -89,6 +91,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
             **config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"}),
         },
         proxies=outcome.trained,
+        excluded=outcome.excluded,
         carried_over=len(outcome.carried_over),
         left_out=outcome.left_out,
         evidence=outcome.evidence,

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from olmix_core.errors import ConfigError
+from olmix_core.execution import Execution
 from olmix_core.recipe import Proxy
 from olmix_core.section import Section
 
@@ -253,6 +254,7 @@ class Config(Section):
         TrainedBPE(), description="How text becomes tokens."
     )
     proxy: Proxy = Field(Proxy(), description="The recipe of the proxies.")
+    execution: Execution = Field(Execution(), description="Where and how long proxies may run.")
     evaluation: Evaluation = Field(description="What the mixture is to be good at.")
     swarm: Swarm = Field(Swarm(), description="Which mixtures the proxies train on.")
     surrogate: SurrogateSettings = Field(SurrogateSettings(), description="The law fitted to the evidence.")
@@ -265,6 +267,12 @@ class Config(Section):
         if isinstance(value, dict) and "kind" not in value:
             return {"kind": "file" if "path" in value else "bpe", **value}
         return value
+
+    @model_validator(mode="after")
+    def _a_share_to_match_has_a_target(self) -> "Config":
+        if self.proxy.leaf_share == "match" and self.proposal.target_tokens is None:
+            raise ValueError("found proxy.leaf_share: match without a target; expected proposal.target_tokens with it")
+        return self
 
     @model_validator(mode="after")
     def _sources_are_free(self) -> "Config":
@@ -342,7 +350,7 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     parts = list(problem["loc"])
     if parts[:1] == ["tokenizer"]:
         del parts[1:2]  # the kind, which pydantic names between the field and its parts
-    if parts[:2] == ["surrogate", "ridge"]:
+    if parts[:2] in (["surrogate", "ridge"], ["proxy", "leaf_share"]):
         del parts[2:]  # which of its types was tried
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     kind, message = problem["type"], problem["msg"]

@@ -62,7 +62,7 @@ def look(config: Config, config_file: str) -> Inputs:
                 "one of " + ", ".join(sorted(domains.labels.values())),
             )
     vocab_size = _vocab_size(config, tokenizer)
-    recipe = config.proxy.counted(vocab_size)
+    recipe = config.proxy.counted(vocab_size, config.proposal.target_tokens)
     plain = (".txt", ".jsonl", *TOKEN_SUFFIXES)
     if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte: what plain files hold bounds the tokens they can give.
@@ -79,9 +79,11 @@ def check_statistics(
     labels = inputs.domains.labels
     length = inputs.recipe.sequence_length
     for fingerprint, leaf in statistics.items():
-        if leaf.available <= length:
+        seen = round(inputs.recipe.share * leaf.available)
+        if seen <= length:
+            share = "" if inputs.recipe.share == 1.0 else f" ({inputs.recipe.share:.2g} of {leaf.available:,})"
             raise DataError(
-                f"domain {labels[fingerprint]!r}: found {leaf.available} tokens to train on; expected more than one"
+                f"domain {labels[fingerprint]!r}: found {seen} tokens to train on{share}; expected more than one"
                 f" sequence of {length}: add text, or remove or merge the domain"
             )
     for task in inputs.tasks:

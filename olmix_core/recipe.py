@@ -80,6 +80,14 @@ class Proxy(Section):
     )
     weight_decay: NonNegativeFloat = Field(0.1, description="Decoupled weight decay of the matrices.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic of the matrix products.")
+    document_mask: bool = Field(False, description="Whether attention stays within a passage of a document.")
+    leaf_share: Annotated[float, Field(gt=0, le=1)] | Literal["match"] = Field(
+        1.0,
+        description="Share of each leaf that proxies see; match: so that they repeat it as often as the target does.",
+    )
+    retry_diverged: bool = Field(
+        False, description="Whether a proxy that diverged is tried once more with its data in another order."
+    )
     seed: NonNegativeInt = Field(0, description="Seed of the initial weights and of the order of the data.")
 
     @model_validator(mode="before")
@@ -125,19 +133,37 @@ class Proxy(Section):
         block = 4 * self.width**2 + 3 * self.width * self.mlp + 2 * self.width
         return self.layers * block + vocab_size * self.width + self.width
 
-    def counted(self, vocab_size: int) -> "Proxy":
-        """The same with `tokens` as a number: of whole batches, where it was a multiple of Chinchilla's."""
-        if self.chinchilla is None:
-            return self
+    @property
+    def share(self) -> float:
+        """Share of each leaf that proxies see, once it is counted."""
+        assert self.leaf_share != "match", "leaf_share: to be counted first"
+        return self.leaf_share
+
+    def counted(self, vocab_size: int, target_tokens: float | None = None) -> "Proxy":
+        """The same in numbers: tokens, in whole batches, where they were a multiple of Chinchilla's; and `leaf_share`,
+        where it is to match, as tokens / target_tokens, at most 1."""
         batch = self.batch_size * self.sequence_length
-        wanted = self.chinchilla * TOKENS_PER_PARAMETER * self.parameters(vocab_size)
-        return self.model_copy(update={"tokens": max(1, round(wanted / batch)) * batch, "chinchilla": None})
+        tokens, share = self.tokens, self.leaf_share
+        if self.chinchilla is not None:
+            wanted = self.chinchilla * TOKENS_PER_PARAMETER * self.parameters(vocab_size)
+            tokens = max(1, round(wanted / batch)) * batch
+        if share == "match":
+            assert tokens is not None
+            assert target_tokens is not None, "leaf_share: match needs the tokens of the target"
+            share = min(1.0, tokens / target_tokens)
+        return self.model_copy(update={"tokens": tokens, "chinchilla": None, "leaf_share": share})
 
     def identity(self) -> dict[str, Any]:
-        """What the proxies' keys are made of, once `counted`: every field that a result depends on."""
-        said = self.model_dump(exclude={"recipe", "chinchilla", "mlp_width"})
+        """What the proxies' keys are made of, once `counted`: every field that a result depends on.
+
+        Not `retry_diverged`: a second attempt has a key of its own.
+        """
+        said = self.model_dump(exclude={"recipe", "chinchilla", "retry_diverged", "mlp_width"})
         if self.mlp != self.model_copy(update={"mlp_width": None}).mlp:
             said["mlp_width"] = self.mlp
+        for name, without in (("document_mask", False), ("leaf_share", 1.0)):
+            if said[name] == without:
+                del said[name]
         return said
 
 

@@ -62,6 +62,7 @@ class Mix:
     carried_over: int = 0  # rows of evidence of earlier versions that were used
     origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
     evaluation_seconds: float = 0.0  # mean over proxies and tasks
+    excluded: Sequence[str] = ()  # why proxies of the swarm were left out, by name
     left_out: int = 0  # and those that were not, since their recipe is another one
 
     @property
@@ -227,6 +228,7 @@ def _record(
             "swarm": len(mix.proxies),
             "carried_over": mix.carried_over,
             "left_out": mix.left_out,
+            "diverged": len(mix.excluded),
             "tokens": sum(proxy["tokens"] for proxy in mix.proxies),
             "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
             "parameters": mix.proxies[0]["parameters"] if mix.proxies else None,
@@ -256,7 +258,7 @@ def _record(
 def _notes(mix: Mix) -> list[str]:
     """What a reader should know of the fit and of the proxies it rests on."""
     warning = caution(mix.proxies[0]["parameters"]) if mix.proxies else None
-    return [*mix.surrogate.notes, *([warning] if warning else [])]
+    return [*mix.surrogate.notes, *mix.excluded, *([warning] if warning else [])]
 
 
 def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:

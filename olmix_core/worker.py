@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from olmix_core import errors
+from olmix_core.checkpoint import SECONDS, Checkpoints
 from olmix_core.corpus import Corpus, open_corpus
 from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
 from olmix_core.model import Transformer
@@ -58,12 +59,24 @@ def _model(store_url: str, key: str, recipe: Proxy, vocab_size: int) -> Transfor
 
 
 def train_job(job: Job, progress: Progress) -> dict[str, Any]:
-    """Train the proxy `job["key"]` on `job["mixture"]` and save it in the store; returns run.json."""
+    """Train the proxy `job["key"]` on `job["mixture"]` and save it in the store; returns run.json.
+
+    One that was killed goes on from its last checkpoint, at most `checkpoint_seconds` back.
+    """
     store, recipe = Store(job["store"]), Proxy.model_validate(job["recipe"])
     tokenizer = _tokenizer(job["store"], job["tokenizer"])
     corpora = {leaf: _corpus(job["store"], job["corpora"][leaf], tokenizer.dtype.name) for leaf in job["mixture"]}
-    trained = train(job["mixture"], corpora, recipe, tokenizer.vocab_size, progress)
     folder = proxy_folder(job["key"])
+    checkpoints = Checkpoints(store, f"{folder}/checkpoint.safetensors", job.get("checkpoint_seconds", SECONDS))
+    trained = train(
+        job["mixture"],
+        corpora,
+        recipe,
+        tokenizer.vocab_size,
+        progress,
+        attempt=job.get("attempt", 0),
+        checkpoints=checkpoints,
+    )
     with store.new_file(f"{folder}/model.safetensors") as path:
         save_file({n: t.detach().cpu().contiguous() for n, t in trained.model.state_dict().items()}, path)
     run = {
@@ -74,6 +87,7 @@ def train_job(job: Job, progress: Progress) -> dict[str, Any]:
         "torch": torch.__version__,
     }
     store.write_json(f"{folder}/run.json", run)
+    checkpoints.remove()
     return run
 
 

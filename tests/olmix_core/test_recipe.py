@@ -50,9 +50,11 @@ def test_every_field_but_the_name_of_the_preset_is_identity() -> None:
     others: dict[str, Any] = {
         "layers": 3, "width": 128, "heads": 4, "mlp_width": 160, "sequence_length": 64, "batch_size": 8,
         "tokens": 65_536, "chinchilla": 1.0, "learning_rate": 1e-3, "warmup": 0.1, "final_learning_rate": 0.1,
-        "weight_decay": 0.0, "precision": "bfloat16", "seed": 1,
+        "weight_decay": 0.0, "precision": "bfloat16", "document_mask": True, "leaf_share": 0.5, "seed": 1,
     }  # fmt: skip
-    assert set(others) == set(Proxy.model_fields) - {"recipe"}
+    # A second attempt has a key of its own, so that asking for one changes no other.
+    assert set(others) == set(Proxy.model_fields) - {"recipe", "retry_diverged"}
+    assert recipe("tiny", retry_diverged=True).identity() == Proxy().identity()
     identities = [Proxy().identity(), *(recipe("tiny", **{k: v}).counted(512).identity() for k, v in others.items())]
     assert len({json.dumps(one, sort_keys=True) for one in identities}) == len(others) + 1
 
@@ -112,6 +114,13 @@ def test_what_cannot_be_meant_is_refused(fields: dict[str, Any], message: str) -
         Proxy.model_validate(fields)
 
 
+def test_a_share_to_match_makes_epochs_those_of_the_target() -> None:
+    found = recipe("tiny", leaf_share="match")
+    assert found.counted(2048, 2_621_440).share == pytest.approx(0.1)
+    assert found.counted(2048, 1000).share == 1.0
+    assert found.counted(2048, 1000).identity() == Proxy().identity()
+
+
 def test_small_proxies_come_with_the_papers_numbers() -> None:
     assert caution(15_000_000) is None
     words = caution(232_000)
@@ -129,7 +138,7 @@ def test_the_table_in_the_documentation_is_the_presets() -> None:
     for name in names:
         found = recipe(name)
         for field in Proxy.model_fields:
-            if field in ("recipe", "seed"):
+            if field in ("recipe", "document_mask", "leaf_share", "retry_diverged", "seed"):  # alike in all
                 continue
             value = found.mlp if field == "mlp_width" else getattr(found, field)
             said = cells[field][name]

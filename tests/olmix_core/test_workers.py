@@ -122,7 +122,6 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
         workers.run(training(store, "killed", ENDLESS), kill)
     assert not is_trained(store, "killed")
-    assert store.list(proxy_folder("killed")) == []
     assert not pids(workers)
 
     workers.run(training(store, "b"))
@@ -139,6 +138,46 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     workers.run(training(store, "c"))
     assert pids(workers).isdisjoint(second)
+
+
+def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Workers, store: Store) -> None:
+    recipe = Proxy(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=3 * 2**15)
+    whole = workers.run(training(store, "whole", recipe))
+    random, kills = np.random.default_rng(), list[float]()
+    job = {**training(store, "interrupted", recipe), "checkpoint_seconds": 0.05}
+    earliest = 0.0
+    for _ in range(2):
+        [pid] = pids(workers)
+        stop = random.uniform(earliest, earliest + 0.4)
+
+        def kill(state: dict[str, float], stop: float = stop, pid: int = pid) -> None:
+            if state["done"] >= stop:
+                kills.append(state["done"])
+                os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(TrainingError, match="was killed by signal 9"):
+            workers.run(job, kill)
+        assert store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+        earliest = kills[-1]
+        workers.run(training(store, "a"))  # a new process
+    interrupted = workers.run(job)
+    assert interrupted["resumed"] == 2, kills
+    assert interrupted["losses"] == whole["losses"], kills
+    both = ("whole", "interrupted")
+    one, other = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in both)
+    assert all(np.array_equal(one[name], other[name]) for name in one), kills
+    bpb = [workers.run({**evaluation(store, key, ["long"]), "recipe": recipe.model_dump()}) for key in both]
+    assert bpb[0] == bpb[1]
+    assert not store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+
+
+def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: Workers, store: Store) -> None:
+    job = {**training(store, "slow", ENDLESS), "checkpoint_seconds": 0.05}
+    with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
+        workers.run(job, hours=0.001)
+    assert store.exists(f"{proxy_folder('slow')}/checkpoint.safetensors")
+    assert not is_trained(store, "slow")
+    workers.run(training(store, "a"), hours=1.0)
 
 
 def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:

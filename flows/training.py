@@ -1,0 +1,64 @@
+"""The training of a swarm: all proxies, a second attempt for those that diverged, and what is left out by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.execute import Executor
+from olmix_core.config import Config
+from olmix_core.errors import DivergenceError
+from tasks.step import Payload, Result
+from tasks.train import train
+
+# Of a swarm at most this share may be left out, but always one: beyond, it is the recipe that diverges.
+MOST_EXCLUDED = 0.1
+
+
+@dataclass(frozen=True)
+class TrainedSwarm:
+    """The proxies that were trained, with their mixtures; and the reasons why others were left out, by name."""
+
+    mixtures: list[dict[str, float]]
+    proxies: list[Result]
+    excluded: list[str]
+
+
+def train_swarm(
+    config: Config,
+    mixtures: Sequence[dict[str, float]],
+    recipe: Mapping[str, Any],
+    tokenizer: str,
+    corpora: Mapping[str, str],
+    run: Executor,
+) -> TrainedSwarm:
+    """Train a proxy on every mixture.
+
+    Raises:
+        DivergenceError: more proxies diverged than can be left out.
+        TrainingError: a proxy could not be trained.
+    """
+
+    def results(numbers: Sequence[int], attempt: int) -> list[Result]:
+        again = {"attempt": attempt} if attempt else {}
+        calls: list[tuple[Payload, dict[str, Any]]] = [
+            (
+                {"mixture": mixtures[number], "recipe": dict(recipe), "tokenizer": tokenizer, **again},
+                {"label": f"{number:03d}", "corpora": corpora, "timeout_hours": config.execution.timeout_hours},
+            )
+            for number in numbers
+        ]
+        return run.run_all(train, calls)
+
+    found = dict(enumerate(results(range(len(mixtures)), attempt=0)))
+    diverged = [number for number, result in found.items() if result.get("diverged")]
+    if diverged and config.proxy.retry_diverged:
+        found |= zip(diverged, results(diverged, attempt=1), strict=True)
+        diverged = [number for number in diverged if found[number].get("diverged")]
+    excluded = [
+        f"proxy {found[number]['proxy'][:12]} of mixture {number:03d} is left out: {found[number]['diverged']}"
+        for number in diverged
+    ]
+    if len(excluded) > max(1, int(MOST_EXCLUDED * len(mixtures))) or len(excluded) == len(mixtures) > 0:
+        raise DivergenceError(f"{len(excluded)} of {len(mixtures)} proxies diverged; the first: {excluded[0]}")
+    kept = [number for number in found if number not in diverged]
+    return TrainedSwarm([mixtures[number] for number in kept], [found[number] for number in kept], excluded)
