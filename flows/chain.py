@@ -68,6 +68,7 @@ class Outcome:
     left_out: int = 0  # rows of the base that were made with another recipe or tokenizer
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
     evaluation_seconds: float = 0.0  # mean over proxies and tasks
+    standard_errors: dict[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
     evidence: str = ""
     fit: Result = field(default_factory=dict)
     proposal: Result = field(default_factory=dict)
@@ -149,14 +150,19 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
                     "label": f"{proxy[:6]} {task.label}",
                     "recipe": recipe,
                     "tokenizer": tokenizer_path(outcome.tokenizer),
-                    "file": task.file,
                     "corpora": [corpora[leaf] for leaf in task.leaves],
+                    "task": task.where(),
                 },
             )
             for proxy, task in pairs
         ],
     )
     outcome.evaluation_seconds = sum(result["seconds"] for result in measured) / len(measured)
+    errors: dict[str, list[float]] = {}
+    for (_, task), result in zip(pairs, measured, strict=True):
+        if "standard_error" in result:
+            errors.setdefault(task.fingerprint, []).append(result["standard_error"])
+    outcome.standard_errors = {task: sum(found) / len(found) for task, found in errors.items()}
     bpb: dict[str, dict[str, float]] = {proxy: {} for proxy in rows}
     for (proxy, task), result in zip(pairs, measured, strict=True):
         bpb[proxy][task.fingerprint] = result["bpb"]

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from flows.fit_command import fit
+from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
@@ -215,6 +216,7 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
 
 
 app.command()(fit)
+app.add_typer(tasks, name="tasks")
 
 
 def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:

@@ -96,6 +96,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         left_out=outcome.left_out,
         evidence=outcome.evidence,
         evaluation_seconds=outcome.evaluation_seconds,
+        standard_errors=outcome.standard_errors,
         keys=executor.keys,
     )
     tracked.expect("publish", 1)

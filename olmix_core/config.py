@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import fsspec
 import yaml
 from pydantic import (
     Field,
@@ -23,9 +24,8 @@ from pydantic import (
 from olmix_core.errors import ConfigError
 from olmix_core.execution import Execution
 from olmix_core.recipe import Proxy
-from olmix_core.section import Section
-
-Label = Annotated[str, Field(pattern=r"^[^:/\\\x00-\x1f]+$", max_length=100)]
+from olmix_core.section import Label, Section
+from olmix_core.tasklist import Evaluation, Task, TaskList
 
 
 class Domain(Section):
@@ -126,44 +126,6 @@ class Bytes(Section):
 
 
 TOKENIZERS: dict[str, type[Section]] = {"bpe": TrainedBPE, "file": TokenizerFile, "bytes": Bytes}
-
-
-class Task(Section):
-    """Something a proxy is measured on, in bits per byte."""
-
-    name: Label | None = Field(
-        None, description="Label of the task; the file's or the domain's name where it is left out."
-    )
-    file: str | None = Field(None, description='JSON lines of {"context": ..., "continuation": ...}.')
-    heldout: str | None = Field(
-        None, description="A leaf, or a node above leaves: the text of it that no proxy trains on."
-    )
-    weight: PositiveFloat = Field(1.0, description="Weight of the task in the mean that is minimised.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Task":
-        if (self.file is None) == (self.heldout is None):
-            found = "both" if self.file is not None else "neither"
-            raise ValueError(f"found {found}; expected exactly one of file and heldout")
-        return self
-
-    @property
-    def label(self) -> str:
-        return self.name or self.heldout or Path(str(self.file)).stem
-
-
-class Evaluation(Section):
-    """What the mixture is to be good at."""
-
-    tasks: list[Task] = Field(min_length=1, description="The tasks; the mixture minimises their mean BPB.")
-
-    @model_validator(mode="after")
-    def _labels_differ(self) -> "Evaluation":
-        labels = [task.label for task in self.tasks]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"found two tasks called {label!r}; expected different names")
-        return self
 
 
 class Swarm(Section):
@@ -312,8 +274,8 @@ def load_config(path: str | Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise _first_problem(path, error) from error
-    return _resolved(config, path.resolve().parent)
+        raise first_problem(Config, path, error) from error
+    return _with_lists(_resolved(config, path.resolve().parent), path)
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -345,7 +307,8 @@ UniqueKeys.add_implicit_resolver(
 )
 
 
-def _first_problem(path: Path, error: ValidationError) -> ConfigError:
+def first_problem(model: type[Section], path: Path, error: ValidationError) -> ConfigError:
+    """The first thing that is wrong with a file that is to be read as `model`."""
     problem = error.errors()[0]
     parts = list(problem["loc"])
     if parts[:1] == ["tokenizer"]:
@@ -361,7 +324,7 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     if kind == "missing":
         return ConfigError(str(path), field, "nothing", "this field, which is required")
     if kind == "extra_forbidden":
-        return ConfigError(str(path), field, "an unknown field", _known_fields(list(problem["loc"])))
+        return ConfigError(str(path), field, "an unknown field", _known_fields(model, list(problem["loc"])))
     if kind == "union_tag_invalid":
         return ConfigError(
             str(path), f"{field}.kind", _shown(problem["input"]["kind"]), problem["ctx"]["expected_tags"]
@@ -372,8 +335,7 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     return ConfigError(str(path), field, _shown(problem["input"]), expected.removeprefix("be "))
 
 
-def _known_fields(parts: list[str | int]) -> str:
-    model: Any = Config
+def _known_fields(model: Any, parts: list[str | int]) -> str:
     for part in parts[:-1]:
         if isinstance(part, int):
             continue
@@ -407,9 +369,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             }
         )
 
-    tasks = [
-        task.model_copy(update={"file": place(task.file)}) if task.file else task for task in config.evaluation.tasks
-    ]
+    tasks = [task.placed(place) for task in config.evaluation.tasks]
     tokenizer = config.tokenizer
     if isinstance(tokenizer, TokenizerFile):
         tokenizer = tokenizer.model_copy(update={"path": place(tokenizer.path)})
@@ -421,3 +381,43 @@ def _resolved(config: Config, folder: Path) -> Config:
             "tokenizer": tokenizer,
         }
     )
+
+
+def _with_lists(config: Config, path: Path) -> Config:
+    """The same with the tasks of every list of tasks in its place."""
+    tasks: list[Task] = []
+    for position, task in enumerate(config.evaluation.tasks):
+        tasks += read_task_list(task, path, f"evaluation.tasks[{position}].list") if task.list else [task]
+    try:
+        evaluation = Evaluation.model_validate({"tasks": [task.model_dump() for task in tasks]})
+    except ValidationError as error:  # two tasks of one name
+        problem = first_problem(Evaluation, path, error)
+        raise ConfigError(str(path), "evaluation.tasks", problem.found, problem.expected) from error
+    return config.model_copy(update={"evaluation": evaluation})
+
+
+def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
+    """The tasks of the file `entry.list`; what `entry` says of sample and weight holds where they say nothing.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no list of tasks.
+    """
+    assert entry.list is not None
+    try:
+        with fsspec.open(entry.list, "rb") as file:
+            data = yaml.load(file.read().decode(), Loader=UniqueKeys)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise ConfigError(str(config_file), field, f"{entry.list}: {reason}", "a YAML file of tasks") from error
+    try:
+        tasks = TaskList.model_validate({"tasks": data}).tasks
+    except ValidationError as error:
+        raise first_problem(TaskList, Path(entry.list), error) from error
+    folder = entry.list.rpartition("/")[0] or "."
+    given = entry.model_dump(include={"sample", "sample_seed", "weight"} & entry.model_fields_set)
+    return [
+        task.model_copy(
+            update={name: value for name, value in given.items() if name not in task.model_fields_set}
+        ).placed(lambda path: path if "://" in path or path.startswith("/") else f"{folder}/{path}")
+        for task in tasks
+    ]

@@ -87,7 +87,7 @@ def check_statistics(
                 f" sequence of {length}: add text, or remove or merge the domain"
             )
     for task in inputs.tasks:
-        if task.file is None and not sum(statistics[leaf].heldout_bytes for leaf in task.leaves):
+        if task.leaves and not sum(statistics[leaf].heldout_bytes for leaf in task.leaves):
             raise DataError(
                 f"task {task.label!r}: the domain is too small to hold a part of it out; expected at least a few"
                 " documents, each small beside the whole"

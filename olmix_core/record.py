@@ -61,6 +61,7 @@ class Mix:
     splits: Split = field(default_factory=dict)  # how leaves are written in atoms
     carried_over: int = 0  # rows of evidence of earlier versions that were used
     origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
+    standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
     evaluation_seconds: float = 0.0  # mean over proxies and tasks
     excluded: Sequence[str] = ()  # why proxies of the swarm were left out, by name
     left_out: int = 0  # and those that were not, since their recipe is another one
@@ -206,6 +207,8 @@ def _record(
                 "name": task.label,
                 "fingerprint": task.fingerprint,
                 "weight": task.weight,
+                "family": task.family,
+                "standard_error": mix.standard_errors.get(task.fingerprint),
                 **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
             }
             for task in sorted(mix.tasks, key=lambda task: task.label)

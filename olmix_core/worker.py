@@ -20,12 +20,14 @@ from safetensors.torch import load_file, save_file
 from olmix_core import errors
 from olmix_core.checkpoint import SECONDS, Checkpoints
 from olmix_core.corpus import Corpus, open_corpus
-from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
+from olmix_core.evaltime import count, seconds
+from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, bpb_of_text, finite
+from olmix_core.formats import InputFile, text_documents
 from olmix_core.model import Transformer
 from olmix_core.proxy import Progress, best_device, train
 from olmix_core.recipe import Proxy
 from olmix_core.store import Store
-from olmix_core.suite import read_items
+from olmix_core.suite import read_items, sampled
 from olmix_core.tokenizer import Tokenizer
 
 Job = dict[str, Any]
@@ -92,21 +94,38 @@ def train_job(job: Job, progress: Progress) -> dict[str, Any]:
 
 
 def evaluate_job(job: Job, progress: Progress) -> dict[str, Any]:
-    """BPB of the proxy `job["key"]` on one task: a JSONL `file`, or the held-out text of `corpora`."""
+    """BPB of the proxy `job["key"]` on one task: a JSONL `file`, plain `texts`, or the held-out text of `corpora`."""
     recipe = Proxy.model_validate(job["recipe"])
     tokenizer = _tokenizer(job["store"], job["tokenizer"])
     model = _model(job["store"], job["key"], recipe, tokenizer.vocab_size)
     if job["file"] is not None:
-        bpb = bpb_of_items(model, tokenizer, list(read_items(job["file"])), recipe.sequence_length)
+        items = list(read_items(job["file"]))
+        sample = tuple(job["sample"]) if job.get("sample") else None
+        chosen, population = sampled(items, sample), len(items) if sample else None
+        score = bpb_of_items(model, tokenizer, chosen, recipe.sequence_length, population)
+    elif job.get("texts"):
+        documents = (text for file in job["texts"] for text in text_documents(InputFile(**file)))
+        score = bpb_of_text(model, tokenizer, documents, recipe.sequence_length)
     else:
         corpora = [_corpus(job["store"], folder, tokenizer.dtype.name) for folder in job["corpora"]]
-        bpb = bpb_of_heldout(model, tokenizer, corpora, recipe.sequence_length)
-    return {"bpb": finite(bpb, job["key"], job["label"])}
+        score = bpb_of_heldout(model, tokenizer, corpora, recipe.sequence_length)
+    finite(score.bpb, job["key"], job["label"])
+    return {name: value for name, value in dataclasses.asdict(score).items() if value is not None}
+
+
+def forecast_job(job: Job, progress: Progress) -> dict[str, Any]:
+    """Seconds that evaluating the proxy `job["key"]` on the JSONL `file` will take."""
+    recipe = Proxy.model_validate(job["recipe"])
+    tokenizer = _tokenizer(job["store"], job["tokenizer"])
+    model = _model(job["store"], job["key"], recipe, tokenizer.vocab_size)
+    items = sampled(list(read_items(job["file"])), tuple(job["sample"]) if job["sample"] else None)
+    return {"seconds": seconds(model, count(tokenizer, items, recipe.sequence_length))}
 
 
 JOBS: dict[str, Callable[[Job, Progress], dict[str, Any]]] = {
     "train": train_job,
     "evaluate": evaluate_job,
+    "forecast": forecast_job,
 }
 
 

@@ -15,10 +15,10 @@ def evaluate(
     label: str,
     recipe: dict[str, Any],
     tokenizer: str,
-    file: str | None,
     corpora: list[str],
+    task: dict[str, Any],
 ) -> Result:
-    """BPB of a proxy on a task: a JSONL `file`, or the held-out text of `corpora`."""
+    """BPB of a proxy on a task: what `task` (`EvaluationTask.where`) says, or the held-out text of `corpora`."""
     started = time.monotonic()
     measured = workers.run(
         {
@@ -27,9 +27,9 @@ def evaluate(
             "key": payload["proxy"],
             "recipe": recipe,
             "tokenizer": tokenizer,
-            "file": file,
             "corpora": corpora,
             "label": label,
+            **task,
         }
     )
     return {**measured, "seconds": time.monotonic() - started}

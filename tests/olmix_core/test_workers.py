@@ -66,6 +66,9 @@ def evaluation(store: Store, key: str, corpora: list[str], file: str | None = No
         "recipe": RECIPE.model_dump(),
         "tokenizer": "tokenizers/bytes.json",
         "file": file,
+        "sample": None,
+        "texts": [],
+        "metric": None,
         "corpora": corpora,
     }
 
