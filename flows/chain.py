@@ -117,7 +117,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     corpora = {
         leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": outcome.tokenizer})) for leaf in tokens
     }
-    of_swarm = train_swarm(config, mixtures, recipe, outcome.tokenizer, corpora, run)
+    of_swarm = train_swarm(config, mixtures, inputs.recipe, domains, outcome.tokenizer, corpora, run)
     outcome.trained, outcome.excluded = of_swarm.proxies, of_swarm.excluded
     rows = {
         proxy["proxy"]: Row(

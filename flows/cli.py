@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from flows.fit_command import fit
+from flows.swarm_command import swarm
 from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
 
@@ -217,6 +218,7 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
 
 app.command()(fit)
 app.add_typer(tasks, name="tasks")
+app.add_typer(swarm, name="swarm")
 
 
 def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:

@@ -6,7 +6,10 @@ from typing import Any
 
 from flows.execute import Executor
 from olmix_core.config import Config
+from olmix_core.domains import DomainSet
 from olmix_core.errors import DivergenceError
+from olmix_core.recipe import Proxy
+from olmix_core.swarmfiles import as_json
 from tasks.step import Payload, Result
 from tasks.train import train
 
@@ -26,7 +29,8 @@ class TrainedSwarm:
 def train_swarm(
     config: Config,
     mixtures: Sequence[dict[str, float]],
-    recipe: Mapping[str, Any],
+    recipe: Proxy,
+    domains: DomainSet,
     tokenizer: str,
     corpora: Mapping[str, str],
     run: Executor,
@@ -40,13 +44,18 @@ def train_swarm(
 
     def results(numbers: Sequence[int], attempt: int) -> list[Result]:
         again = {"attempt": attempt} if attempt else {}
-        calls: list[tuple[Payload, dict[str, Any]]] = [
-            (
-                {"mixture": mixtures[number], "recipe": dict(recipe), "tokenizer": tokenizer, **again},
-                {"label": f"{number:03d}", "corpora": corpora, "timeout_hours": config.execution.timeout_hours},
-            )
-            for number in numbers
-        ]
+        calls: list[tuple[Payload, dict[str, Any]]] = []
+        for number in numbers:
+            payload = {"mixture": mixtures[number], "recipe": recipe.identity(), "tokenizer": tokenizer, **again}
+            where: dict[str, Any] = {"label": f"{number:03d}", "corpora": corpora}
+            where["timeout_hours"] = config.execution.timeout_hours
+            if config.execution.command is not None:
+                name = f"{config.name}-{number:03d}"
+                where |= {
+                    "command": config.execution.command,
+                    "mixture": as_json(name, mixtures[number], domains, recipe),
+                }
+            calls.append((payload, where))
         return run.run_all(train, calls)
 
     found = dict(enumerate(results(range(len(mixtures)), attempt=0)))

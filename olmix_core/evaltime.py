@@ -33,7 +33,8 @@ def count(tokenizer: Tokenizer, items: Sequence[Item], length: int) -> Work:
         tokens += shared + sum(window.ids.size - shared for window in group)
         rows += len(group)
     scored = sum(window.ids.size - 1 - window.scored_from for window in windows)
-    return Work(tokens, scored, max(1, tokens // rows), time.monotonic() - started)
+    row = min(length, max(1, tokens // rows))
+    return Work(tokens, scored, row, time.monotonic() - started)
 
 
 @torch.inference_mode()

@@ -43,6 +43,7 @@ def look(config: Config, config_file: str) -> Inputs:
     Raises:
         ConfigError, DataError, StoreError: in one message what is wrong and what to do.
     """
+    _check_trainer(config, config_file)
     Store(config.store)  # raises where there is no such kind of store; touches nothing
     index = ContentIndex()
     try:
@@ -91,6 +92,30 @@ def check_statistics(
             raise DataError(
                 f"task {task.label!r}: the domain is too small to hold a part of it out; expected at least a few"
                 " documents, each small beside the whole"
+            )
+
+
+def _check_trainer(config: Config, config_file: str) -> None:
+    """A trainer of your own trains and measures: it needs a command, and tasks that are its metrics."""
+    own, command = config.proxy.trainer is not None, config.execution.command
+    if own != (command is not None):
+        found = "a trainer without a command" if own else "a command without a trainer"
+        raise ConfigError(
+            config_file,
+            "execution.command",
+            found,
+            "execution.command and proxy.trainer together: how it is run, and what it is",
+        )
+    if command is not None and not ("{config}" in command and "{metrics}" in command):
+        raise ConfigError(config_file, "execution.command", repr(command), "{config} and {metrics} in it")
+    for position, task in enumerate(config.evaluation.tasks):
+        if own != (task.metric is not None):
+            who = f"by {config.proxy.trainer}" if own else "without proxy.trainer"
+            raise ConfigError(
+                config_file,
+                f"evaluation.tasks[{position}]",
+                f"task {task.label!r}, {who}",
+                "metrics, and only metrics, of a trainer of your own",
             )
 
 

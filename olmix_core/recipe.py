@@ -85,6 +85,9 @@ class Proxy(Section):
         1.0,
         description="Share of each leaf that proxies see; match: so that they repeat it as often as the target does.",
     )
+    trainer: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Name and version of a trainer of your own, which execution.command runs."
+    )
     retry_diverged: bool = Field(
         False, description="Whether a proxy that diverged is tried once more with its data in another order."
     )
@@ -161,7 +164,7 @@ class Proxy(Section):
         said = self.model_dump(exclude={"recipe", "chinchilla", "retry_diverged", "mlp_width"})
         if self.mlp != self.model_copy(update={"mlp_width": None}).mlp:
             said["mlp_width"] = self.mlp
-        for name, without in (("document_mask", False), ("leaf_share", 1.0)):
+        for name, without in (("document_mask", False), ("leaf_share", 1.0), ("trainer", None)):
             if said[name] == without:
                 del said[name]
         return said

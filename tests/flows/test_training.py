@@ -8,6 +8,7 @@ import pytest
 from flows.execute import Call
 from flows.training import TrainedSwarm, train_swarm
 from olmix_core.config import Config
+from olmix_core.domains import DomainSet
 from olmix_core.errors import DivergenceError
 from tasks.step import Result, Step
 
@@ -47,7 +48,7 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
         }
     )
     run = Diverging(diverging)
-    return train_swarm(config, MIXTURES, config.proxy.identity(), "tokenizer", {}, run), run
+    return train_swarm(config, MIXTURES, config.proxy, DomainSet(()), "tokenizer", {}, run), run
 
 
 def test_all_is_well() -> None:
