@@ -58,7 +58,7 @@ def bpb_of_items(
     `population` is the number of documents that `items` are a sample of.
     """
     sizes = np.array([len(item.continuation.encode()) for item in items])
-    bpb = _bits(model, windows_of(tokenizer, items, length), len(items)) / sizes
+    bpb = bits_of(model, windows_of(tokenizer, items, length), len(items)) / sizes
     return Score(float(np.mean(bpb)), len(items), _standard_error(bpb, population))
 
 
@@ -103,7 +103,7 @@ def _total_bits(model: Transformer, tokenizer: Tokenizer, passages: Sequence[NDA
     windows: list[Window] = []
     for document, ids in enumerate(passages):
         windows += _windows(np.concatenate([[tokenizer.eos], ids]), 1, length, document)
-    return float(_bits(model, windows, len(passages)).sum())
+    return float(bits_of(model, windows, len(passages)).sum())
 
 
 def _windows(ids: NDArray[np.int64], first: int, length: int, document: int) -> list[Window]:
@@ -115,7 +115,7 @@ def _windows(ids: NDArray[np.int64], first: int, length: int, document: int) -> 
 
 
 @torch.inference_mode()
-def _bits(model: Transformer, windows: Sequence[Window], documents: int) -> NDArray[np.float64]:
+def bits_of(model: Transformer, windows: Sequence[Window], documents: int) -> NDArray[np.float64]:
     """[documents] -log2 p of the scored tokens.
 
     Windows with a beginning in common share the work on it; those of like length go through the model together; the

@@ -36,7 +36,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             loss += (sums.log() - right).sum()
             # The gradient of the mean: (softmax - one hot) / N.
             logits /= sums * total
-            logits.scatter_add_(1, wanted, logits.new_full((1, 1), -1 / total).expand_as(wanted))
+            logits.scatter_(1, wanted, logits.gather(1, wanted) - 1 / total)
             slope = logits.to(precision)
             grad_x[start : start + rows] = slope @ w
             grad_w += slope.T @ part

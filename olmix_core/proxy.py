@@ -77,8 +77,8 @@ def train(
     data, steps = Sequences(mixture, corpora, recipe, attempt), recipe.steps
     device = best_device()
     model = Transformer(recipe, vocab_size).to(device)
-    optimiser, rates = _optimiser(model, recipe), learning_rates(recipe, steps)
-    gradient = _Gradient(model, recipe, device)
+    optimiser, rates = optimiser_of(model, recipe), learning_rates(recipe, steps)
+    gradient = Gradient(model, recipe, device)
 
     first, losses, before, resumed = 0, list[tuple[int, float]](), 0.0, 0
     since_point = torch.zeros((), device=device)
@@ -124,7 +124,7 @@ def train(
     )
 
 
-class _Gradient:
+class Gradient:
     """The mean loss of a batch and its gradient, taken a few sequences at a time where memory needs it."""
 
     def __init__(self, model: Transformer, recipe: Proxy, device: torch.device) -> None:
@@ -190,7 +190,7 @@ def learning_rates(recipe: Proxy, steps: int) -> np.ndarray[Any, np.dtype[np.flo
     return recipe.learning_rate * np.minimum(up, down)
 
 
-def _optimiser(model: Transformer, recipe: Proxy) -> torch.optim.AdamW:
+def optimiser_of(model: Transformer, recipe: Proxy) -> torch.optim.AdamW:
     matrices = [p for p in model.parameters() if p.ndim == 2]
     gains = [p for p in model.parameters() if p.ndim < 2]
     groups = [

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from olmix_core import errors
 from olmix_core.checkpoint import SECONDS, Checkpoints
 from olmix_core.corpus import Corpus, open_corpus
-from olmix_core.evaltime import count, seconds
+from olmix_core.evaltime import seconds_for
 from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, bpb_of_text, finite
 from olmix_core.formats import InputFile, text_documents
 from olmix_core.model import Transformer
@@ -118,8 +119,10 @@ def forecast_job(job: Job, progress: Progress) -> dict[str, Any]:
     recipe = Proxy.model_validate(job["recipe"])
     tokenizer = _tokenizer(job["store"], job["tokenizer"])
     model = _model(job["store"], job["key"], recipe, tokenizer.vocab_size)
+    started = time.monotonic()
     items = sampled(list(read_items(job["file"])), tuple(job["sample"]) if job["sample"] else None)
-    return {"seconds": seconds(model, count(tokenizer, items, recipe.sequence_length))}
+    reading = time.monotonic() - started
+    return {"seconds": reading + seconds_for(model, tokenizer, items, recipe.sequence_length)}
 
 
 JOBS: dict[str, Callable[[Job, Progress], dict[str, Any]]] = {
