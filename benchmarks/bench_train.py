@@ -6,8 +6,8 @@
   utilisation: 6 per parameter and token (the output layer included, embeddings not), and 12 x layers x width x length
   for attention (Chowdhery et al. 2022, PaLM, appendix B), over what the peak would do in that time.
 
-Ours and eager take turns, and the best of each counts. On a CPU: one thread, as a worker has, and of large batches one
-sequence. On a GPU: whole batches.
+Ours and eager take turns, and the best of each counts. On a CPU: one thread, as a worker has, its CPU time (which other
+work on the machine does not count into), and of large batches one sequence. On a GPU: whole batches, by the clock.
 
     make bench-train
 """
@@ -79,12 +79,13 @@ def best_of(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, fl
     for call in calls.values():
         call()
     best = dict.fromkeys(calls, float("inf"))
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     started, turns = time.monotonic(), 0
     while turns < 3 or time.monotonic() - started < seconds:
         for name, call in calls.items():
-            before = time.perf_counter()
+            before = clock()
             call()
-            best[name] = min(best[name], time.perf_counter() - before)
+            best[name] = min(best[name], clock() - before)
         turns += 1
     return best
 

@@ -49,7 +49,13 @@ def own(project: Project, tmp_path: Path) -> Callable[..., Path]:
 
 def test_it_trains_and_measures_and_the_rest_is_as_ever(run: Run, own: Callable[..., Path], tmp_path: Path) -> None:
     path = own()
+    mixtures = drawn(load_config(path), str(path))
+    assert not (tmp_path / "calls.txt").exists()
     record, executed = run(path)
+    # What was drawn to be written out is what is trained on, and was not counted again.
+    trained = [json.loads(file.read_text())["mixture"] for file in (tmp_path / "store" / "proxies").glob("*/run.json")]
+    assert sorted(map(str, trained)) == sorted(map(str, mixtures))
+    assert "statistics" not in executed
     assert (executed["train"], executed["evaluate"]) == (6, 12)
     # Each mixture once, by name.
     calls = (tmp_path / "calls.txt").read_text().split()
@@ -100,13 +106,3 @@ def test_a_metric_needs_a_trainer(project: Project) -> None:
     path = project(evaluation={"tasks": [{"metric": "arc"}]})
     with pytest.raises(ConfigError, match=r"found task 'arc', without proxy\.trainer"):
         look(load_config(path), str(path))
-
-
-def test_what_is_drawn_is_what_a_run_would_train_on(run: Run, own: Callable[..., Path], tmp_path: Path) -> None:
-    path = own()
-    mixtures = drawn(load_config(path), str(path))
-    assert not (tmp_path / "calls.txt").exists()
-    _, executed = run(path)
-    assert "statistics" not in executed
-    trained = [json.loads(file.read_text())["mixture"] for file in (tmp_path / "store" / "proxies").glob("*/run.json")]
-    assert sorted(map(str, trained)) == sorted(map(str, mixtures))

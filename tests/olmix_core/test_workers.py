@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+import torch
 from safetensors.numpy import load_file
 
+from olmix_core import workers as workers_module
 from olmix_core.corpus import tokenise
 from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
 from olmix_core.formats import InputFile
@@ -181,6 +184,33 @@ def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers
     assert store.exists(f"{proxy_folder('slow')}/checkpoint.safetensors")
     assert not is_trained(store, "slow")
     workers.run(training(store, "a"), hours=1.0)
+
+
+def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
+    assert workers_module.at_once() == 2
+    workers = Workers()
+    try:
+        started = [workers._new() for _ in range(3)]
+        gpus = [psutil.Process(one._process.pid).environ()["CUDA_VISIBLE_DEVICES"] for one in started]
+        for one in started:
+            one.close()
+    finally:
+        workers.close()
+    assert gpus == ["3", "GPU-5", "3"]
+
+
+@pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("1,GPU-7", ["1", "GPU-7"]), ("", []), ("-1", [])])
+def test_which_gpus_may_be_used_is_the_users_say(
+    named: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: named not in ("", "-1"))
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert workers_module.visible_gpus() == found
 
 
 def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:
