@@ -249,7 +249,7 @@ CASES: dict[str, Case] = {
         {"evaluation": {"tasks": [{"heldout": "poetry"}]}},
     ),
     "a task of two kinds": Case(
-        "{dir}/mix.yaml: evaluation.tasks[0]: found both; expected exactly one of file and heldout",
+        "{dir}/mix.yaml: evaluation.tasks[0]: found file and heldout; expected exactly one of file, text",
         {"evaluation": {"tasks": [{"heldout": "prose", "file": "task.jsonl"}]}},
     ),
     "two tasks of one name": Case(
