@@ -40,8 +40,7 @@ def held_out(evidence: Evidence, count: int, seed: int, settings: dict[str, obje
     seconds = time.perf_counter() - begin
     predicted = surrogate.predict(test.X)
     mean, measured = predicted.mean(axis=1), test.Y.mean(axis=1)
-    law_std = np.array([surrogate.objective_std(q) for q in test.X])
-    interval = NORMAL_90 * np.hypot(law_std, surrogate.objective_noise())
+    interval = NORMAL_90 * np.hypot(surrogate.objective_stds(test.X), surrogate.objective_noise())
     task_interval = NORMAL_90 * np.hypot(surrogate.std(test.X), surrogate.noise())
     return np.array(
         [

@@ -20,7 +20,7 @@ from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
 from olmix_core.store import Store
-from olmix_core.surrogate import Surrogate
+from olmix_core.surrogate import read_surrogate
 from tasks import progress
 from tasks.fit import diagnostics_path, surrogate_path
 from tasks.publish import publish
@@ -75,7 +75,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         statistics=outcome.statistics,
         natural=outcome.natural,
         proposal=outcome.proposal,
-        surrogate=Surrogate.from_json(store.read_json(surrogate_path(fitted))),
+        surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
         diagnostics=store.read_bytes(diagnostics_path(fitted)),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,

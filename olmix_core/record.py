@@ -27,7 +27,7 @@ from olmix_core.fingerprint import digest
 from olmix_core.mixture import Vector
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
-from olmix_core.surrogate import Surrogate
+from olmix_core.surrogate import Model
 from olmix_core.swarm import default_runs
 
 # Of a normal distribution: 90 % lies within this many standard deviations.
@@ -46,7 +46,7 @@ class Mix:
     statistics: Mapping[str, LeafStatistics]  # by leaf
     natural: Mapping[str, float]
     proposal: Mapping[str, Any]  # result of step `propose`
-    surrogate: Surrogate
+    surrogate: Model
     diagnostics: bytes
     plan: Mapping[str, Any]  # result of step `plan`
     target_tokens: float
@@ -267,9 +267,7 @@ def mix_label(mix: Mix, task: str) -> str:
     return next((t.label for t in mix.tasks if t.fingerprint == task), task)
 
 
-def _interval(
-    surrogate: Surrogate, q: Vector, task_weights: Vector, reference: Vector | None = None
-) -> dict[str, float]:
+def _interval(surrogate: Model, q: Vector, task_weights: Vector, reference: Vector | None = None) -> dict[str, float]:
     """Weighted mean BPB at q, or what q gains over `reference` (positive is better), with its 90 % interval."""
     at = surrogate.objective(q[None], task_weights)[0]
     value = at if reference is None else surrogate.objective(reference[None], task_weights)[0] - at

@@ -15,7 +15,7 @@ from olmix_core.evidence import Row, as_arrays
 from olmix_core.formats import InputFile
 from olmix_core.mixture import Vector
 from olmix_core.resemblance import profile, resemblance
-from olmix_core.surrogate import Evidence, fit
+from olmix_core.surrogate import Evidence, fit_law
 from olmix_core.swarm import RUNS_PER_DIMENSION
 from olmix_core.tokenizer import Tokenizer
 
@@ -78,6 +78,6 @@ def _slopes(
 ) -> Vector:
     """[T, atoms] log-linear coefficients as deviations from their mean under the old mixture."""
     x, y = as_arrays(rows, atoms, tasks)
-    law = fit(Evidence(x, y, tuple(row.proxy for row in rows), tuple(atoms), tuple(tasks)), family="log_linear")
+    law = fit_law(Evidence(x, y, tuple(row.proxy for row in rows), tuple(atoms), tuple(tasks)), family="log_linear")
     weights = np.array([old_weights.get(atom, 0.0) for atom in atoms])
     return coupling.centred(law.parameters.v, weights / weights.sum())

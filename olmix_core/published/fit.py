@@ -26,7 +26,7 @@ from olmix_core.published.config import FitConfig, load_fit_config
 from olmix_core.published.domains import Domains, find_domains
 from olmix_core.published.record import as_csv, as_json, labelled, mix_record, mix_table, write_folder
 from olmix_core.published.swarm import PublishedSwarm, read_swarm
-from olmix_core.surrogate import Diagnostics, Evidence, Surrogate, cross_validate, fit
+from olmix_core.surrogate import Diagnostics, Evidence, Model, cross_validate, fit
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class PublishedFit:
     output: Path
     table: pd.DataFrame
     record: Mapping[str, Any]
-    surrogate: Surrogate
+    surrogate: Model
     proposal: Proposal
     diagnostics: pd.DataFrame
     held_out: pd.DataFrame | None
@@ -172,11 +172,10 @@ def _expansion(file: Path, config: FitConfig, columns: tuple[str, ...]) -> Array
     return np.asarray(constant[:, None] + (1 - total) * np.eye(len(columns))[:, free])
 
 
-def _held_out(surrogate: Surrogate, evidence: Evidence, weights: Array) -> pd.DataFrame:
+def _held_out(surrogate: Model, evidence: Evidence, weights: Array) -> pd.DataFrame:
     """Errors of the fit on runs that it has not seen, as in diagnostics.csv."""
     shares = weights / weights.sum()
     predicted = surrogate.predict(evidence.X)
-    law = np.array([surrogate.objective_std(q, weights) for q in evidence.X])
     return Diagnostics(
         family=surrogate.family,
         gamma=surrogate.gamma,
@@ -187,7 +186,7 @@ def _held_out(surrogate: Surrogate, evidence: Evidence, weights: Array) -> pd.Da
         std=np.hypot(surrogate.std(evidence.X), surrogate.noise()),
         objective_predicted=predicted @ shares,
         objective_observed=evidence.Y @ shares,
-        objective_std=np.hypot(law, surrogate.objective_noise(weights)),
+        objective_std=np.hypot(surrogate.objective_stds(evidence.X, weights), surrogate.objective_noise(weights)),
     ).table()
 
 

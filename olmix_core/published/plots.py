@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from olmix_core.crossval import OBJECTIVE, Diagnostics
-from olmix_core.fitted import Surrogate
+from olmix_core.family import Model
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def mixture(table: pd.DataFrame) -> bytes:
     return _png(figure)
 
 
-def effects(surrogate: Surrogate, natural: Array) -> bytes:
+def effects(surrogate: Model, natural: Array) -> bytes:
     """Change of each task's BPB when 1 % of the tokens moves from the mixture `natural` [d] to one domain."""
     slopes = surrogate.gradient(natural)
     change = _STEP * (slopes - (slopes @ natural)[:, None])

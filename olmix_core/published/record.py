@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from olmix_core.errors import StoreError
-from olmix_core.fitted import Surrogate
+from olmix_core.family import Model
 from olmix_core.proposal import Proposal
 from olmix_core.published.domains import Domains
 from olmix_core.record import Z90
@@ -72,7 +72,7 @@ def mix_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
 def mix_record(
     name: str,
     domains: Domains,
-    surrogate: Surrogate,
+    surrogate: Model,
     proposal: Proposal,
     weights: Array,
 ) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def mix_record(
     }
 
 
-def _interval(surrogate: Surrogate, q: Array, weights: Array, reference: Array | None = None) -> dict[str, float]:
+def _interval(surrogate: Model, q: Array, weights: Array, reference: Array | None = None) -> dict[str, float]:
     """Weighted mean BPB at q [d], or what q gains over `reference` [d], with its 90 % interval."""
     value = surrogate.objective(q[None], weights)[0]
     if reference is not None:

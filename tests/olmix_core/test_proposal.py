@@ -251,7 +251,7 @@ def refused(message: str, **changes: object) -> None:
 
 def test_caps_that_sum_to_too_little() -> None:
     refused(
-        r"sum to 0.8 at most.*(math \(0.3\)).*Allow 1.25 times the epochs, train on 0.8",
+        r"sum to 0.8 at most.*(math \(0.3\)).*allow 1.25 times the epochs, train on 0.8",
         caps=np.array([0.4, 0.1, 0.3]),
     )
 
