@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flows.execute import Executor
+from olmix_core.bounds import previous_as_reference
 from olmix_core.carry import extended, in_atoms, may_have_trained_on
 from olmix_core.change import Change, compare, old_leaves
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
@@ -189,12 +190,25 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
             "splits": outcome.splits,
             "natural": outcome.natural,
             "tokens": tokens,
-            "target_tokens": config.proposal.target_tokens,
-            "repetition": config.proposal.repetition,
-            "kl": config.proposal.kl,
+            **config.proposal.model_dump(exclude={"bounds", "groups", "reference"}),
+            "bounds": [[list(bound.leaves), bound.low, bound.high] for bound in inputs.wanted.bounds],
+            "reference": _reference(config, inputs, outcome),
             "task_weights": {task.fingerprint: task.weight for task in tasks},
         },
         labels=domains.labels,
+        bound_names=list(inputs.wanted.names),
+    )
+
+
+def _reference(config: Config, inputs: Inputs, outcome: Outcome) -> dict[str, float] | None:
+    """What the mixture is pulled towards, by leaf; None for the natural mixture."""
+    base = outcome.base
+    if config.proposal.reference != "previous":
+        return inputs.wanted.reference
+    if base.record is None or base.change is None:
+        return None
+    return previous_as_reference(
+        base.record["weights_by_content"], base.change.revised, outcome.splits, outcome.natural
     )
 
 

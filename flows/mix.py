@@ -23,6 +23,7 @@ from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
 from tasks import progress
 from tasks.fit import diagnostics_path, surrogate_path
+from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
 
@@ -77,6 +78,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         proposal=outcome.proposal,
         surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
         diagnostics=store.read_bytes(diagnostics_path(fitted)),
+        trade_offs=store.read_bytes(trade_offs_path(outcome.proposal["proposal"])),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,

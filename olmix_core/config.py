@@ -6,6 +6,7 @@ message that names the file, the field, what was found and what was expected.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -176,6 +177,9 @@ class Task(Section):
     heldout: str | None = Field(
         None, description="A leaf, or a node above leaves: the text of it that no proxy trains on."
     )
+    family: Label | None = Field(
+        None, description="Family of the task, for a mean over families; a family of its own where it is left out."
+    )
     weight: PositiveFloat = Field(1.0, description="Weight of the task in the mean that is minimised.")
 
     @model_validator(mode="after")
@@ -194,6 +198,13 @@ class Evaluation(Section):
     """What the mixture is to be good at."""
 
     tasks: list[Task] = Field(min_length=1, description="The tasks; the mixture minimises their mean BPB.")
+    average: Literal["tasks", "families"] = Field(
+        "tasks",
+        description="tasks: the mean over tasks. families: the mean over families of the mean over their tasks.",
+    )
+    family_weights: dict[str, PositiveFloat] = Field(
+        {}, description="Weight of a family in the mean over families; 1 where it is left out."
+    )
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "Evaluation":
@@ -201,7 +212,36 @@ class Evaluation(Section):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"found two tasks called {label!r}; expected different names")
+        if self.family_weights and self.average != "families":
+            raise ValueError("found family_weights with average: tasks; expected average: families")
+        families = [task.family or task.label for task in self.tasks]
+        for family in self.family_weights:
+            if family not in families:
+                known = ", ".join(dict.fromkeys(families))
+                raise ValueError(f"found a weight for the family {family!r}; expected one of {known}")
         return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """{label: weight of the task in the mean}: within a family tasks share its weight by their own."""
+        if self.average == "tasks":
+            return {task.label: task.weight for task in self.tasks}
+        totals: dict[str, float] = {}
+        for task in self.tasks:
+            family = task.family or task.label
+            totals[family] = totals.get(family, 0.0) + task.weight
+        return {
+            task.label: self.family_weights.get(family, 1.0) * task.weight / totals[family]
+            for task in self.tasks
+            for family in [task.family or task.label]
+        }
+
+
+def check_ranges(bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Raise ValueError where a range of weights cannot be meant."""
+    for name, (low, high) in bounds.items():
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"found bounds [{low}, {high}] for {name!r}; expected 0 <= low <= high <= 1")
 
 
 class Swarm(Section):
@@ -229,9 +269,7 @@ class Swarm(Section):
                 f"found min_strength {self.min_strength} above max_strength {self.max_strength};"
                 " expected the smaller one first"
             )
-        for leaf, (low, high) in self.bounds.items():
-            if not 0 <= low <= high <= 1:
-                raise ValueError(f"found bounds [{low}, {high}] for {leaf!r}; expected 0 <= low <= high <= 1")
+        check_ranges(self.bounds)
         return self
 
 
@@ -268,6 +306,33 @@ class ProposalSettings(Section):
         description="Tokens R of the run the mixture is for; as many as there are where it is left out.",
     )
     repetition: PositiveFloat = Field(4.0, description="Most epochs k over any leaf in that run.")
+    reference: Literal["natural", "previous"] | dict[str, NonNegativeFloat] = Field(
+        "natural",
+        description="What the mixture is pulled towards: natural; previous, the mix that this one builds on; or a"
+        " weight for every leaf.",
+    )
+    pessimism: NonNegativeFloat = Field(
+        0.0, description="Standard deviations of the predicted mean BPB that count as if they were BPB."
+    )
+    groups: dict[Label, list[str]] = Field(
+        {}, description="Names for sets of domains (leaves, or nodes above leaves), to bound their summed weight."
+    )
+    bounds: dict[str, tuple[float, float]] = Field(
+        {}, description="Lowest and highest weight in the mixture, by leaf, by node above leaves, or by group."
+    )
+    sequence_length: PositiveInt = Field(
+        4096, description="Tokens in a training sequence of that run: published are whole sequences of each leaf."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "ProposalSettings":
+        check_ranges(self.bounds)
+        if isinstance(self.reference, dict) and not sum(self.reference.values()) > 0:
+            raise ValueError("found a reference without any weight > 0; expected a weight for every leaf")
+        for group, members in self.groups.items():
+            if not members:
+                raise ValueError(f"found the group {group!r} without members; expected at least one domain")
+        return self
 
 
 class Reuse(Section):

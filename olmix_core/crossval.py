@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from olmix_core.errors import FitError
+from olmix_core.family import NORMAL_90
 from olmix_core.fitted import Surrogate, normalised
 from olmix_core.observations import Evidence
 
@@ -21,7 +22,6 @@ Array = NDArray[np.float64]
 Fitter = Callable[[Evidence, Array], Surrogate]
 
 OBJECTIVE = "objective"
-_NORMAL_90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
 
 
 @dataclass(frozen=True)
@@ -130,5 +130,5 @@ def _errors(predicted: Array, observed: Array, std: Array) -> dict[str, float]:
         "spearman": float(spearmanr(p, y).statistic) if ranked else float("nan"),
         "r2": 1.0 - float(np.sum((y - p) ** 2)) / total,
         "mae": float(np.mean(np.abs(y - p))) if len(y) else float("nan"),
-        "coverage90": float(np.mean(np.abs(y - p) <= _NORMAL_90 * s)) if len(y) else float("nan"),
+        "coverage90": float(np.mean(np.abs(y - p) <= NORMAL_90 * s)) if len(y) else float("nan"),
     }

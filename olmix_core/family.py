@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+NORMAL_90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
+
 
 class Model(Protocol):
     """A fitted surrogate of T tasks over m leaves. Task weights are normalised; None means equal."""
@@ -84,3 +86,12 @@ class Model(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values that `surrogate.read_surrogate` turns into an equal model."""
         ...
+
+
+def interval(model: Model, q: Array, task_weights: Array | None, reference: Array | None = None) -> dict[str, float]:
+    """Objective at q [m], or what q gains over `reference` [m] (positive is better), with its 90 % interval, in BPB."""
+    value = model.objective(q[None], task_weights)[0]
+    if reference is not None:
+        value = model.objective(reference[None], task_weights)[0] - value
+    spread = NORMAL_90 * model.objective_std(q, task_weights, reference)
+    return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}

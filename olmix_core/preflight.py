@@ -7,6 +7,7 @@ from typing import Any
 
 import fsspec
 
+from olmix_core.bounds import Wanted, read_wanted
 from olmix_core.config import Config, TokenizerFile
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
@@ -29,6 +30,7 @@ class Inputs:
     domains: DomainSet
     tasks: tuple[EvaluationTask, ...]
     tokenizer_content: str | None
+    wanted: Wanted
 
 
 def look(config: Config, config_file: str) -> Inputs:
@@ -47,6 +49,7 @@ def look(config: Config, config_file: str) -> Inputs:
         tasks = read_tasks(config, config_file, domains, index)
     finally:
         index.close()
+    wanted = read_wanted(config, config_file, domains)
     for leaf_label in config.swarm.bounds:
         if leaf_label not in domains.labels.values():
             raise ConfigError(
@@ -59,7 +62,7 @@ def look(config: Config, config_file: str) -> Inputs:
     if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte: what plain files hold bounds the tokens they can give.
         _check_length(config, config_file, sum(leaf.size for leaf in domains.leaves), "bytes of data")
-    return Inputs(domains, tasks, content)
+    return Inputs(domains, tasks, content, wanted)
 
 
 def check_statistics(

@@ -1,6 +1,6 @@
 """The record of a published mix: everything that a person or a later update needs to know about it.
 
-    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, plan.json
+    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, trade_offs.csv, plan.json
     mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
 
 A version is a mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
@@ -23,15 +23,11 @@ from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
+from olmix_core.family import Model, interval
 from olmix_core.fingerprint import digest
-from olmix_core.mixture import Vector
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
-from olmix_core.surrogate import Model
 from olmix_core.swarm import default_runs
-
-# Of a normal distribution: 90 % lies within this many standard deviations.
-Z90 = 1.6448536269514722
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
 
@@ -48,6 +44,7 @@ class Mix:
     proposal: Mapping[str, Any]  # result of step `propose`
     surrogate: Model
     diagnostics: bytes
+    trade_offs: bytes
     plan: Mapping[str, Any]  # result of step `plan`
     target_tokens: float
     tokenizer: Mapping[str, Any]  # {settings, fingerprint}
@@ -116,6 +113,7 @@ def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]])
     store.write_bytes(f"{folder}/mix.csv", table.to_csv(index=False, lineterminator="\n").encode())
     store.write_json(f"{folder}/surrogate.json", _labelled_surrogate(mix))
     store.write_bytes(f"{folder}/diagnostics.csv", _labelled_diagnostics(mix))
+    store.write_bytes(f"{folder}/trade_offs.csv", mix.trade_offs)
     store.write_json(f"{folder}/plan.json", _labelled_plan(mix))
     store.write_json(f"{folder}/mix.json", record)
     store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
@@ -142,6 +140,8 @@ def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
         content = leaf.fingerprint
         weight, natural = mix.proposal["weights"][content], mix.natural[content]
         available = mix.statistics[content].available
+        price, asked = mix.proposal["shadow_prices"][content], mix.settings["proposal"]
+        sequences = mix.proposal["sequences"][content]
         rows.append(
             {
                 "domain": leaf.label,
@@ -149,11 +149,13 @@ def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
                 "natural": natural,
                 "weight": weight,
                 "ratio": weight / natural,
-                "epochs": weight * mix.target_tokens / available,
+                "sequences": sequences,
+                "epochs": sequences * asked["sequence_length"] / available,
                 "cap": mix.proposal["caps"][content],
                 "at_cap": mix.proposal["at_cap"][content],
                 # The dual is per unit of weight; 1 % of R is a weight of 0.01.
-                "shadow_price": 0.01 * mix.proposal["shadow_prices"][content],
+                "shadow_price": 0.01 * price,
+                "per_billion_tokens": price * asked["repetition"] * 1e9 / mix.target_tokens,
                 "previous": before.get(content),
             }
         )
@@ -181,9 +183,9 @@ def _record(
         for name, mixture in over_atoms.items()
         if mixture.keys() <= set(leaves)  # the law can only speak of content that some proxy saw
     }
-    predicted = {name: _interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
+    predicted = {name: interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
     gains = {
-        f"over_{name}": _interval(mix.surrogate, mixtures["proposed"], task_weights, q)
+        f"over_{name}": interval(mix.surrogate, mixtures["proposed"], task_weights, q)
         for name, q in mixtures.items()
         if name != "proposed"
     }
@@ -202,6 +204,7 @@ def _record(
         "tasks": [
             {
                 "name": task.label,
+                "family": task.family,
                 "fingerprint": task.fingerprint,
                 "weight": task.weight,
                 **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
@@ -219,6 +222,7 @@ def _record(
             for leaf in sorted(mix.domains.leaves, key=lambda leaf: leaf.label)
         ],
         "target_tokens": mix.target_tokens,
+        "run_tokens": sum(mix.proposal["sequences"].values()) * mix.settings["proposal"]["sequence_length"],
         "settings": dict(mix.settings),
         "tokenizer": dict(mix.tokenizer),
         "evidence": mix.evidence,
@@ -265,14 +269,6 @@ def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:
 
 def mix_label(mix: Mix, task: str) -> str:
     return next((t.label for t in mix.tasks if t.fingerprint == task), task)
-
-
-def _interval(surrogate: Model, q: Vector, task_weights: Vector, reference: Vector | None = None) -> dict[str, float]:
-    """Weighted mean BPB at q, or what q gains over `reference` (positive is better), with its 90 % interval."""
-    at = surrogate.objective(q[None], task_weights)[0]
-    value = at if reference is None else surrogate.objective(reference[None], task_weights)[0] - at
-    spread = Z90 * surrogate.objective_std(q, task_weights, reference)
-    return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}
 
 
 def _labelled_surrogate(mix: Mix) -> dict[str, Any]:

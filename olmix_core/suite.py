@@ -6,7 +6,7 @@ it is no part of its identity.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import fsspec
 
@@ -19,13 +19,17 @@ from olmix_core.formats import HALF_A_CHARACTER, is_utf8
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """A task, known by its content: a JSONL file at `file`, or the held-out text of `leaves` (fingerprints)."""
+    """A task, known by its content: a JSONL file at `file`, or the held-out text of `leaves` (fingerprints).
+
+    weight is that in the mean over tasks, the mean over families worked out.
+    """
 
     label: str
     fingerprint: str
     weight: float
     file: str | None
     leaves: tuple[str, ...]
+    family: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def read_tasks(config: Config, config_file: str, domains: DomainSet, index: Cont
         DataError: a line of a file is no {"context", "continuation"}.
     """
     tasks: dict[str, EvaluationTask] = {}
+    weights = config.evaluation.weights
     for position, task in enumerate(config.evaluation.tasks):
         field = f"evaluation.tasks[{position}]"
         found = _read_task(task, config_file, field, domains, index)
@@ -55,7 +60,7 @@ def read_tasks(config: Config, config_file: str, domains: DomainSet, index: Cont
                 f"the content of task {same!r} again",
                 "every task to be another one",
             )
-        tasks[found.fingerprint] = found
+        tasks[found.fingerprint] = replace(found, weight=weights[task.label], family=task.family)
     return tuple(tasks[fingerprint] for fingerprint in sorted(tasks))
 
 

@@ -18,10 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from olmix_core.errors import StoreError
-from olmix_core.family import Model
+from olmix_core.family import Model, interval
 from olmix_core.proposal import Proposal
 from olmix_core.published.domains import Domains
-from olmix_core.record import Z90
 
 Array = NDArray[np.float64]
 
@@ -83,10 +82,10 @@ def mix_record(
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "predicted": {
-            "natural": _interval(surrogate, natural, weights),
-            "proposed": _interval(surrogate, proposal.weights, weights),
+            "natural": interval(surrogate, natural, weights),
+            "proposed": interval(surrogate, proposal.weights, weights),
         },
-        "gain": {"over_natural": _interval(surrogate, proposal.weights, weights, natural)},
+        "gain": {"over_natural": interval(surrogate, proposal.weights, weights, natural)},
         "tasks": [
             {
                 "name": task,
@@ -111,15 +110,6 @@ def mix_record(
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
     }
-
-
-def _interval(surrogate: Model, q: Array, weights: Array, reference: Array | None = None) -> dict[str, float]:
-    """Weighted mean BPB at q [d], or what q gains over `reference` [d], with its 90 % interval."""
-    value = surrogate.objective(q[None], weights)[0]
-    if reference is not None:
-        value = surrogate.objective(reference[None], weights)[0] - value
-    spread = Z90 * surrogate.objective_std(q, weights, reference)
-    return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}
 
 
 def labelled(columns: tuple[str, ...]) -> list[dict[str, str | None]]:

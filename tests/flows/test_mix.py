@@ -53,12 +53,18 @@ def test_a_first_run_executes_everything_and_leaves_its_record(run: Run, project
         "mix.json",
         "surrogate.json",
         "diagnostics.csv",
+        "trade_offs.csv",
         "plan.json",
     }
     table = pd.read_csv(io.BytesIO(store.read_bytes(f"{folder}/mix.csv")))
-    assert list(table) == (
-        ["domain", "tokens", "natural", "weight", "ratio", "epochs", "cap", "at_cap", "shadow_price", "previous"]
-    )
+    columns = "domain tokens natural weight ratio sequences epochs cap at_cap shadow_price per_billion_tokens previous"
+    assert list(table) == columns.split()
+    assert table["sequences"].sum() * 4096 == record["run_tokens"] <= record["target_tokens"]
+    assert (table["epochs"] <= 4).all()
+    curves = pd.read_csv(io.BytesIO(store.read_bytes(f"{folder}/trade_offs.csv")))
+    assert set(curves["parameter"]) == {"kl", "repetition", "target_tokens"}
+    asked = curves[curves["asked"]]
+    assert asked["bpb"].to_numpy() == pytest.approx(record["predicted"]["proposed"]["bpb"], abs=1e-6)
     assert abs(table["weight"].sum() - 1) < 1e-9
     assert abs(table["natural"].sum() - 1) < 1e-9
     assert (table["weight"] <= table["cap"]).all()

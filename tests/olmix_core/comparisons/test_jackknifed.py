@@ -18,12 +18,12 @@ LEAVES = 5
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return diminishing_returns(LEAVES, 3, noise=0.01)
+    return diminishing_returns(LEAVES, 2, noise=0.01)
 
 
 @pytest.fixture(scope="module")
 def evidence(problem: Problem) -> Evidence:
-    return problem.evidence(80, seed=0)
+    return problem.evidence(60, seed=0)
 
 
 @pytest.fixture(scope="module")
