@@ -110,6 +110,25 @@ def show(
     console.print(_mix_view(opened.url, read_mix(opened, found, version)))
 
 
+@app.command(name="trade-offs")
+def trade_offs(
+    name: MixName = None,
+    store: StoreOption = ".olmix",
+    version: Annotated[str | None, typer.Option("--version", help="A version other than the latest.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a weaker or stronger pull, more or fewer epochs, or another length of the run would give."""
+    from flows.views import trade_offs_view
+    from olmix_core.record import read_mix, read_trade_offs
+
+    opened, found = _store_and_name(name, store)
+    table = read_trade_offs(opened, read_mix(opened, found, version))
+    if as_json:
+        _print_json(table)
+    else:
+        console.print(trade_offs_view(table))
+
+
 @app.command()
 def plan(
     config: ConfigFile,

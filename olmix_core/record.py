@@ -132,6 +132,14 @@ def read_table(content: bytes) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content), dtype={"domain": str}, keep_default_na=False, na_values={"previous": [""]})
 
 
+def read_trade_offs(store: Store, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of trade_offs.csv of a version; None where a wish cannot be met."""
+    content = store.read_bytes(f"{mix_folder(record['name'], record['version'])}/trade_offs.csv")
+    table = pd.read_csv(io.BytesIO(content)).astype(object)
+    rows: list[Any] = table.where(table.notna(), None).to_dict("records")
+    return rows
+
+
 def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
     """mix.csv: a row per leaf, the heaviest first."""
     before = {} if previous is None else previous["weights_by_content"]

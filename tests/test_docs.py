@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 
 from flows.cli import app
-from olmix_core import config, evidence, proxy
+from olmix_core import config, evidence, proxy, trade_offs
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -200,6 +200,7 @@ def test_every_column_and_field_of_the_record_is_described_and_no_other() -> Non
     assert heading_rows("mix.csv") == keys(record["mix_table"])
     assert heading_rows("mix.json") == keys(record["_record"])
     assert heading_rows("plan.json") == keys(record["_labelled_plan"])
+    assert heading_rows("trade_offs.csv") == set(trade_offs.COLUMNS)
     assert heading_rows("diagnostics.csv") == {"task", *keys(functions("crossval.py")["_errors"])}
     assert heading_rows("surrogate.json") == keys(functions("fitted.py")["to_json"])
     assert heading_rows("evidence") == set(evidence.SCHEMA.names)
