@@ -132,6 +132,15 @@ def test_an_earlier_fit_is_replaced(project: Any, ratios: pd.DataFrame, metrics:
     assert not list(out.glob(".new-*"))
 
 
+@pytest.mark.parametrize("family", ["search", "bimix", "autoscale"])
+def test_families_to_compare_with(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame, family: str) -> None:
+    found = run(project(ratios, metrics, regression={"type": family, "seed": 3}))
+    assert found.record["family"] == family
+    assert found.record["solver"]["gap"] is None
+    assert (found.table["weight"] <= found.table["cap"] * (1 + 1e-12)).all()
+    assert pd.read_csv(found.output / "trade_offs.csv").empty
+
+
 @pytest.mark.parametrize("family", ["diminishing_returns", "auto"])
 def test_families_of_our_own(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame, family: str) -> None:
     found = run(project(ratios, metrics, regression={"type": family}))
