@@ -1,6 +1,6 @@
 """The store: one folder, local or on an object store, that holds everything a run leaves behind.
 
-    cache/       step results with their payloads          evidence/   one row per evaluated proxy
+    cache/       step results with their payloads          evidence/   the ledger: a row per evaluated proxy
     proxies/     trained proxies                           mixes/      published mixtures, by name and version
     tokenizers/  tokenizers trained here
 
@@ -107,6 +107,15 @@ class Store:
         except FileNotFoundError:
             return []
         return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+
+    def delete(self, path: str) -> None:
+        """Remove the file at `path`, if it is there. Raises StoreError."""
+        try:
+            self.fs.rm_file(self._full(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.url}/{path}: cannot be removed: {error}") from error
 
     def preflight(self) -> None:
         """Prove that the store can be written and read, before anything expensive runs. Raises StoreError."""
