@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.evidence_command import evidence
 from flows.fit_command import fit
 from olmix_core.errors import OlmixError
 
@@ -215,6 +216,7 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
 
 
 app.command()(fit)
+app.add_typer(evidence, name="evidence")
 
 
 def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:
