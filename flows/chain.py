@@ -52,6 +52,7 @@ class Outcome:
     lineage: Lineage = field(default_factory=Lineage)  # evidence of earlier versions
     pool: Pool = field(default_factory=Pool)  # and of the rest of the ledger
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
+    contents: Mapping[str, Any] = field(default_factory=dict)  # files of what splits speak of
     evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing had to be measured
     evidence: str = ""
     fit: Result = field(default_factory=dict)
@@ -82,7 +83,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     tokens = {leaf: one.available for leaf, one in outcome.statistics.items()}
     outcome.natural = dict(zip(tokens, natural_mixture(list(tokens.values())).tolist(), strict=True))
 
-    _carry_over(config, outcome, recipe, tokens)
+    _carry_over(config, inputs, outcome, recipe, tokens)
     outcome.plan = run.run(
         plan,
         {
@@ -234,14 +235,24 @@ def _statistics(inputs: Inputs, tokenizer_fingerprint: str, run: Executor) -> di
     return {leaf.fingerprint: LeafStatistics(**one) for leaf, one in zip(leaves, results, strict=True)}
 
 
-def _carry_over(config: Config, outcome: Outcome, recipe: Mapping[str, Any], tokens: Mapping[str, int]) -> None:
+def _carry_over(
+    config: Config, inputs: Inputs, outcome: Outcome, recipe: Mapping[str, Any], tokens: Mapping[str, int]
+) -> None:
     """The evidence of the versions built on that is of the same kind as the proxies of today, and how its leaves are
     written now."""
     base = outcome.base
     if base.record is None or base.change is None or config.reuse.strategy == "full_recompute":
         return
     known = {leaf["fingerprint"]: leaf["tokens"] - leaf["heldout_tokens"] for leaf in base.record["domain_set"]}
-    outcome.splits = extended(base.splits, base.change.partitioned, base.change.merged, {**known, **tokens})
+    files = {leaf["fingerprint"]: leaf["contents"] for leaf in base.record["domain_set"]}
+    files |= {leaf.fingerprint: leaf.contents for leaf in inputs.domains.leaves}
+    outcome.splits, outcome.contents = extended(
+        base.splits,
+        base.change.partitioned,
+        base.change.merged,
+        {**known, **tokens},
+        {**base.record["contents"], **files},
+    )
     outcome.lineage = lineage(Store(config.store), base.record, recipe, outcome.tokenizer, evaluate.code_version)
 
 

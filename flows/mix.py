@@ -84,6 +84,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         base=base.record["version"] if base.record else None,
         change=base.change,
         splits=outcome.splits,
+        contents=outcome.contents,
         origins=base.origins,
         target_tokens=outcome.proposal["target_tokens"],
         tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},

@@ -16,6 +16,7 @@ Content that is declared by its label is the same content wherever that label is
 """
 
 import csv
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -118,8 +119,8 @@ def load_map(path: Path) -> ImportMap:
 def _problem(path: Path, error: ValidationError) -> ConfigError:
     """The first problem, in the project's words; `declared` is never what was meant where a mapping stands."""
     problem = next((one for one in error.errors() if one["type"] != "literal_error"), error.errors()[0])
-    tried = {"Content", "Measured", "literal['declared']"}
-    parts = [str(part) for part in problem["loc"] if part not in tried and not str(part).startswith("dict[")]
+    # Pydantic names the kinds that it tried between the fields.
+    parts = [str(part) for part in problem["loc"] if not re.match(r"(function-after|literal|dict)\[", str(part))]
     field, kind, message = ".".join(parts) or "(file)", problem["type"], problem["msg"]
     if kind == "value_error":
         found, _, expected = message.removeprefix("Value error, found ").partition("; expected ")
@@ -130,7 +131,10 @@ def _problem(path: Path, error: ValidationError) -> ConfigError:
         return ConfigError(str(path), field, "an unknown field", "one of those that docs/evidence.md lists")
     if kind in ("model_type", "dict_type", "model_attributes_type", "literal_error"):
         return ConfigError(str(path), field, repr(problem["input"])[:60], "a mapping, or the word declared")
-    return ConfigError(str(path), field, repr(problem["input"])[:60], message.removeprefix("Input should be "))
+    if kind == "string_pattern_mismatch" and parts[-1] == "fingerprint":
+        return ConfigError(str(path), field, repr(problem["input"])[:60], "64 hexadecimal digits")
+    expected = re.sub(r"^(Input|String|List|Dictionary) should (be )?", "", message)
+    return ConfigError(str(path), field, repr(problem["input"])[:60], expected)
 
 
 def entries(given: str | Mapping[str, Any], columns: list[str]) -> dict[str, Any]:

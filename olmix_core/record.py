@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.carry import Split, in_atoms
+from olmix_core.carry import File, Split, in_atoms
 from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
@@ -55,6 +55,7 @@ class Mix:
     base: str | None = None  # the version that was built on
     change: Change | None = None  # of the domain set since then
     splits: Split = field(default_factory=dict)  # how leaves are written in atoms
+    contents: Mapping[str, Sequence[File]] = field(default_factory=dict)  # files of what splits speak of
     carried_over: int = 0  # proxies of earlier versions and of the pool that the law was fitted to as well
     pool: Mapping[str, Any] = field(default_factory=dict)  # what was pinned of the ledger (see `flows.carry_over`)
     pooled: int = 0  # proxies of the pool
@@ -255,6 +256,7 @@ def _record(
         "origins": {leaf: list(old) for leaf, old in mix.origins.items()},
         "plan": _labelled_plan(mix),
         "splits": {leaf: dict(parts) for leaf, parts in mix.splits.items()},
+        "contents": {leaf: [list(file) for file in files] for leaf, files in mix.contents.items()},
         "loosened": [labels[leaf] for leaf in mix.proposal["loosened"]],
         "keys": {step: list(keys) for step, keys in mix.keys.items()},
         "run": {step: dict(counts) for step, counts in accounting.items()},
