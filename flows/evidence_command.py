@@ -134,7 +134,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            Text(row["swarm"] if row["imported"] else row["swarm"][:12]),
+            Text(row["swarm"] if row["imported"] else row["swarm"][:8]),
             Text(f"{row['source']} (imported)" if row["imported"] else row["source"]),
             row["recorded"][:10],
             row["recipe"][:8],

@@ -30,7 +30,7 @@ READERS = 8  # files read at once: mostly waiting, where the store is remote
 ROWS_AT_ONCE = 10_000  # of a row group; held in memory by compaction
 # Fingerprints repeat in every row; read as codes they take a fraction of the memory. For that, no row group's
 # dictionary may outgrow its page.
-CODED = ["mixture.key_value.key", "bpb.key_value.key"]
+CODED = [f"{name}.key_value.key" for name in ("mixture", "bpb", "labels")]
 WRITING = {"compression": "zstd", "dictionary_pagesize_limit": 1 << 28}
 
 
@@ -53,8 +53,8 @@ def append_table(store: Store, table: pa.Table) -> str | None:
     return name
 
 
-def read(store: Store, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
-    """Every row on record, each id once (the copy recorded first), in no particular order.
+def read(store: Store, columns: Sequence[str] = SCHEMA.names, rows: pa.Array | None = None) -> pa.Table:
+    """Every row on record, or those of some ids, each once (the copy recorded first), in no particular order.
 
     `columns` are those wanted; `row` and `recorded` are always among them. Raises StoreError for a damaged file.
     """
@@ -63,7 +63,7 @@ def read(store: Store, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
     while fresh := [name for name in _names(store) if name not in found]:
         # Compaction may move rows under way: whatever a listing or a reader missed is in a file of a later listing.
         with ThreadPoolExecutor(READERS) as pool:
-            tables = pool.map(lambda name: _read_file(store, name, wanted), fresh)
+            tables = pool.map(lambda name: _read_file(store, name, wanted, rows=rows), fresh)
         found |= {name: table for name, table in zip(fresh, tables, strict=True) if table is not None}
     table = pa.concat_tables([found[name] for name in sorted(found)] or [SCHEMA.empty_table().select(wanted)])
     return table.filter(_first_copies(table.select(["row", "recorded"])))
@@ -98,12 +98,16 @@ def pinned_rows(store: Store, name: str) -> pa.Array:
 
 def pinned(store: Store, name: str, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
     """The rows of a set, as `read` gives them. Raises StoreError where one of them is no longer on record."""
-    return of_set(store, name, read(store, columns))
+    ids = pinned_rows(store, name)
+    return _complete(store, name, ids, read(store, columns, ids))
 
 
 def of_set(store: Store, name: str, table: pa.Table) -> pa.Table:
-    """The rows of a set out of all those on record. Raises StoreError where one is missing."""
-    ids = pinned_rows(store, name)
+    """The rows of a set out of what was read already. Raises StoreError where one is missing."""
+    return _complete(store, name, pinned_rows(store, name), table)
+
+
+def _complete(store: Store, name: str, ids: pa.Array, table: pa.Table) -> pa.Table:
     found = table.filter(pc.is_in(table["row"], value_set=ids))
     if len(found) < len(ids):
         raise StoreError(
@@ -176,14 +180,18 @@ def _names(store: Store) -> list[str]:
     return [name.removesuffix(SUFFIX) for name in listed]
 
 
-def _read_file(store: Store, name: str, columns: Sequence[str], coded: bool = True) -> pa.Table | None:
-    """One file; None where it is gone, which only compaction does. Raises StoreError."""
+def _read_file(
+    store: Store, name: str, columns: Sequence[str], coded: bool = True, rows: pa.Array | None = None
+) -> pa.Table | None:
+    """One file, or some `rows` of it; None where it is gone, which only compaction does. Raises StoreError."""
     path = _path(name)
     try:
         file = pq.ParquetFile(store.local_copy(path), read_dictionary=CODED if coded else None)
         if set(columns) <= set(file.schema_arrow.names):
             # Arrow reads maps of codes one row group at a time.
             groups = [file.read_row_group(group, list(columns)) for group in range(file.num_row_groups)]
+            if rows is not None:
+                groups = [group.filter(pc.is_in(group["row"], value_set=rows)) for group in groups]
             return pa.concat_tables(groups) if groups else file.read(list(columns))
     except FileNotFoundError:
         return None

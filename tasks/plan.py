@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from olmix_core import ledger
 from olmix_core.carry import in_atoms
@@ -51,8 +50,7 @@ def _release(
     files: dict[str, list[dict[str, Any]]],
 ) -> dict[str, Any] | None:
     settings = base["coupling"]
-    table = ledger.read(store, COLUMNS)
-    evidence = merge(table.filter(pc.is_in(table["row"], value_set=pa.array(rows, pa.string()))))
+    evidence = merge(ledger.read(store, COLUMNS, pa.array(rows, pa.string())))
     splits = settings["splits"]
     atoms = sorted(in_atoms(dict.fromkeys(evidence.contents(), 1.0), splits))
     return choose_release(

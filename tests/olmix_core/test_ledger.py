@@ -14,7 +14,7 @@ import pytest
 
 from olmix_core import ledger
 from olmix_core.errors import StoreError
-from olmix_core.evidence import Row, from_table
+from olmix_core.evidence import SCHEMA, Row, from_table
 from olmix_core.ledger import append, compact, pin, pinned, read
 from olmix_core.store import Store
 
@@ -160,6 +160,16 @@ def test_a_reader_beside_compactions_always_sees_everything(tmp_path: Path) -> N
     for reader in readers:
         reader.join()
     assert not wrong
+
+
+def test_files_over_different_content_are_one_table_that_can_be_sorted_and_written(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    append(store, [replace(row(1), labels={"a": "web", "b": "wiki"})])
+    append(store, [replace(row(2), mixture={"c": 0.5, "a": 0.5}, bpb={"u": 1.0}, labels={"c": "code"})])
+    table = read(store).sort_by([("proxy", "descending")])
+    assert [one.proxy for one in from_table(table)] == ["p00002", "p00001"]
+    pq.write_table(table, tmp_path / "out.parquet")
+    assert from_table(pq.read_table(tmp_path / "out.parquet", schema=SCHEMA)) == from_table(table)
 
 
 def test_compaction_says_what_it_did_and_again_does_nothing(store: Store) -> None:
