@@ -37,8 +37,8 @@ class Lineage:
 class Pool:
     """Further evidence of the ledger.
 
-    asked: digest of what it was chosen for. evidence: name of the set of its rows, None where it is empty. proxies,
-    and the swarms they were drawn in; contents they trained on. left_out: proxies of the ledger not used, by reason.
+    asked: digest of what it was chosen for. evidence: name of the set of its rows, None where it is empty. proxies:
+    how many, and the contents they trained on. left_out: proxies of the ledger not used, by reason.
     later: proxies that could be used too, but were recorded after the pool was pinned.
     """
 
@@ -46,7 +46,6 @@ class Pool:
     evidence: str | None = None
     rows: tuple[str, ...] = ()
     proxies: int = 0
-    swarms: int = 0
     contents: frozenset[str] = frozenset()
     left_out: Mapping[str, int] = field(default_factory=dict)
     later: int = 0
@@ -64,23 +63,22 @@ def lineage(
     if base["pool"]["evidence"] is not None:
         pooled = ledger.of_set(store, base["pool"]["evidence"], table)
         table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pooled["proxy"].combine_chunks())))
-    left_out: Counter[str] = Counter()
+    key = recipe_key(recipe)
     found: dict[str, Row] = {}
     used: list[str] = []
-    key = recipe_key(recipe)
-    reasons: dict[str, str] = {}
+    unusable: dict[str, str] = {}
     for row in sorted(from_table(table), key=lambda row: (row.recorded, row.id)):
         if recipe_key(row.recipe) != key:
-            reasons[row.proxy] = RECIPE
+            unusable[row.proxy] = RECIPE
         elif row.tokenizer != tokenizer:
-            reasons[row.proxy] = TOKENIZER
+            unusable[row.proxy] = TOKENIZER
         else:
             first = found.setdefault(row.proxy, replace(row, bpb={}))
             if row.evaluation in (evaluation, NOT_OURS):
                 found[row.proxy] = replace(first, bpb={**row.bpb, **first.bpb})
                 used.append(row.id)
-    left_out.update(reasons.values())
-    return Lineage(tuple(found[proxy] for proxy in sorted(found)), tuple(sorted(used)), dict(sorted(left_out.items())))
+    left_out = dict(sorted(Counter(unusable.values()).items()))
+    return Lineage(tuple(found[proxy] for proxy in sorted(found)), tuple(sorted(used)), left_out)
 
 
 def pool(
@@ -120,7 +118,6 @@ def pool(
         evidence=ledger.set_name(ids) if ids else None,
         rows=tuple(sorted(ids)),
         proxies=len(usable),
-        swarms=len(set(usable.swarms)),
         contents=usable.contents(),
         left_out=left_out,
         later=len(possible - set(usable.proxies)),

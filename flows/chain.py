@@ -7,8 +7,7 @@ It is written once and carried out by an executor: for real (the flow), or as a 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flows.base import Base
@@ -107,7 +106,6 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
         train,
         [(payload, {"label": f"{number:03d}", "corpora": corpora}) for number, payload in enumerate(payloads)],
     )
-    source = f"{config.name}@{next_version(Store(config.store), config.name)}"
     own = {
         proxy["proxy"]: Row(
             proxy=proxy["proxy"],
@@ -124,26 +122,15 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
         for payload, proxy in zip(payloads, outcome.trained, strict=True)
     }
     earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
-    found = measure(list(own.values()), list(earlier.values()), tasks, outcome.base.origins, corpora, run)
-    measured, outcome.evaluation_seconds = found.bpb, found.seconds
-    names = {task.fingerprint: task.label for task in tasks}
-    added = [
-        replace(
-            row,
-            bpb=measured[row.proxy],
-            evaluation=evaluate.code_version,
-            source=source,
-            labels={**row.labels, **{task: names[task] for task in measured[row.proxy]}},
-            recorded=datetime.now(UTC),
-        )
-        for row in (*earlier.values(), *own.values())
-        if row.proxy in measured
-    ]
+    source = f"{config.name}@{next_version(Store(config.store), config.name)}"
+    origins = outcome.base.origins
+    measured = measure(list(own.values()), list(earlier.values()), tasks, origins, corpora, source, run)
+    outcome.evaluation_seconds = measured.seconds
     carried = [*outcome.lineage.rows, *outcome.pool.rows]
     outcome.evidence = run.run(
         evidence,
-        {"rows": set_name(sorted({*carried, *(row.id for row in added)})), "pool": outcome.pool.evidence},
-        added=added,
+        {"rows": set_name({*carried, *(row.id for row in measured.rows)}), "pool": outcome.pool.evidence},
+        added=measured.rows,
         carried=carried,
         pooled=outcome.pool.rows,
     )["evidence"]

@@ -1,7 +1,8 @@
 """Which proxies are measured on which tasks: those of this swarm on all, those of earlier versions on what is new."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from flows.execute import Executor
 from olmix_core.carry import may_have_trained_on
@@ -15,9 +16,9 @@ from tasks.tokenizer import tokenizer_path
 
 @dataclass(frozen=True)
 class Measured:
-    """bpb: {proxy: {task: BPB}} of what was asked for. seconds: mean per proxy and task, None where nothing was."""
+    """rows: what was measured, as evidence. seconds: mean per proxy and task, None where nothing was measured."""
 
-    bpb: Mapping[str, Mapping[str, float]]
+    rows: tuple[Row, ...]
     seconds: float | None
 
 
@@ -27,11 +28,13 @@ def measure(
     tasks: Sequence[EvaluationTask],
     origins: Mapping[str, Sequence[str]],
     corpora: Mapping[str, str],
+    source: str,
     run: Executor,
 ) -> Measured:
     """Evaluate the proxies of `own` on all tasks, and those of `earlier` on tasks that their rows lack.
 
-    origins: {leaf: leaves that its content comes from}. corpora: where the tokens of each leaf lie.
+    origins: {leaf: leaves that its content comes from}. corpora: where the tokens of each leaf lie. source: who
+    records it.
     """
     store = Store(run.store)
     lacking = [
@@ -64,7 +67,19 @@ def measure(
             for row, task in pairs
         ],
     )
-    bpb: dict[str, dict[str, float]] = {}
+    bpb: dict[str, dict[EvaluationTask, float]] = {}
     for (row, task), result in zip(pairs, results, strict=True):
-        bpb.setdefault(row.proxy, {})[task.fingerprint] = result["bpb"]
-    return Measured(bpb, sum(result["seconds"] for result in results) / len(results) if results else None)
+        bpb.setdefault(row.proxy, {})[task] = result["bpb"]
+    rows = tuple(
+        replace(
+            row,
+            bpb={task.fingerprint: value for task, value in bpb[row.proxy].items()},
+            evaluation=evaluate.code_version,
+            source=source,
+            labels={**row.labels, **{task.fingerprint: task.label for task in bpb[row.proxy]}},
+            recorded=datetime.now(UTC),
+        )
+        for row in (*own, *lacking)
+        if row.proxy in bpb
+    )
+    return Measured(rows, sum(result["seconds"] for result in results) / len(results) if results else None)

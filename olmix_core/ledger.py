@@ -11,7 +11,7 @@ Compaction puts all rows into one file and then removes the files they came from
 who has written and read back all of its rows; what is appended meanwhile is another file and stays.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -69,7 +69,7 @@ def read(store: Store, columns: Sequence[str] = SCHEMA.names, rows: pa.Array | N
     return table.filter(_first_copies(table.select(["row", "recorded"])))
 
 
-def pin(store: Store, rows: Sequence[str]) -> str:
+def pin(store: Store, rows: Collection[str]) -> str:
     """Keep the ids of a set of rows, so that just these can be read again. Returns the name of the set."""
     name = set_name(rows)
     path = f"{FOLDER}/sets/{name}{SUFFIX}"
@@ -79,7 +79,7 @@ def pin(store: Store, rows: Sequence[str]) -> str:
     return name
 
 
-def set_name(rows: Sequence[str]) -> str:
+def set_name(rows: Collection[str]) -> str:
     """The identity of a set of rows: that of what they say."""
     return digest(sorted(rows))
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Store:
         copy = cache_dir() / "copies" / name
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            temporary = copy.with_name(f"{name}.{os.getpid()}.part")
+            temporary = copy.with_name(f"{name}.{os.getpid()}-{threading.get_ident()}.part")
             self.fs.get_file(full, str(temporary))
             temporary.replace(copy)
         return copy

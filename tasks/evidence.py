@@ -20,4 +20,4 @@ def evidence(
     ledger.append(opened, added)
     if pooled:
         ledger.pin(opened, pooled)
-    return {"evidence": ledger.pin(opened, sorted({*carried, *(row.id for row in added)}))}
+    return {"evidence": ledger.pin(opened, {*carried, *(row.id for row in added)})}
