@@ -31,6 +31,10 @@ ROWS_AT_ONCE = 10_000  # of a row group; held in memory by compaction
 # Fingerprints repeat in every row; read as codes they take a fraction of the memory. For that, no row group's
 # dictionary may outgrow its page.
 CODED = [f"{name}.key_value.key" for name in ("mixture", "bpb", "labels")]
+RECOVERY = (
+    "restore it from a copy, or delete what is damaged and the folder cache/evidence: a run then records anew what it"
+    " measures, without training; what earlier versions measured is missing for all strategies but full_recompute"
+)
 WRITING = {"compression": "zstd", "dictionary_pagesize_limit": 1 << 28}
 
 
@@ -53,17 +57,18 @@ def append_table(store: Store, table: pa.Table) -> str | None:
     return name
 
 
-def read(store: Store, columns: Sequence[str] = SCHEMA.names, rows: pa.Array | None = None) -> pa.Table:
+def read(store: Store, columns: Sequence[str] = SCHEMA.names, rows: Collection[str] | None = None) -> pa.Table:
     """Every row on record, or those of some ids, each once (the copy recorded first), in no particular order.
 
     `columns` are those wanted; `row` and `recorded` are always among them. Raises StoreError for a damaged file.
     """
     wanted = [name for name in SCHEMA.names if name in {*columns, "row", "recorded"}]
+    only = None if rows is None else frozenset(rows)
     found: dict[str, pa.Table] = {}
     while fresh := [name for name in _names(store) if name not in found]:
         # Compaction may move rows under way: whatever a listing or a reader missed is in a file of a later listing.
         with ThreadPoolExecutor(READERS) as pool:
-            tables = pool.map(lambda name: _read_file(store, name, wanted, rows=rows), fresh)
+            tables = pool.map(lambda name: _read_file(store, name, wanted, only=only), fresh)
         found |= {name: table for name, table in zip(fresh, tables, strict=True) if table is not None}
     table = pa.concat_tables([found[name] for name in sorted(found)] or [SCHEMA.empty_table().select(wanted)])
     return table.filter(_first_copies(table.select(["row", "recorded"])))
@@ -90,16 +95,13 @@ def pinned_rows(store: Store, name: str) -> pa.Array:
     try:
         return pq.ParquetFile(store.local_copy(path)).read()["row"].combine_chunks()
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(
-            f"{store.url}/{path}: cannot be read: {error}; restore it, or delete the folder cache/evidence of the"
-            " store and run again: nothing is trained for it"
-        ) from error
+        raise StoreError(f"{store.url}/{path}: cannot be read: {error}; {RECOVERY}") from error
 
 
 def pinned(store: Store, name: str, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
     """The rows of a set, as `read` gives them. Raises StoreError where one of them is no longer on record."""
     ids = pinned_rows(store, name)
-    return _complete(store, name, ids, read(store, columns, ids))
+    return _complete(store, name, ids, read(store, columns, ids.to_pylist()))
 
 
 def of_set(store: Store, name: str, table: pa.Table) -> pa.Table:
@@ -112,8 +114,7 @@ def _complete(store: Store, name: str, ids: pa.Array, table: pa.Table) -> pa.Tab
     if len(found) < len(ids):
         raise StoreError(
             f"{store.url}/{FOLDER}: found {len(found)} of the {len(ids)} rows of the set {name[:12]}; expected all of"
-            " them: files of the ledger were removed; restore them, or delete the folder cache/evidence of the store"
-            " and run again: nothing is trained for it"
+            f" them: files of the ledger were removed; {RECOVERY}"
         )
     return found
 
@@ -181,32 +182,39 @@ def _names(store: Store) -> list[str]:
 
 
 def _read_file(
-    store: Store, name: str, columns: Sequence[str], coded: bool = True, rows: pa.Array | None = None
+    store: Store, name: str, columns: Sequence[str], coded: bool = True, only: frozenset[str] | None = None
 ) -> pa.Table | None:
-    """One file, or some `rows` of it; None where it is gone, which only compaction does. Raises StoreError."""
+    """One file, or those of its rows whose ids are in `only`; None where it is gone, which only compaction does.
+
+    Raises StoreError.
+    """
     path = _path(name)
     try:
         file = pq.ParquetFile(store.local_copy(path), read_dictionary=CODED if coded else None)
         if set(columns) <= set(file.schema_arrow.names):
             # Arrow reads maps of codes one row group at a time.
             groups = [file.read_row_group(group, list(columns)) for group in range(file.num_row_groups)]
-            if rows is not None:
-                groups = [group.filter(pc.is_in(group["row"], value_set=rows)) for group in groups]
+            if only is not None:
+                groups = [
+                    group.filter(pa.array([row in only for row in group["row"].to_pylist()], pa.bool_()))
+                    for group in groups
+                ]
             return pa.concat_tables(groups) if groups else file.read(list(columns))
     except FileNotFoundError:
         return None
     except KeyError:  # a column of maps is not there
         pass
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(
-            f"{store.url}/{path}: cannot be read: {error}; restore it, or delete it and the folder cache/evidence of"
-            " the store and run again: what proxies of its mixes showed is recorded anew, without training"
-        ) from error
+        raise StoreError(f"{store.url}/{path}: cannot be read: {error}; {RECOVERY}") from error
     raise StoreError(
         f"{store.url}/{path}: found a parquet file without the columns of evidence; expected rows as docs/store.md"
-        " describes them: delete it, and cache/evidence with it if an earlier version of this software wrote it; then"
-        " run again, which trains nothing"
+        " describes them: move it away"
     )
+
+
+def _among(ids: pa.ChunkedArray, only: frozenset[str]) -> pa.Array:
+    # Arrow's own is_in would index all of `only` anew for every file.
+    return pa.array([row in only for row in ids.to_pylist()], pa.bool_())
 
 
 def _first_copies(table: pa.Table) -> pa.Array:

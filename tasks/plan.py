@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from olmix_core import ledger
 from olmix_core.carry import in_atoms
 from olmix_core.formats import InputFile
@@ -50,7 +48,7 @@ def _release(
     files: dict[str, list[dict[str, Any]]],
 ) -> dict[str, Any] | None:
     settings = base["coupling"]
-    evidence = merge(ledger.read(store, COLUMNS, pa.array(rows, pa.string())))
+    evidence = merge(ledger.read(store, COLUMNS, rows))
     splits = settings["splits"]
     atoms = sorted(in_atoms(dict.fromkeys(evidence.contents(), 1.0), splits))
     return choose_release(

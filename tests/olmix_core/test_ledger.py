@@ -208,7 +208,9 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
     append(store, [row(3)])
     of_all = pin(store, [row(number).id for number in (1, 2, 3)])
     store.delete(f"evidence/{name}.parquet")
-    with pytest.raises(StoreError, match=r"found 1 of the 3 rows of the set .*; expected all of them.* restore them"):
+    with pytest.raises(
+        StoreError, match=r"found 1 of the 3 rows of the set .*; expected all of them.*restore it"
+    ):
         pinned(store, of_all)
     with pytest.raises(StoreError, match=r"sets/none\.parquet: cannot be read"):
         pinned(store, "none")
@@ -217,7 +219,7 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
 def test_damage_and_foreign_files_are_named(store: Store) -> None:
     name = append(store, [row(1)])
     store.write_bytes(f"evidence/{'0' * 64}.parquet", b"PAR1 and nothing else")
-    with pytest.raises(StoreError, match=r"0000\.parquet: cannot be read: .*; restore it, or delete it"):
+    with pytest.raises(StoreError, match=r"0000\.parquet: cannot be read: .*; restore it from a copy"):
         read(store)
     with pytest.raises(StoreError, match=r"0000\.parquet: cannot be read"):
         compact(store)
