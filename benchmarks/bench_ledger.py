@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 from report import table, write
 
@@ -55,7 +56,8 @@ def rows(count: int, seed: int) -> pa.Table:
 
 def problem(folder: str) -> dict[str, float]:
     """Read the ledger of a store and make the regression problem of it."""
-    begin, before, worked = time.perf_counter(), _peak(), time.process_time()
+    before = psutil.Process().memory_info().rss / 1e9
+    begin, worked = time.perf_counter(), time.process_time()
     facts = ledger.read(Store(folder), COLUMNS)
     read = time.perf_counter()
     merged = merge(facts)
@@ -67,12 +69,8 @@ def problem(folder: str) -> dict[str, float]:
         "seconds": end - begin,
         "cpu_seconds": time.process_time() - worked,
         "packages_gb": before,
-        "peak_gb": _peak(),
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
     }
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def in_a_process(folder: str) -> dict[str, float]:

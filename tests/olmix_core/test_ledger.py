@@ -208,9 +208,7 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
     append(store, [row(3)])
     of_all = pin(store, [row(number).id for number in (1, 2, 3)])
     store.delete(f"evidence/{name}.parquet")
-    with pytest.raises(
-        StoreError, match=r"found 1 of the 3 rows of the set .*; expected all of them.*restore it"
-    ):
+    with pytest.raises(StoreError, match=r"found 1 of the 3 rows of the set .*; expected all of them.*restore it"):
         pinned(store, of_all)
     with pytest.raises(StoreError, match=r"sets/none\.parquet: cannot be read"):
         pinned(store, "none")
