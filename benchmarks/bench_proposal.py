@@ -1,6 +1,6 @@
 """The proposal against independent solvers, side by side in one run: time, and who is lower.
 
-Synthetic laws over 64 leaves and 52 tasks with caps and bounds, and the laws fitted to the swarm of 64 released domains.
+Synthetic laws over 64 leaves and 52 tasks with caps and bounds, and those fitted to the released swarm of 64 domains.
 References: SLSQP and trust-constr of scipy on the same convex problem in leaf weights, from the natural mixture made
 feasible, with exact gradients; a difference below zero means that ours is lower.
 """

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.evidence_command import evidence
 from flows.fit_command import fit
 from olmix_core.errors import OlmixError
 
@@ -234,6 +235,7 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
 
 
 app.command()(fit)
+app.add_typer(evidence, name="evidence")
 
 
 def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:
@@ -275,7 +277,8 @@ def _summary(counts: dict[str, dict[str, int]], seconds: float) -> str:
     executed = {step: n["executed"] for step, n in counts.items() if n["executed"] and step != "publish"}
     cached = sum(n["cached"] for n in counts.values())
     carried, kept = counts.get("evidence", {"reused": 0})["reused"], counts.get("plan", {"reused": 0})["reused"]
-    reused = f"ratios of {kept} leaves, evidence of {carried} proxies" if carried or kept else ""
+    parts = [f"ratios of {kept} leaves"] if kept else []
+    reused = ", ".join([*parts, f"evidence of {carried} proxies"] if carried else parts)
     if executed:
         what = ", ".join(f"{step} {n}" for step, n in executed.items())
         words = f"executed: {what}; cached: {cached}"
