@@ -12,17 +12,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.chain import Outcome, find_base, run_chain, tokenizer_settings
+from flows.base import find_base
+from flows.chain import Outcome, run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
 from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
 from olmix_core.store import Store
-from olmix_core.surrogate import Surrogate
+from olmix_core.surrogate import read_surrogate
 from olmix_core.workers import at_once
 from tasks import progress
 from tasks.fit import diagnostics_path, surrogate_path
+from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
 
@@ -68,7 +70,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     run_chain(config, config_file, inputs, executor, outcome)
     tracked = progress.current()
     tracked.reuse("plan", len(outcome.plan["kept"]))
-    tracked.reuse("evidence", len(outcome.carried_over))
+    tracked.reuse("evidence", outcome.carried_over)
     fitted, base = outcome.fit["fit"], outcome.base
     found = Mix(
         name=config.name,
@@ -77,12 +79,14 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         statistics=outcome.statistics,
         natural=outcome.natural,
         proposal=outcome.proposal,
-        surrogate=Surrogate.from_json(store.read_json(surrogate_path(fitted))),
+        surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
         diagnostics=store.read_bytes(diagnostics_path(fitted)),
+        trade_offs=store.read_bytes(trade_offs_path(outcome.proposal["proposal"])),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,
         splits=outcome.splits,
+        contents=outcome.contents,
         origins=base.origins,
         target_tokens=outcome.proposal["target_tokens"],
         tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},
@@ -92,7 +96,9 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         },
         proxies=outcome.trained,
         excluded=outcome.excluded,
-        carried_over=len(outcome.carried_over),
+        carried_over=outcome.carried_over,
+        pool=outcome.pool.to_json(),
+        pooled=outcome.pool.proxies,
         left_out=outcome.left_out,
         evidence=outcome.evidence,
         evaluation_seconds=outcome.evaluation_seconds,

@@ -75,7 +75,8 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     """The mixtures that a run of `config` would train on, {content: weight}; what they depend on is executed."""
     from prefect import flow
 
-    from flows.chain import Outcome, find_base, run_chain
+    from flows.base import find_base
+    from flows.chain import Outcome, run_chain
     from flows.execute import Call, PrefectExecutor
     from olmix_core.preflight import look
     from olmix_core.store import Store

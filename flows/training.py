@@ -26,6 +26,19 @@ class TrainedSwarm:
     excluded: list[str]
 
 
+def _payload(mixture: Mapping[str, float], recipe: Mapping[str, Any], tokenizer: str, attempt: int) -> Payload:
+    again = {"attempt": attempt} if attempt else {}
+    return {"mixture": dict(mixture), "recipe": dict(recipe), "tokenizer": tokenizer, **again}
+
+
+def proxy_keys(
+    config: Config, mixtures: Sequence[Mapping[str, float]], recipe: Mapping[str, Any], tokenizer: str
+) -> list[str]:
+    """The keys of all proxies that `train_swarm` may train, second attempts too."""
+    attempts = (0, 1) if config.proxy.retry_diverged else (0,)
+    return [train.key(_payload(mixture, recipe, tokenizer, i)) for mixture in mixtures for i in attempts]
+
+
 def train_swarm(
     config: Config,
     mixtures: Sequence[dict[str, float]],
@@ -42,11 +55,12 @@ def train_swarm(
         TrainingError: a proxy could not be trained.
     """
 
+    identity = recipe.identity()
+
     def results(numbers: Sequence[int], attempt: int) -> list[Result]:
-        again = {"attempt": attempt} if attempt else {}
         calls: list[tuple[Payload, dict[str, Any]]] = []
         for number in numbers:
-            payload = {"mixture": mixtures[number], "recipe": recipe.identity(), "tokenizer": tokenizer, **again}
+            payload = _payload(mixtures[number], identity, tokenizer, attempt)
             where: dict[str, Any] = {"label": f"{number:03d}", "corpora": corpora}
             where["timeout_hours"] = config.execution.timeout_hours
             if config.execution.command is not None:

@@ -6,6 +6,7 @@ message that names the file, the field, what was found and what was expected.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
@@ -128,6 +130,13 @@ class Bytes(Section):
 TOKENIZERS: dict[str, type[Section]] = {"bpe": TrainedBPE, "file": TokenizerFile, "bytes": Bytes}
 
 
+def check_ranges(bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Raise ValueError where a range of weights cannot be meant."""
+    for name, (low, high) in bounds.items():
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"found bounds [{low}, {high}] for {name!r}; expected 0 <= low <= high <= 1")
+
+
 class Swarm(Section):
     """Which mixtures the proxies train on (paper, section 3)."""
 
@@ -153,19 +162,27 @@ class Swarm(Section):
                 f"found min_strength {self.min_strength} above max_strength {self.max_strength};"
                 " expected the smaller one first"
             )
-        for leaf, (low, high) in self.bounds.items():
-            if not 0 <= low <= high <= 1:
-                raise ValueError(f"found bounds [{low}, {high}] for {leaf!r}; expected 0 <= low <= high <= 1")
+        check_ranges(self.bounds)
         return self
 
 
 class SurrogateSettings(Section):
     """The law that predicts BPB from a mixture (paper, section 3)."""
 
-    family: Literal["log_linear", "diminishing_returns", "auto"] = Field(
+    family: Literal[
+        "log_linear",
+        "diminishing_returns",
+        "search",
+        "lightgbm",
+        "gaussian_process",
+        "bimix",
+        "autoscale",
+        "auto",
+    ] = Field(
         "auto",
         description="log_linear: c + exp(A q), the paper's. diminishing_returns: c + exp(b - a q^gamma), a >= 0."
-        " auto: the one with the smaller error on runs left out of the fit.",
+        " auto: the one of these two with the smaller error on runs left out of the fit. The others are there to"
+        " compare with.",
     )
     huber_delta: PositiveFloat = Field(0.02, description="BPB from which an error counts linearly.")
     ridge: NonNegativeFloat | Literal["auto"] = Field(
@@ -182,6 +199,33 @@ class ProposalSettings(Section):
         description="Tokens R of the run the mixture is for; as many as there are where it is left out.",
     )
     repetition: PositiveFloat = Field(4.0, description="Most epochs k over any leaf in that run.")
+    reference: Literal["natural", "previous"] | dict[str, NonNegativeFloat] = Field(
+        "natural",
+        description="What the mixture is pulled towards: natural; previous, the mix that this one builds on; or a"
+        " weight for every leaf.",
+    )
+    pessimism: NonNegativeFloat = Field(
+        0.0, description="Standard deviations of the predicted mean BPB that count as if they were BPB."
+    )
+    groups: dict[Label, list[str]] = Field(
+        {}, description="Names for sets of domains (leaves, or nodes above leaves), to bound their summed weight."
+    )
+    bounds: dict[str, tuple[float, float]] = Field(
+        {}, description="Lowest and highest weight in the mixture, by leaf, by node above leaves, or by group."
+    )
+    sequence_length: PositiveInt = Field(
+        4096, description="Tokens in a training sequence of that run: published are whole sequences of each leaf."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "ProposalSettings":
+        check_ranges(self.bounds)
+        if isinstance(self.reference, dict) and not sum(self.reference.values()) > 0:
+            raise ValueError("found a reference without any weight > 0; expected a weight for every leaf")
+        for group, members in self.groups.items():
+            if not members:
+                raise ValueError(f"found the group {group!r} without members; expected at least one domain")
+        return self
 
 
 class Reuse(Section):
@@ -389,7 +433,9 @@ def _with_lists(config: Config, path: Path) -> Config:
     for position, task in enumerate(config.evaluation.tasks):
         tasks += read_task_list(task, path, f"evaluation.tasks[{position}].list") if task.list else [task]
     try:
-        evaluation = Evaluation.model_validate({"tasks": [task.model_dump() for task in tasks]})
+        evaluation = Evaluation.model_validate(
+            {**config.evaluation.model_dump(), "tasks": [task.model_dump() for task in tasks]}
+        )
     except ValidationError as error:  # two tasks of one name
         problem = first_problem(Evaluation, path, error)
         raise ConfigError(str(path), "evaluation.tasks", problem.found, problem.expected) from error

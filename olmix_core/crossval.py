@@ -5,7 +5,7 @@ number elsewhere matters. Each fold is predicted by a fit to the others; nothing
 reaches the fit that predicts it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from olmix_core.errors import FitError
+from olmix_core.family import NORMAL_90
 from olmix_core.fitted import Surrogate, normalised
 from olmix_core.observations import Evidence
 
@@ -21,7 +22,6 @@ Array = NDArray[np.float64]
 Fitter = Callable[[Evidence, Array], Surrogate]
 
 OBJECTIVE = "objective"
-_NORMAL_90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,7 @@ def out_of_fold(
     count = len(evidence.runs)
     if not 2 <= folds <= count:
         raise FitError(f"{folds} folds for {count} runs; expected 2 to {count}")
-    by_id = np.argsort(np.array(evidence.runs))
-    fold = np.empty(count, dtype=np.intp)
-    fold[by_id[np.random.default_rng(seed).permutation(count)]] = np.arange(count) % folds
-
+    fold = deal(evidence.runs, folds, seed)
     weights = normalised(task_weights, evidence.tasks)
     predicted, std = np.empty(evidence.Y.shape), np.empty(evidence.Y.shape)
     objective_std = np.empty(count)
@@ -95,8 +92,7 @@ def out_of_fold(
         Q = evidence.X[outside]
         predicted[outside] = surrogate.predict(Q)
         std[outside] = np.hypot(surrogate.std(Q), surrogate.noise())
-        law_std = surrogate.influence.objective_std(Q, weights, None)
-        objective_std[outside] = np.hypot(law_std, surrogate.objective_noise(weights))
+        objective_std[outside] = np.hypot(surrogate.objective_stds(Q, weights), surrogate.objective_noise(weights))
         family, gamma = surrogate.family, surrogate.gamma
     return Diagnostics(
         family=family,
@@ -110,6 +106,14 @@ def out_of_fold(
         objective_observed=evidence.Y @ weights,
         objective_std=objective_std,
     )
+
+
+def deal(runs: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:
+    """[K] the fold of every run, by a seeded shuffle of their sorted ids."""
+    by_id = np.argsort(np.array(runs))
+    fold = np.empty(len(runs), dtype=np.intp)
+    fold[by_id[np.random.default_rng(seed).permutation(len(runs))]] = np.arange(len(runs)) % folds
+    return fold
 
 
 def _errors(predicted: Array, observed: Array, std: Array) -> dict[str, float]:
@@ -126,5 +130,5 @@ def _errors(predicted: Array, observed: Array, std: Array) -> dict[str, float]:
         "spearman": float(spearmanr(p, y).statistic) if ranked else float("nan"),
         "r2": 1.0 - float(np.sum((y - p) ** 2)) / total,
         "mae": float(np.mean(np.abs(y - p))) if len(y) else float("nan"),
-        "coverage90": float(np.mean(np.abs(y - p) <= _NORMAL_90 * s)) if len(y) else float("nan"),
+        "coverage90": float(np.mean(np.abs(y - p) <= NORMAL_90 * s)) if len(y) else float("nan"),
     }

@@ -67,6 +67,11 @@ class Surrogate:
         return self.law.family
 
     @property
+    def is_convex(self) -> bool:
+        """Both laws are convex in the mixture."""
+        return True
+
+    @property
     def gamma(self) -> float | None:
         """The power of diminishing returns; None for the log-linear law."""
         return self.law.gamma
@@ -91,6 +96,10 @@ class Surrogate:
     def objective(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Weighted mean BPB [n] at Q [n, m]; weights [T] are normalised, None means equal."""
         return self.predict(Q) @ normalised(task_weights, self.tasks)
+
+    def objective_stds(self, Q: Array, task_weights: Array | None = None) -> Array:
+        """Standard deviation [n] of the weighted mean BPB at Q [n, m]."""
+        return self.influence.objective_std(self._mixtures(Q), normalised(task_weights, self.tasks), None)
 
     def objective_std(self, q: Array, task_weights: Array | None = None, reference: Array | None = None) -> float:
         """Standard deviation of the weighted mean BPB at q [m], or of its difference to `reference`

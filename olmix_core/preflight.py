@@ -7,6 +7,7 @@ from typing import Any
 
 import fsspec
 
+from olmix_core.bounds import Wanted, read_wanted
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
@@ -35,6 +36,7 @@ class Inputs:
     tokenizer_content: str | None
     vocab_size: int
     recipe: Proxy
+    wanted: Wanted
 
 
 def look(config: Config, config_file: str) -> Inputs:
@@ -54,6 +56,7 @@ def look(config: Config, config_file: str) -> Inputs:
         tasks = read_tasks(config, config_file, domains, index)
     finally:
         index.close()
+    wanted = read_wanted(config, config_file, domains)
     for leaf_label in config.swarm.bounds:
         if leaf_label not in domains.labels.values():
             raise ConfigError(
@@ -68,7 +71,7 @@ def look(config: Config, config_file: str) -> Inputs:
     if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte: what plain files hold bounds the tokens they can give.
         _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
-    return Inputs(domains, tasks, content, vocab_size, recipe)
+    return Inputs(domains, tasks, content, vocab_size, recipe, wanted)
 
 
 def check_statistics(

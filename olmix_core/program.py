@@ -2,12 +2,14 @@
 
     minimise over r   sum_i w_i f_i(E r) + kl KL(E r || reference) + pessimism std(E r)     over a Region
 
-Without pessimism this is convex: a conic program for cvxpy. The certificate does not trust the solver: a tangent to a
-convex objective lies below it, so the least value of a tangent over the region (a linear program) is one that no
-feasible mixture can beat, and the program's dual values are what each limit costs.
+For the two laws and without pessimism this is convex: a conic program for cvxpy. The certificate does not trust the
+solver: a tangent to a convex objective lies below it, so the least value of a tangent over the region (a linear
+program) is one that no feasible mixture can beat, and the program's dual values are what each limit costs. What is not
+convex is minimised from several starts; other families than the laws see `sampled`.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import LinearConstraint, minimize
 
 from olmix_core.errors import ProposalError
+from olmix_core.family import Model
 from olmix_core.feasible import Region
 from olmix_core.fitted import Surrogate
 
@@ -33,14 +36,14 @@ _SOLVERS: tuple[tuple[str, dict[str, float]], ...] = (
 )
 _HELD = 1e-6  # relative distance to a limit at which a leaf counts as held, in the certificate
 _SMALL = 0.1  # share of kl below which a weight counts as small there
-_STARTS = 4  # of the local solver
+_FEASIBLE = 1e-7  # violation of a limit that a local answer may have; repaired afterwards
 
 
 @dataclass(frozen=True)
 class Program:
     """The objective on columns r [d], its slope, and where r may lie."""
 
-    surrogate: Surrogate
+    surrogate: Model
     task_weights: Array
     reference: Array
     kl: float
@@ -48,9 +51,14 @@ class Program:
     region: Region
 
     def value(self, r: Array) -> float:
-        q = self.region.expansion @ r
-        mean = self.surrogate.objective(q[None], self.task_weights)[0]
-        return float(mean + self.kl * self._divergence(q) + self.pessimism * self._std(q)[0])
+        return float(self.values(r[None])[0])
+
+    def values(self, R: Array) -> Array:
+        """The objective [n] at each of R [n, d]."""
+        Q = R @ self.region.expansion.T
+        mean = self.surrogate.objective(Q, self.task_weights)
+        spread = self.surrogate.objective_stds(Q, self.task_weights) if self.pessimism else 0.0
+        return np.asarray(mean + self.kl * self._divergence(Q) + self.pessimism * spread)
 
     def slope(self, r: Array) -> Array:
         q = self.region.expansion @ r
@@ -60,11 +68,11 @@ class Program:
             ratio = np.maximum(q[known], _TINY) / self.reference[known]
             slope[known] += self.kl * (np.log(ratio) + 1)
         if self.pessimism:
-            slope = slope + self.pessimism * self._std(q)[1]
+            slope = slope + self.pessimism * self.surrogate.objective_std_gradient(q, self.task_weights)[1]
         return np.asarray(slope @ self.region.expansion, dtype=np.float64)
 
     def certificate(self, r: Array) -> tuple[float, Array]:
-        """By how much any feasible mixture can be better than r [d], and the price [m] of each upper limit.
+        """By how much any feasible mixture can be better than r [d], and the price [n] of each upper limit.
 
         A tangent at any point bounds the objective from below; the better of two points is taken.
         """
@@ -85,23 +93,19 @@ class Program:
         """
         if not self.kl:
             return r
-        limits, slope, q = self.region, self.slope(r), self.region.expansion @ r
-        held = (q >= limits.upper * (1 - _HELD)) | ((q <= limits.lower * (1 + _HELD)) & (limits.lower > 0))
-        free = ~((limits.expansion > 0) & held[:, None]).any(axis=0)
+        limits, slope, limited = self.region, self.slope(r), self.region.matrix @ r
+        held = (limited >= limits.upper * (1 - _HELD)) | ((limited <= limits.lower * (1 + _HELD)) & (limits.lower > 0))
+        free = ~((limits.matrix > 0) & held[:, None]).any(axis=0)
         if not r[free].sum() > 0:
             return r
         level = np.average(slope[free], weights=r[free])
         moved = r * np.exp(np.clip((level - slope) / self.kl, -50.0, 50.0))
         return np.where(free & (r < _SMALL * self.kl), moved, r)
 
-    def _divergence(self, q: Array) -> float:
-        known = (self.reference > 0) & (q > 0)
-        return float(np.sum(q[known] * np.log(q[known] / self.reference[known])))
-
-    def _std(self, q: Array) -> tuple[float, Array]:
-        if not self.pessimism:
-            return 0.0, np.zeros_like(q)
-        return self.surrogate.objective_std_gradient(q, self.task_weights)
+    def _divergence(self, Q: Array) -> Array:
+        known = (self.reference > 0) & (Q > 0)
+        ratio = np.where(known, Q, 1.0) / np.where(self.reference > 0, self.reference, 1.0)
+        return np.asarray(np.sum(np.where(known, Q * np.log(np.where(known, ratio, 1.0)), 0.0), axis=1))
 
 
 def solve_convex(program: Program) -> tuple[Array, str]:
@@ -135,6 +139,7 @@ def _cone_program(program: Program) -> tuple[Any, Any]:
     """The problem in cvxpy: one exponential cone per task and leaf, one power cone per leaf where
     gamma < 1.
     """
+    assert isinstance(program.surrogate, Surrogate)  # the convex ones
     law, p = program.surrogate.law, program.surrogate.parameters
     limits = program.region
     r = cp.Variable(limits.expansion.shape[1], nonneg=True)
@@ -152,26 +157,27 @@ def _cone_program(program: Program) -> tuple[Any, Any]:
     bounded, raised = np.isfinite(limits.upper), limits.lower > 0
     constraints = [cp.sum(r) == 1]
     if bounded.any():
-        constraints.append(q[bounded] <= limits.upper[bounded])
+        constraints.append(limits.matrix[bounded] @ r <= limits.upper[bounded])
     if raised.any():
-        constraints.append(q[raised] >= limits.lower[raised])
+        constraints.append(limits.matrix[raised] @ r >= limits.lower[raised])
     return r, cp.Problem(cp.Minimize(objective), constraints)
 
 
-def solve_locally(program: Program, convex: Array) -> tuple[Array, str]:
-    """The best of several local minima, from the convex optimum and from mixtures of it with
-    corners of the region.
-    """
+def corners(region: Region, count: int) -> list[Array]:
+    """`count` corners [d] of the region, in directions that a seed decides."""
+    random = np.random.default_rng(0)
+    return [region.vertex(slopes) for slopes in random.standard_normal((count, region.matrix.shape[1]))]
+
+
+def solve_locally(program: Program, starts: Sequence[Array]) -> tuple[Array, str]:
+    """The best of the local minima that the slope leads to from `starts`, each r [d] in the region."""
     limits = program.region
     bounded, raised = np.isfinite(limits.upper), limits.lower > 0
-    constraints: list[Any] = [LinearConstraint(np.ones((1, len(convex))), 1.0, 1.0)]
+    constraints: list[Any] = [LinearConstraint(np.ones((1, len(starts[0]))), 1.0, 1.0)]
     if bounded.any():
-        constraints.append(LinearConstraint(limits.expansion[bounded], -np.inf, limits.upper[bounded]))
+        constraints.append(LinearConstraint(limits.matrix[bounded], -np.inf, limits.upper[bounded]))
     if raised.any():
-        constraints.append(LinearConstraint(limits.expansion[raised], limits.lower[raised], np.inf))
-    random = np.random.default_rng(0)
-    corners = [limits.vertex(random.standard_normal(len(convex))) for _ in range(_STARTS - 1)]
-    starts = [convex, *((convex + corner) / 2 for corner in corners)]
+        constraints.append(LinearConstraint(limits.matrix[raised], limits.lower[raised], np.inf))
     local: Any = minimize  # its overloads are too narrow for constraints in a list
     found = [
         local(
@@ -179,13 +185,13 @@ def solve_locally(program: Program, convex: Array) -> tuple[Array, str]:
             start,
             jac=program.slope,
             method="SLSQP",
-            bounds=[(0.0, 1.0)] * len(convex),
+            bounds=[(0.0, 1.0)] * len(start),
             constraints=constraints,
             options={"maxiter": 500, "ftol": 1e-11},
         )
         for start in starts
     ]
-    usable = [one for one in found if np.isfinite(one.fun)]
+    usable = [one for one in found if np.isfinite(one.fun) and limits.violation(limits.expansion @ one.x) < _FEASIBLE]
     if not usable:
         raise ProposalError("the local solver found no mixture; lower the pessimism")
     best = min(usable, key=lambda one: float(one.fun))

@@ -7,7 +7,7 @@ its caps.
 (Olmix, arXiv 2602.12237: w_i = 1 / T, kl = 0.05, reference = natural, cap = k N_j / R.) Both laws are convex, so the
 optimum is the only one, and a proposal carries its certificate: how much better any feasible mixture could be at most
 (`program`). With `pessimism` z the objective gains z times the standard deviation of the predicted mean, which is not
-convex: several starts, a local solver, and a gap that then only says how stationary the answer is.
+convex: several starts, a local solver, and no certificate. The same holds for the comparison families (`sampled`).
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.comparisons.jackknifed import Jackknifed
 from olmix_core.errors import ProposalError
-from olmix_core.feasible import check_feasible, region
-from olmix_core.fitted import Surrogate, normalised
-from olmix_core.program import Program, solve_convex, solve_locally
+from olmix_core.family import Model
+from olmix_core.feasible import Groups, check_feasible, region
+from olmix_core.fitted import normalised
+from olmix_core.program import Program, corners, solve_convex, solve_locally
+from olmix_core.sampled import solve_by_sampling
 
-__all__ = ["Proposal", "check_feasible", "propose"]
+__all__ = ["Groups", "Proposal", "check_feasible", "propose"]
 
 Array = NDArray[np.float64]
 
+_CORNERS = 3  # starts of the local solver beside the optimum without pessimism
 _AT_CAP = 1e-7  # relative distance to its cap at which a leaf counts as held by it
 
 
@@ -35,7 +39,8 @@ class Proposal:
     objective is the weighted mean BPB and predicted [T] the BPB per task, both at the weights.
     shadow_prices [m] >= 0: BPB gained per unit of weight by which the cap of a leaf is raised.
     at_cap [m]: the leaf is held by its cap. gap: BPB (penalty included) by which the best feasible
-    mixture could be better, at most. residual: the largest violation of any constraint.
+    mixture could be better, at most; None where nothing proves it. residual: the largest violation
+    of any constraint.
     """
 
     weights: Array
@@ -45,12 +50,12 @@ class Proposal:
     shadow_prices: Array
     at_cap: NDArray[np.bool_]
     status: str
-    gap: float
+    gap: float | None
     residual: float
 
 
 def propose(
-    surrogate: Surrogate,
+    surrogate: Model,
     *,
     expansion: Array,
     natural: Array,
@@ -60,15 +65,17 @@ def propose(
     reference: Array | None = None,
     lower: Array | None = None,
     upper: Array | None = None,
+    groups: Groups | None = None,
     pessimism: float = 0.0,
 ) -> Proposal:
     """The best mixture over the columns of `expansion` [m, d] (columns on the simplex, q = E r).
 
     natural [m]: token shares of the leaves, the KL reference unless `reference` [m] is given; a
     leaf whose reference is 0 gets no weight while kl > 0. caps, lower, upper [m]: limits on leaf
-    weights (caps may be np.inf). task_weights [T] are normalised; None means equal. pessimism:
-    standard deviations of the predicted mean that are added to it. Raises ProposalError when the
-    constraints contradict each other or no solver reaches the optimum within 1e-6 BPB.
+    weights (caps may be np.inf); groups: limits on summed weights of leaves. task_weights [T] are
+    normalised; None means equal. pessimism: standard deviations of the predicted mean that are
+    added to it. Raises ProposalError when the constraints contradict each other or no solver
+    reaches the optimum within 1e-6 BPB.
     """
     leaves = surrogate.leaves
     expansion = np.asarray(expansion, dtype=np.float64)
@@ -81,18 +88,22 @@ def propose(
         unknown = np.where(reference > 0, np.inf, 0.0)
         _check_reference(unknown, lower, leaves)
         upper = unknown if upper is None else np.minimum(upper, unknown)
-    check_feasible(expansion, caps, lower, upper, leaves)
+    check_feasible(expansion, caps, lower, upper, leaves, groups)
     program = Program(
         surrogate=surrogate,
         task_weights=normalised(task_weights, surrogate.tasks),
         reference=reference,
         kl=kl,
         pessimism=pessimism,
-        region=region(expansion, caps, lower, upper),
+        region=region(expansion, caps, lower, upper, groups),
     )
-    free, status = solve_convex(program)
-    if pessimism:
-        free, status = solve_locally(program, free)
+    if isinstance(surrogate, Jackknifed):
+        free, status = solve_by_sampling(program, surrogate)
+    else:
+        free, status = solve_convex(program)
+        if pessimism:
+            starts = [free, *((free + corner) / 2 for corner in corners(program.region, _CORNERS))]
+            free, status = solve_locally(program, starts)
     return _finish(program, free, status, np.asarray(caps, dtype=np.float64))
 
 
@@ -122,17 +133,18 @@ def _finish(program: Program, free: Array, status: str, caps: Array) -> Proposal
     """Check the answer and put its certificate together."""
     limits, surrogate = program.region, program.surrogate
     weights = limits.repaired(limits.expansion @ free)
-    gap, prices = program.certificate(free)
-    by_cap = caps <= limits.upper
+    gap, prices = program.certificate(free) if surrogate.is_convex else (None, np.zeros(len(limits.upper)))
+    m = len(weights)
+    by_cap = caps <= limits.upper[:m]
     predicted = surrogate.predict(weights[None])[0]
     return Proposal(
         weights=weights,
         free=free,
         objective=float(predicted @ program.task_weights),
         predicted=predicted,
-        shadow_prices=np.where(by_cap, prices, 0.0),
+        shadow_prices=np.where(by_cap, prices[:m], 0.0),
         at_cap=by_cap & (weights >= caps * (1 - _AT_CAP)) & (caps > 0),
         status=status,
-        gap=gap,
+        gap=None if program.pessimism else gap,
         residual=limits.violation(weights),
     )

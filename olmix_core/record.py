@@ -1,6 +1,6 @@
 """The record of a published mix: everything that a person or a later update needs to know about it.
 
-    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, plan.json
+    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, trade_offs.csv, plan.json
     mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
 
 A version is a mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
@@ -18,21 +18,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.carry import Split, in_atoms
+from olmix_core.carry import File, Split, in_atoms
 from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
+from olmix_core.family import Model, interval
 from olmix_core.fingerprint import digest
-from olmix_core.mixture import Vector
 from olmix_core.recipe import caution
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
-from olmix_core.surrogate import Surrogate
 from olmix_core.swarm import default_runs
-
-# Of a normal distribution: 90 % lies within this many standard deviations.
-Z90 = 1.6448536269514722
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
 
@@ -47,8 +43,9 @@ class Mix:
     statistics: Mapping[str, LeafStatistics]  # by leaf
     natural: Mapping[str, float]
     proposal: Mapping[str, Any]  # result of step `propose`
-    surrogate: Surrogate
+    surrogate: Model
     diagnostics: bytes
+    trade_offs: bytes
     plan: Mapping[str, Any]  # result of step `plan`
     target_tokens: float
     tokenizer: Mapping[str, Any]  # {settings, fingerprint}
@@ -59,12 +56,15 @@ class Mix:
     base: str | None = None  # the version that was built on
     change: Change | None = None  # of the domain set since then
     splits: Split = field(default_factory=dict)  # how leaves are written in atoms
-    carried_over: int = 0  # rows of evidence of earlier versions that were used
+    contents: Mapping[str, Sequence[File]] = field(default_factory=dict)  # files of what splits speak of
+    carried_over: int = 0  # proxies of earlier versions and of the pool that the law was fitted to as well
+    pool: Mapping[str, Any] = field(default_factory=dict)  # what was pinned of the ledger (see `flows.carry_over`)
+    pooled: int = 0  # proxies of the pool
     origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
     standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
-    evaluation_seconds: float = 0.0  # mean over proxies and tasks
+    evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing was measured
     excluded: Sequence[str] = ()  # why proxies of the swarm were left out, by name
-    left_out: int = 0  # and those that were not, since their recipe is another one
+    left_out: Mapping[str, int] = field(default_factory=dict)  # proxies on record that were not used, by reason
 
     @property
     def identity(self) -> str:
@@ -112,17 +112,23 @@ def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]])
     previous = read_mix(store, mix.name, parent) if parent else None
     if previous is not None and previous["identity"] == mix.identity:
         return previous
-    version = f"v{_number(parent) + 1:04d}"
+    version = next_version(store, mix.name)
     folder = mix_folder(mix.name, version)
     table = mix_table(mix, previous)
     record = _record(mix, version, parent, previous, table, accounting)
     store.write_bytes(f"{folder}/mix.csv", table.to_csv(index=False, lineterminator="\n").encode())
     store.write_json(f"{folder}/surrogate.json", _labelled_surrogate(mix))
     store.write_bytes(f"{folder}/diagnostics.csv", _labelled_diagnostics(mix))
+    store.write_bytes(f"{folder}/trade_offs.csv", mix.trade_offs)
     store.write_json(f"{folder}/plan.json", _labelled_plan(mix))
     store.write_json(f"{folder}/mix.json", record)
     store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
     return record
+
+
+def next_version(store: Store, name: str) -> str:
+    """The version that is published next under `name`."""
+    return f"v{_number(latest_version(store, name)) + 1:04d}"
 
 
 def _number(version: str | None) -> int:
@@ -137,6 +143,14 @@ def read_table(content: bytes) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content), dtype={"domain": str}, keep_default_na=False, na_values={"previous": [""]})
 
 
+def read_trade_offs(store: Store, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of trade_offs.csv of a version; None where a wish cannot be met."""
+    content = store.read_bytes(f"{mix_folder(record['name'], record['version'])}/trade_offs.csv")
+    table = pd.read_csv(io.BytesIO(content)).astype(object)
+    rows: list[Any] = table.where(table.notna(), None).to_dict("records")
+    return rows
+
+
 def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
     """mix.csv: a row per leaf, the heaviest first."""
     before = {} if previous is None else previous["weights_by_content"]
@@ -145,6 +159,8 @@ def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
         content = leaf.fingerprint
         weight, natural = mix.proposal["weights"][content], mix.natural[content]
         available = mix.statistics[content].available
+        price, asked = mix.proposal["shadow_prices"][content], mix.settings["proposal"]
+        sequences = mix.proposal["sequences"][content]
         rows.append(
             {
                 "domain": leaf.label,
@@ -152,11 +168,13 @@ def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
                 "natural": natural,
                 "weight": weight,
                 "ratio": weight / natural,
-                "epochs": weight * mix.target_tokens / available,
+                "sequences": sequences,
+                "epochs": sequences * asked["sequence_length"] / available,
                 "cap": mix.proposal["caps"][content],
                 "at_cap": mix.proposal["at_cap"][content],
                 # The dual is per unit of weight; 1 % of R is a weight of 0.01.
-                "shadow_price": 0.01 * mix.proposal["shadow_prices"][content],
+                "shadow_price": 0.01 * price,
+                "per_billion_tokens": price * asked["repetition"] * 1e9 / mix.target_tokens,
                 "previous": before.get(content),
             }
         )
@@ -184,9 +202,9 @@ def _record(
         for name, mixture in over_atoms.items()
         if mixture.keys() <= set(leaves)  # the law can only speak of content that some proxy saw
     }
-    predicted = {name: _interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
+    predicted = {name: interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
     gains = {
-        f"over_{name}": _interval(mix.surrogate, mixtures["proposed"], task_weights, q)
+        f"over_{name}": interval(mix.surrogate, mixtures["proposed"], task_weights, q)
         for name, q in mixtures.items()
         if name != "proposed"
     }
@@ -205,9 +223,9 @@ def _record(
         "tasks": [
             {
                 "name": task.label,
+                "family": task.family,
                 "fingerprint": task.fingerprint,
                 "weight": task.weight,
-                "family": task.family,
                 "standard_error": mix.standard_errors.get(task.fingerprint),
                 **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
             }
@@ -224,13 +242,16 @@ def _record(
             for leaf in sorted(mix.domains.leaves, key=lambda leaf: leaf.label)
         ],
         "target_tokens": mix.target_tokens,
+        "run_tokens": sum(mix.proposal["sequences"].values()) * mix.settings["proposal"]["sequence_length"],
         "settings": dict(mix.settings),
         "tokenizer": dict(mix.tokenizer),
         "evidence": mix.evidence,
+        "pool": dict(mix.pool),
         "proxies": {
             "swarm": len(mix.proxies),
             "carried_over": mix.carried_over,
-            "left_out": mix.left_out,
+            "pooled": mix.pooled,
+            "left_out": dict(mix.left_out),
             "diverged": len(mix.excluded),
             "tokens": sum(proxy["tokens"] for proxy in mix.proxies),
             "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
@@ -248,6 +269,7 @@ def _record(
         "origins": {leaf: list(old) for leaf, old in mix.origins.items()},
         "plan": _labelled_plan(mix),
         "splits": {leaf: dict(parts) for leaf, parts in mix.splits.items()},
+        "contents": {leaf: [list(file) for file in files] for leaf, files in mix.contents.items()},
         "loosened": [labels[leaf] for leaf in mix.proposal["loosened"]],
         "keys": {step: list(keys) for step, keys in mix.keys.items()},
         "run": {step: dict(counts) for step, counts in accounting.items()},
@@ -266,27 +288,17 @@ def _notes(mix: Mix) -> list[str]:
 
 def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:
     """Seconds per token trained and per evaluation, of one worker, for the estimates of later plans."""
-    found = {"evaluate_seconds": mix.evaluation_seconds}
+    found = {} if previous is None else dict(previous["speed"])
     tokens = sum(proxy["tokens"] for proxy in mix.proxies)
     if tokens:
         found["train_seconds_per_token"] = sum(proxy["seconds"] for proxy in mix.proxies) / tokens
-    elif previous is not None and "train_seconds_per_token" in previous["speed"]:
-        found["train_seconds_per_token"] = previous["speed"]["train_seconds_per_token"]
+    if mix.evaluation_seconds is not None:
+        found["evaluate_seconds"] = mix.evaluation_seconds
     return found
 
 
 def mix_label(mix: Mix, task: str) -> str:
     return next((t.label for t in mix.tasks if t.fingerprint == task), task)
-
-
-def _interval(
-    surrogate: Surrogate, q: Vector, task_weights: Vector, reference: Vector | None = None
-) -> dict[str, float]:
-    """Weighted mean BPB at q, or what q gains over `reference` (positive is better), with its 90 % interval."""
-    at = surrogate.objective(q[None], task_weights)[0]
-    value = at if reference is None else surrogate.objective(reference[None], task_weights)[0] - at
-    spread = Z90 * surrogate.objective_std(q, task_weights, reference)
-    return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}
 
 
 def _labelled_surrogate(mix: Mix) -> dict[str, Any]:

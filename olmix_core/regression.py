@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from olmix_core.errors import FitError
 from olmix_core.influence import leave_one_out
 from olmix_core.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
-from olmix_core.levenberg import Problems, Solution, minimise
+from olmix_core.levenberg import Problems, minimise
+from olmix_core.multistart import at_mean, lowest, mean_seen
 from olmix_core.observations import Evidence
 
 Array = NDArray[np.float64]
@@ -24,10 +25,6 @@ RIDGES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _AS_GOOD = 1.03  # leave-one-out errors within 3 % tell nothing apart
 _GAMMA = 0.6  # the usual gamma: the best or near it on the released swarms
-_LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
-_RANDOM_STARTS = 8  # more where no path of ridges leads to the minimum; c then up to _HIGHEST of the lowest BPB
-_HIGHEST = 1.15
-_LEVEL = 0.5
 _FEWEST_RUNS = 4  # a task seen in fewer is predicted by its mean
 _GONE = -50.0  # b of a law that is a constant: exp(-50) is nothing
 
@@ -78,10 +75,10 @@ def estimate(
         problems = _problems(evidence, law, fitted, huber_delta, run_weights)
         if ridge is None:
             path = _ridge_path(problems)
-            problems, warm = path.problems, [path.theta]
+            problems, warm = path.problems, path.theta
         else:
-            problems, warm = _with_ridge(problems, np.full(len(fitted), ridge)), []
-        solution = _lowest(problems, [*warm, *_starts(problems, restarts, warm=bool(warm))])
+            problems, warm = _with_ridge(problems, np.full(len(fitted), ridge)), None
+        solution = lowest(problems, warm, restarts=restarts)
         theta[fitted], ridges[fitted] = solution.theta, problems.ridge
         errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
         loss[fitted] = solution.loss - 0.5 * problems.ridge * np.sum(solution.theta[:, 2:] ** 2, axis=1)
@@ -184,15 +181,9 @@ def _with_ridge(problems: Problems, ridge: Array) -> Problems:
     return replace(problems, ridge=ridge)
 
 
-def _mean(problems: Problems) -> Array:
-    """Weighted mean BPB [B] of the runs seen."""
-    mean: Array = np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0)
-    return mean
-
-
 def _spread(problems: Problems) -> Array:
     """Standard deviation [B] of the BPB of the runs seen."""
-    squares = np.sum(problems.weights * (problems.Y - _mean(problems)) ** 2, axis=0)
+    squares = np.sum(problems.weights * (problems.Y - mean_seen(problems)) ** 2, axis=0)
     return np.asarray(np.sqrt(squares / problems.weights.sum(axis=0)))
 
 
@@ -200,29 +191,6 @@ def _size(errors: Array, weights: Array, spread: Array) -> Array:
     """Root mean square error [B], single errors counting as twice the task's spread at most."""
     squares = np.sum(weights * np.minimum(errors**2, 4 * spread**2), axis=0)
     return np.asarray(np.sqrt(squares / weights.sum(axis=0)))
-
-
-def _start(problems: Problems, level: float) -> Array:
-    """Parameters [B, p + 2] of a constant at the mean, with c at `level` times the lowest BPB seen."""
-    c = level * np.min(np.where(problems.weights > 0, problems.Y, np.inf), axis=0)
-    return np.column_stack([c, np.log(_mean(problems) - c), np.zeros((len(c), problems.design.shape[1]))])
-
-
-def _starts(problems: Problems, restarts: bool, warm: bool) -> list[Array]:
-    """Where to start besides a solution from a path of ridges (`warm`): levels of c, and random v without a path."""
-    if not restarts:
-        return [] if warm else [_start(problems, _LEVEL)]
-    starts = [_start(problems, level) for level in _LEVELS]
-    if warm:
-        return starts
-    random = np.random.default_rng(0)
-    lowest = starts[0][:, 0] / _LEVELS[0]
-    for share in random.uniform(0.2, _HIGHEST, _RANDOM_STARTS):
-        v = random.standard_normal((len(lowest), problems.design.shape[1]))
-        starts.append(
-            np.column_stack([share * lowest, np.zeros(len(lowest)), np.abs(v) if problems.nonnegative else v])
-        )
-    return starts
 
 
 @dataclass(frozen=True)
@@ -239,7 +207,7 @@ def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
 
     The strongest ridge counts that does about as well as the best.
     """
-    theta, spread = _start(problems, _LEVEL), _spread(problems)
+    theta, spread = at_mean(problems), _spread(problems)
     sizes, thetas, errors = [], [], []
     for ridge in ridges:
         trial = _with_ridge(problems, np.full(len(theta), ridge))
@@ -254,11 +222,3 @@ def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
         theta=np.array(thetas)[best, tasks],
         errors=np.array(errors)[best, :, tasks].T,
     )
-
-
-def _lowest(problems: Problems, starts: Sequence[Array]) -> Solution:
-    """The lowest of the minima reached from every start."""
-    count, size = len(starts), len(problems.ridge)
-    found = minimise(problems.subset(np.tile(np.arange(size), count)), np.vstack(starts))
-    best = np.argmin(found.loss.reshape(count, size), axis=0) * size + np.arange(size)
-    return Solution(found.theta[best], found.loss[best], found.converged[best], found.iterations)

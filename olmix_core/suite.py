@@ -12,7 +12,7 @@ A line of a file is a document, in one of the forms that are in use:
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import fsspec
@@ -28,7 +28,7 @@ from olmix_core.tasklist import Task
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """A task, known by its content.
+    """A task, known by its content; weight is that in the mean over tasks, the mean over families worked out.
 
     It is the JSONL file `file`, of which `sample` (documents, seed) may choose some; or the plain text `texts`; or the
     held-out text of `leaves` (fingerprints); or the `metric` of a trainer of your own.
@@ -42,7 +42,7 @@ class EvaluationTask:
     texts: tuple[InputFile, ...] = ()
     metric: str | None = None
     sample: tuple[int, int] | None = None
-    family: str | None = field(default=None, compare=False)
+    family: str | None = None
 
     def where(self) -> dict[str, Any]:
         """What the step that evaluates needs to find the task, as plain JSON."""
@@ -70,6 +70,7 @@ def read_tasks(config: Config, config_file: str, domains: DomainSet, index: Cont
         DataError: a line of a file is no document.
     """
     tasks: dict[str, EvaluationTask] = {}
+    weights = config.evaluation.weights
     for position, task in enumerate(config.evaluation.tasks):
         place = f"evaluation.tasks[{position}]"
         found = _read_task(task, config_file, place, domains, index)
@@ -81,7 +82,7 @@ def read_tasks(config: Config, config_file: str, domains: DomainSet, index: Cont
                 f"the content of task {same!r} again",
                 "every task to be another one",
             )
-        tasks[found.fingerprint] = found
+        tasks[found.fingerprint] = replace(found, weight=weights[task.label], family=task.family)
     return tuple(tasks[fingerprint] for fingerprint in sorted(tasks))
 
 

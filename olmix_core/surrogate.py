@@ -5,28 +5,43 @@
              objective)
 
 Families: `log_linear` (the law of Olmix, arXiv 2602.12237), `diminishing_returns`, and `auto`,
-which fits both and keeps the one with the smaller cross-validated error. Units are bits per byte
-(BPB) throughout.
+which fits both and keeps the one with the smaller cross-validated error; and those that the paper
+compares with (`comparisons`). Units are bits per byte (BPB) throughout.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.comparisons.jackknifed import GROUPS, Jackknifed
+from olmix_core.comparisons.regressors import REGRESSORS
 from olmix_core.crossval import Diagnostics, out_of_fold
 from olmix_core.errors import FitError
+from olmix_core.family import Model
 from olmix_core.fitted import Surrogate
 from olmix_core.influence import Influence
 from olmix_core.laws import DIMINISHING_RETURNS, LAWS, LOG_LINEAR, Law, Parameters
 from olmix_core.observations import Evidence
 from olmix_core.regression import choose_gamma, estimate, paper_form
 
-__all__ = ["Diagnostics", "Evidence", "Surrogate", "cross_validate", "fit"]
+__all__ = [
+    "FAMILIES",
+    "Diagnostics",
+    "Evidence",
+    "Model",
+    "Surrogate",
+    "cross_validate",
+    "fit",
+    "fit_law",
+    "read_surrogate",
+]
 
 Array = NDArray[np.float64]
 AUTO = "auto"
+FAMILIES = (*LAWS, *REGRESSORS, AUTO)
 _AUTO_FOLDS, _AUTO_SEED = 5, 0
 
 
@@ -38,15 +53,32 @@ def fit(
     ridge: float | Literal["auto"] = "auto",
     gamma: float | None = None,
     run_weights: Array | None = None,
-) -> Surrogate:
-    """Fit one law per task.
+) -> Model:
+    """Fit one law, or one regressor of a comparison family, per task.
 
     huber_delta: BPB beyond which the Huber loss is linear (paper: 0.02). ridge: penalty / 2 on the
     squared coefficients, in units of the mean Huber loss; "auto" chooses it per task by
     leave-one-out error. gamma: power of diminishing_returns; None chooses it by leave-one-out
-    error. run_weights [K] >= 0, in the order of evidence.runs. The answer has evidence's order of
-    leaves and tasks. Raises FitError for settings or evidence that cannot be meant.
+    error. Comparison families have settings of their own. run_weights [K] >= 0, in the order of
+    evidence.runs. The answer has evidence's order of leaves and tasks. Raises FitError for settings
+    or evidence that cannot be meant.
     """
+    weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
+    if family in REGRESSORS:
+        return Jackknifed(family, evidence, weights)
+    return fit_law(evidence, family=family, huber_delta=huber_delta, ridge=ridge, gamma=gamma, run_weights=run_weights)
+
+
+def fit_law(
+    evidence: Evidence,
+    *,
+    family: str = AUTO,
+    huber_delta: float = 0.02,
+    ridge: float | Literal["auto"] = "auto",
+    gamma: float | None = None,
+    run_weights: Array | None = None,
+) -> Surrogate:
+    """`fit` for the two laws, and `auto`, which chooses one of them."""
     weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
     strength = None if ridge == "auto" else float(ridge)
     if family != AUTO:
@@ -84,7 +116,11 @@ def cross_validate(
     anew without the held-out runs. task_weights [T] weigh the objective; None means equal.
     """
     weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
-    chosen = fit(
+    if family in REGRESSORS:
+        if folds != GROUPS:
+            raise FitError(f"{folds} folds; family {family!r} is validated with {GROUPS}")
+        return Jackknifed(family, evidence, weights, seed).diagnostics(task_weights)
+    chosen = fit_law(
         evidence,
         family=family,
         huber_delta=huber_delta,
@@ -94,6 +130,11 @@ def cross_validate(
     )
     strength = None if ridge == "auto" else float(ridge)
     return _validate(evidence, chosen, strength, weights, folds, seed, task_weights)
+
+
+def read_surrogate(data: Mapping[str, Any]) -> Model:
+    """The model that `to_json` wrote, of whatever family. Raises FitError where it is no such thing."""
+    return Jackknifed.from_json(data) if data.get("family") in REGRESSORS else Surrogate.from_json(data)
 
 
 def _validate(
@@ -121,16 +162,16 @@ def _check(
     run_weights: Array | None,
 ) -> Array:
     """The run weights [K] to use, after all settings were found to make sense."""
-    if family not in (AUTO, *LAWS):
-        raise FitError(f"family {family!r}; expected one of {', '.join((AUTO, *LAWS))}")
+    if family not in FAMILIES:
+        raise FitError(f"family {family!r}; expected one of {', '.join(FAMILIES)}")
     if not huber_delta > 0:
         raise FitError(f"huber_delta {huber_delta}; expected a number > 0 in BPB")
     if ridge != "auto" and not float(ridge) >= 0:
         raise FitError(f"ridge {ridge}; expected 'auto' or a number >= 0")
     if gamma is not None and not 0 < gamma <= 1:
         raise FitError(f"gamma {gamma}; expected a number in (0, 1], or none to have it chosen")
-    if gamma is not None and family == LOG_LINEAR:
-        raise FitError("gamma belongs to diminishing_returns; the log-linear law has none")
+    if gamma is not None and family not in (DIMINISHING_RETURNS, AUTO):
+        raise FitError(f"gamma belongs to diminishing_returns; {family} has none")
     if run_weights is None:
         return np.ones(len(evidence.runs))
     weights = np.asarray(run_weights, dtype=np.float64)

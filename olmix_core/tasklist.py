@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -24,7 +24,9 @@ class Task(Section):
     )
     metric: Label | None = Field(None, description="What a trainer of your own measures under this name.")
     list: str | None = Field(None, description="A YAML file that lists tasks, each as it would stand here.")
-    family: Label | None = Field(None, description="What kind of task it is, such as math, code or qa; a label.")
+    family: Label | None = Field(
+        None, description="Family of the task, for a mean over families; a family of its own where it is left out."
+    )
     sample: PositiveInt | None = Field(None, description="Documents of the file to score; all where it is left out.")
     sample_seed: NonNegativeInt = Field(0, description="Seed of which ones.")
     weight: PositiveFloat = Field(1.0, description="Weight of the task in the mean that is minimised.")
@@ -79,10 +81,40 @@ class Evaluation(Section):
 
     tasks: list[Task] = Field(min_length=1, description="The tasks; the mixture minimises their mean BPB.")
 
+    average: Literal["tasks", "families"] = Field(
+        "tasks",
+        description="tasks: the mean over tasks. families: the mean over families of the mean over their tasks.",
+    )
+    family_weights: dict[str, PositiveFloat] = Field(
+        {}, description="Weight of a family in the mean over families; 1 where it is left out."
+    )
+
     @model_validator(mode="after")
     def _labels_differ(self) -> "Evaluation":
         labels = [task.label for task in self.tasks if task.list is None]
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"found two tasks called {label!r}; expected different names")
+        if self.family_weights and self.average != "families":
+            raise ValueError("found family_weights with average: tasks; expected average: families")
+        families = [task.family or task.label for task in self.tasks]
+        for family in self.family_weights if len(labels) == len(self.tasks) else ():  # lists are read later
+            if family not in families:
+                known = ", ".join(dict.fromkeys(families))
+                raise ValueError(f"found a weight for the family {family!r}; expected one of {known}")
         return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """{label: weight of the task in the mean}: within a family tasks share its weight by their own."""
+        if self.average == "tasks":
+            return {task.label: task.weight for task in self.tasks}
+        totals: dict[str, float] = {}
+        for task in self.tasks:
+            family = task.family or task.label
+            totals[family] = totals.get(family, 0.0) + task.weight
+        return {
+            task.label: self.family_weights.get(family, 1.0) * task.weight / totals[family]
+            for task in self.tasks
+            for family in [task.family or task.label]
+        }

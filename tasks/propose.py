@@ -1,62 +1,89 @@
-"""Step `propose`: one per law and wish. Key: the fitted law, tokens, natural mixture, caps, lambda, task weights."""
+"""Step `propose`: one per law and wish. Key: the fitted law, tokens, natural mixture, and all that is asked for."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from olmix_core.carry import atom_matrix
-from olmix_core.mixture import caps, expansion
-from olmix_core.proposal import check_feasible
-from olmix_core.proposal import propose as solve
-from olmix_core.reuse import released_for_caps
+from olmix_core.family import Model
 from olmix_core.store import Store
-from olmix_core.surrogate import Surrogate
+from olmix_core.surrogate import read_surrogate
+from olmix_core.trade_offs import Point, trade_offs
+from olmix_core.wish import Bound, Wish, grant
 from tasks.fit import surrogate_path
 from tasks.step import Payload, Result, step
 
 
-@step("propose", code_version=1)
-def propose(payload: Payload, store: str, *, labels: dict[str, str]) -> Result:
-    """The mixture that minimises predicted mean BPB + lambda KL(q || natural) within the caps.
+def trade_offs_path(key: str) -> str:
+    return f"cache/proposals/{key}/trade_offs.csv"
 
-    `labels` name the leaves in errors.
-    """
-    surrogate = Surrogate.from_json(Store(store).read_json(surrogate_path(payload["fit"])))
-    leaves = sorted(payload["natural"])
-    natural = np.array([payload["natural"][leaf] for leaf in leaves])
-    tokens = np.array([payload["tokens"][leaf] for leaf in leaves])
-    target_tokens = payload["target_tokens"] or float(tokens.sum())
-    highest = caps(tokens, target_tokens, payload["repetition"])
-    columns, loosened = released_for_caps(payload["columns"], dict(zip(leaves, highest.tolist(), strict=True)))
-    matrix = expansion(columns, leaves)
-    check_feasible(matrix, highest, None, None, [labels[leaf] for leaf in leaves])
-    # The law speaks of atoms: of each leaf of today the atoms that it is made of (see `carry`).
-    made_of = atom_matrix(leaves, surrogate.leaves, payload["splits"])
-    task_weights = np.array([payload["task_weights"][task] for task in surrogate.tasks])
-    found = solve(
-        surrogate,
-        expansion=made_of @ matrix,
-        natural=made_of @ natural,
-        caps=made_of @ highest,
+
+def wish_of(payload: Mapping[str, Any]) -> Wish:
+    """The wish that a payload states."""
+    tokens = payload["tokens"]
+    return Wish(
+        columns=payload["columns"],
+        splits=payload["splits"],
+        natural=payload["natural"],
+        tokens=tokens,
+        target_tokens=payload["target_tokens"] or float(sum(tokens.values())),
+        repetition=payload["repetition"],
         kl=payload["kl"],
-        task_weights=task_weights,
+        task_weights=payload["task_weights"],
+        bounds=[Bound(tuple(leaves), low, high) for leaves, low, high in payload["bounds"]],
+        reference=payload["reference"],
+        pessimism=payload["pessimism"],
+        sequence_length=payload["sequence_length"],
     )
 
-    def by_leaf(values: NDArray[Any]) -> dict[str, float]:
-        return {leaf: value.item() for leaf, value in zip(leaves, values, strict=True)}
 
-    # An atom belongs to one leaf, so that a leaf's weight is the sum of its atoms'.
-    belongs = (made_of > 0).astype(np.float64)
+@step("propose", code_version=2)
+def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names: list[str]) -> Result:
+    """The mixture that minimises predicted mean BPB + lambda KL(q || reference) within caps and bounds.
+
+    `labels` name the leaves in errors, `bound_names` the bounds.
+    """
+    opened, key = Store(store), propose.key(payload)
+    model = read_surrogate(opened.read_json(surrogate_path(payload["fit"])))
+    wish = wish_of(payload)
+    answer = grant(model, wish, labels=labels, bound_names=bound_names)
+    found = answer.proposal
+    table = _trade_offs(model, wish, labels, bound_names)
+    opened.write_bytes(trade_offs_path(key), table.to_csv(index=False, lineterminator="\n").encode())
+
+    def by_leaf(values: NDArray[Any]) -> dict[str, Any]:
+        return {leaf: value.item() for leaf, value in zip(wish.leaves, values, strict=True)}
+
     return {
-        "proposal": propose.key(payload),
-        "weights": by_leaf(found.weights @ belongs),
-        "caps": by_leaf(highest),
-        "at_cap": by_leaf(found.at_cap @ belongs > 0),
-        "shadow_prices": by_leaf(found.shadow_prices @ made_of),
-        "loosened": loosened,
-        "target_tokens": target_tokens,
+        "proposal": key,
+        "weights": by_leaf(answer.weights),
+        "caps": by_leaf(answer.caps),
+        "at_cap": by_leaf(answer.at_cap),
+        "shadow_prices": by_leaf(answer.shadow_prices),
+        "sequences": by_leaf(answer.sequences),
+        "loosened": list(answer.loosened),
+        "target_tokens": wish.target_tokens,
         "status": found.status,
         "gap": found.gap,
         "residual": found.residual,
     }
+
+
+def _trade_offs(model: Model, wish: Wish, labels: dict[str, str], bound_names: list[str]) -> pd.DataFrame:
+    """What other wishes would give; nothing for a family whose every proposal is a long search."""
+
+    def ask(changed: Mapping[str, Any]) -> Point:
+        answer = grant(model, replace(wish, **changed), labels=labels, bound_names=bound_names)
+        return Point(answer.proposal.weights, int(answer.at_cap.sum()), answer.proposal.status)
+
+    asked = {"kl": wish.kl, "repetition": wish.repetition, "target_tokens": wish.target_tokens}
+    return trade_offs(
+        model,
+        ask,
+        asked if model.is_convex else {},
+        wish.in_atoms(wish.natural, model),
+        np.array([wish.task_weights[task] for task in model.tasks]),
+    )

@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 
 from flows.cli import app
-from olmix_core import config, evidence, proxy
+from olmix_core import config, evidence, proxy, trade_offs
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -126,16 +126,16 @@ def test_the_default_of_a_field_is_the_one_described(name: str) -> None:
 # Command line
 
 
-def commands_in(group: Any, before: str = "") -> dict[str, Any]:
-    """{name: command} of a group, those of groups inside it by both names."""
+def commands(group: Any, above: str = "") -> dict[str, Any]:
+    """{name: command} of a group and the groups in it."""
     found: dict[str, Any] = {}
     for name, command in group.commands.items():
-        inside = hasattr(command, "commands")
-        found |= commands_in(command, f"{before}{name} ") if inside else {f"{before}{name}": command}
+        inside = getattr(command, "commands", None)
+        found |= {f"{above}{name}": command} if inside is None else commands(command, f"{above}{name} ")
     return found
 
 
-COMMANDS = commands_in(typer.main.get_command(app))
+COMMANDS = commands(typer.main.get_command(app))
 
 
 def test_every_command_is_described_and_no_other() -> None:
@@ -210,6 +210,7 @@ def test_every_column_and_field_of_the_record_is_described_and_no_other() -> Non
     assert heading_rows("mix.csv") == keys(record["mix_table"])
     assert heading_rows("mix.json") == keys(record["_record"])
     assert heading_rows("plan.json") == keys(record["_labelled_plan"])
+    assert heading_rows("trade_offs.csv") == set(trade_offs.COLUMNS)
     assert heading_rows("diagnostics.csv") == {"task", *keys(functions("crossval.py")["_errors"])}
     assert heading_rows("surrogate.json") == keys(functions("fitted.py")["to_json"])
     assert heading_rows("evidence") == set(evidence.SCHEMA.names)

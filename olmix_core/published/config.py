@@ -18,12 +18,12 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from olmix_core.config import UniqueKeys
 from olmix_core.errors import ConfigError
-from olmix_core.laws import LAWS
+from olmix_core.laws import LOG_LINEAR
 from olmix_core.section import Section
-from olmix_core.surrogate import AUTO
+from olmix_core.surrogate import FAMILIES
 
 PAPER_KL = 0.05
-FAMILIES = (*LAWS, AUTO)
+_GAUSSIAN_PROCESS = "gp"  # its name in the published tool
 
 
 def _fraction(value: Any) -> Any:
@@ -92,7 +92,7 @@ class Tasks(Section):
 class Regression(Section):
     """Which law is fitted, and to which runs."""
 
-    type: str = LAWS[0]
+    type: str = LOG_LINEAR
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     n_test: Annotated[int, Field(ge=0)] = 0
     train_split: Annotated[Number, Field(gt=0)] = 1.0
@@ -101,6 +101,8 @@ class Regression(Section):
     @field_validator("type")
     @classmethod
     def _known(cls, value: str) -> str:
+        if value == _GAUSSIAN_PROCESS:
+            return "gaussian_process"
         if value not in FAMILIES:
             raise ValueError(f"found {value!r}; expected one of {', '.join(FAMILIES)}")
         return value

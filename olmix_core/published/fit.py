@@ -1,7 +1,8 @@
 """`olmix fit`: from the published tool's fit configuration and swarm files to a mixture, its errors and its record.
 
-    fit_published(config, output)  ->  output/ mix.csv, mix.json, surrogate.json, diagnostics.csv, held_out.csv
-                                       predicted_vs_measured.png, mixture.png, effects.png
+    fit_published(config, output)  ->  output/ mix.csv, mix.json, surrogate.json, diagnostics.csv, held_out.csv,
+                                       trade_offs.csv, predicted_vs_measured.png, mixture.png, effects.png,
+                                       trade_offs.png
 
 Domains are labels here: nothing is known of their content, so fingerprints are null. Where the default differs from
 what the published tool does, `differences` says so, and `published_behaviour` follows that tool instead. Its known
@@ -10,8 +11,8 @@ runs do not switch the proposal off.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,8 @@ from olmix_core.published.config import FitConfig, load_fit_config
 from olmix_core.published.domains import Domains, find_domains
 from olmix_core.published.record import as_csv, as_json, labelled, mix_record, mix_table, write_folder
 from olmix_core.published.swarm import PublishedSwarm, read_swarm
-from olmix_core.surrogate import Diagnostics, Evidence, Surrogate, cross_validate, fit
+from olmix_core.surrogate import Diagnostics, Evidence, Model, cross_validate, fit
+from olmix_core.trade_offs import Point, trade_offs
 
 Array = NDArray[np.float64]
 
@@ -44,7 +46,7 @@ class PublishedFit:
     output: Path
     table: pd.DataFrame
     record: Mapping[str, Any]
-    surrogate: Surrogate
+    surrogate: Model
     proposal: Proposal
     diagnostics: pd.DataFrame
     held_out: pd.DataFrame | None
@@ -82,15 +84,21 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
     if published_behaviour and settings.filtering.obj_weights:
         # That tool adds weighted tasks up without dividing by the sum of the weights.
         kl /= weights.sum()
-    proposal = propose(
-        surrogate,
-        expansion=_expansion(config, settings, surrogate.leaves),
-        natural=domains.reference(),
-        caps=domains.caps(),
-        kl=kl,
-        task_weights=weights,
-    )
+    expansion = _expansion(config, settings, surrogate.leaves)
+
+    def ask(domains: Domains, kl: float) -> Proposal:
+        return propose(
+            surrogate,
+            expansion=expansion,
+            natural=domains.reference(),
+            caps=domains.caps(),
+            kl=kl,
+            task_weights=weights,
+        )
+
+    proposal = ask(domains, kl)
     table = mix_table(domains, proposal)
+    curves = _trade_offs(surrogate, domains, kl, weights, ask)
     record = {
         **mix_record(config.stem, domains, surrogate, proposal, weights),
         "notes": [*settings.remarks(), *swarm.notes, *domains.notes, *surrogate.notes],
@@ -104,6 +112,8 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
         "mix.csv": as_csv(table, index=False),
         "surrogate.json": as_json({**surrogate.to_json(), "domains": labelled(surrogate.leaves)}),
         "diagnostics.csv": as_csv(errors),
+        "trade_offs.csv": as_csv(curves, index=False),
+        "trade_offs.png": plots.trade_offs(curves),
         "predicted_vs_measured.png": plots.predictions(diagnostics),
         "mixture.png": plots.mixture(table),
         "effects.png": plots.effects(surrogate, domains.natural()),
@@ -113,6 +123,21 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
         contents["held_out.csv"] = as_csv(held_out)
     files = write_folder(output, contents)
     return PublishedFit(output, table, record, surrogate, proposal, errors, held_out, files)
+
+
+def _trade_offs(
+    surrogate: Model, domains: Domains, kl: float, weights: Array, ask: Callable[[Domains, float], Proposal]
+) -> pd.DataFrame:
+    """What other strengths of the KL term, epochs and lengths would give; nothing where each takes a long search."""
+
+    def answer(changed: Mapping[str, Any]) -> Point:
+        limits = {name: value for name, value in changed.items() if name != "kl"}
+        found = ask(replace(domains, **limits), changed.get("kl", kl))
+        return Point(found.weights, int(found.at_cap.sum()), found.status)
+
+    capped = {"repetition": domains.repetition, "target_tokens": domains.target_tokens}
+    asked = {"kl": kl, **(capped if domains.repetition is not None else {})}
+    return trade_offs(surrogate, answer, asked if surrogate.is_convex else {}, domains.natural(), weights)
 
 
 def _task_weights(file: Path, config: FitConfig, tasks: tuple[str, ...]) -> Array:
@@ -172,11 +197,10 @@ def _expansion(file: Path, config: FitConfig, columns: tuple[str, ...]) -> Array
     return np.asarray(constant[:, None] + (1 - total) * np.eye(len(columns))[:, free])
 
 
-def _held_out(surrogate: Surrogate, evidence: Evidence, weights: Array) -> pd.DataFrame:
+def _held_out(surrogate: Model, evidence: Evidence, weights: Array) -> pd.DataFrame:
     """Errors of the fit on runs that it has not seen, as in diagnostics.csv."""
     shares = weights / weights.sum()
     predicted = surrogate.predict(evidence.X)
-    law = np.array([surrogate.objective_std(q, weights) for q in evidence.X])
     return Diagnostics(
         family=surrogate.family,
         gamma=surrogate.gamma,
@@ -187,7 +211,7 @@ def _held_out(surrogate: Surrogate, evidence: Evidence, weights: Array) -> pd.Da
         std=np.hypot(surrogate.std(evidence.X), surrogate.noise()),
         objective_predicted=predicted @ shares,
         objective_observed=evidence.Y @ shares,
-        objective_std=np.hypot(law, surrogate.objective_noise(weights)),
+        objective_std=np.hypot(surrogate.objective_stds(evidence.X, weights), surrogate.objective_noise(weights)),
     ).table()
 
 

@@ -1,0 +1,1 @@
+"""The families that the two laws are compared with (paper, section 4)."""

@@ -1,0 +1,94 @@
+"""The lowest of several minima: where a regression is started, and when one start is not enough.
+
+With a ridge every start ends in the same minimum. Without one a few tasks have many: the law can bend to single runs
+with enormous coefficients. So the starts vote: where fewer than half of them reached the lowest minimum, many more are
+tried for a few iterations each, and the most promising are followed to their end. Random starts are the same for every
+task, so that a task's answer does not depend on which others are fitted with it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix_core.levenberg import Problems, Solution, minimise
+
+Array = NDArray[np.float64]
+
+_LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
+_RANDOM_STARTS = 8  # more where no path of ridges leads to the minimum; c then up to _HIGHEST of the lowest BPB
+_HIGHEST = 1.15
+_LEVEL = 0.5
+_SAME = 1e-4  # relative distance of losses that count as one minimum
+_MORE, _MORE_HIGHEST = 128, 2.0  # starts where the first ones disagree, and their highest c
+_SHORT, _FOLLOWED = 60, 4  # iterations of these starts, and how many are followed to their end
+
+
+def at_mean(problems: Problems, level: float = _LEVEL) -> Array:
+    """Parameters [B, p + 2] of a constant at the mean, with c at `level` times the lowest BPB seen."""
+    c = level * _lowest_seen(problems)
+    return np.column_stack([c, np.log(mean_seen(problems) - c), np.zeros((len(c), problems.design.shape[1]))])
+
+
+def mean_seen(problems: Problems) -> Array:
+    """Weighted mean BPB [B] of the runs seen."""
+    mean: Array = np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0)
+    return mean
+
+
+def lowest(problems: Problems, warm: Array | None, *, restarts: bool) -> Solution:
+    """Minimise every problem from `warm` [B, p + 2] (None: from a constant); with `restarts` look elsewhere too."""
+    starts = [at_mean(problems) if warm is None else warm]
+    if restarts:
+        starts += [at_mean(problems, level) for level in _LEVELS]
+        if warm is None:
+            starts += _random(problems, _RANDOM_STARTS, (0.2, _HIGHEST))
+    found, reached = _best(problems, starts)
+    rugged = np.flatnonzero(2 * reached < len(starts))
+    if warm is not None or not restarts or not len(rugged):
+        return found
+    part = problems.subset(rugged)
+    losses, thetas = _all(part, _random(part, _MORE, (0.1, _MORE_HIGHEST)), iterations=_SHORT)
+    order = np.argsort(losses, axis=0, kind="stable")[:_FOLLOWED]
+    followed = [thetas[one, np.arange(len(rugged))] for one in order]
+    more, _ = _best(part, [found.theta[rugged], *followed])
+    found.theta[rugged], found.loss[rugged], found.converged[rugged] = more.theta, more.loss, more.converged
+    return found
+
+
+def _lowest_seen(problems: Problems) -> Array:
+    low: Array = np.min(np.where(problems.weights > 0, problems.Y, np.inf), axis=0)
+    return low
+
+
+def _random(problems: Problems, count: int, levels: tuple[float, float]) -> list[Array]:
+    """Starts with c at a random level of the lowest BPB seen, and random v; the same draws for every problem."""
+    random, low = np.random.default_rng(0), _lowest_seen(problems)
+    starts = []
+    shares = random.uniform(*levels, count)
+    for level, draw in zip(shares, random.standard_normal((count, problems.design.shape[1])), strict=True):
+        v = np.broadcast_to(np.abs(draw) if problems.nonnegative else draw, (len(low), draw.size))
+        starts.append(np.column_stack([level * low, np.zeros(len(low)), v]))
+    return starts
+
+
+def _all(problems: Problems, starts: Sequence[Array], iterations: int) -> tuple[Array, Array]:
+    """Losses [S, B] and parameters [S, B, p + 2] reached from every start."""
+    found = _from(problems, starts, iterations)
+    shape = (len(starts), len(problems.ridge))
+    return found.loss.reshape(shape), found.theta.reshape(*shape, -1)
+
+
+def _from(problems: Problems, starts: Sequence[Array], iterations: int) -> Solution:
+    every = np.tile(np.arange(len(problems.ridge)), len(starts))
+    return minimise(problems.subset(every), np.vstack(starts), iterations=iterations)
+
+
+def _best(problems: Problems, starts: Sequence[Array]) -> tuple[Solution, NDArray[np.intp]]:
+    """The lowest minimum of every problem, and from how many starts [B] it was reached."""
+    size = len(problems.ridge)
+    found = _from(problems, starts, 400)
+    losses = found.loss.reshape(len(starts), size)
+    best = np.argmin(losses, axis=0) * size + np.arange(size)
+    reached = np.count_nonzero(losses <= losses.min(axis=0) * (1 + _SAME), axis=0)
+    return Solution(found.theta[best], found.loss[best], found.converged[best], found.iterations), reached
