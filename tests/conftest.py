@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from flows import environment
 
 environment.prepare()
+
+# How long an example takes is no part of what is tested: the machine may be busy.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 
