@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 from swarms import SWARMS, load
 
 from olmix_core.pool import Pool
-from olmix_core.surrogate import Evidence, fit
+from olmix_core.surrogate import Evidence, fit_law
 
 Array = NDArray[np.float64]
 NEW, OLD = "all64", ("dclm24", "pdf22")
@@ -77,7 +77,7 @@ def held_out(new: Evidence, old: list[Evidence], count: int, seed: int, family: 
     train, test = new.rows(order[:count]), new.rows(order[count:])
     evidence = train if way == "new" else stacked([train, *old])
     begin = time.perf_counter()
-    surrogate = fit(evidence, family=family, pool=pool_of(evidence) if way == "pooled" else None)
+    surrogate = fit_law(evidence, family=family, pool=pool_of(evidence) if way == "pooled" else None)
     seconds = time.perf_counter() - begin
     predicted = surrogate.predict(test.X)
     mean, measured = predicted.mean(axis=1), test.Y.mean(axis=1)

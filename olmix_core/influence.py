@@ -173,6 +173,14 @@ class Influence:
         leverage: Array = np.sum(solved * self._fitted, axis=2).T * self.weights
         return leverage
 
+    def draws(self, count: int, seed: int) -> Array:
+        """[count, T, m + S + 2] moves of (c, b, v, d), drawn from what the runs leave possible.
+
+        A run moves the parameters of all tasks together, as its errors on them go together.
+        """
+        unit = np.random.default_rng(seed).standard_normal((count, self._moves.shape[1]))
+        return np.asarray(np.tensordot(unit, self._moves, axes=([1], [1])), dtype=np.float64)
+
     def moves(self, Q: Array) -> tuple[Array, Array]:
         """How predictions at Q [n, m] move: by run [T, n, K], and by what is left open [T, n, m + S];
         in BPB.

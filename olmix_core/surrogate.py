@@ -216,6 +216,7 @@ def _fit(
     """Fit one family in canonical order, and give the result evidence's order back.
 
     again: the pool is one that was chosen before, and the lowest minimum is looked for from one start.
+    With a pool it always is: its prior leaves little room for others, and batches are many.
     """
     ordered, rows, leaves, tasks = evidence.canonical()
     weights = run_weights[rows]
@@ -226,8 +227,9 @@ def _fit(
         if not again:
             pool = choose(ordered, pool, law, huber_delta=huber_delta, run_weights=weights)
         weights = weights * pool.run_weights(ordered.runs)
+    restarts = pool is None and not again
     estimated = estimate(
-        ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights, restarts=not again, pool=pool
+        ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights, restarts=restarts, pool=pool
     )
     back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
     sorted_form = paper_form(estimated)
