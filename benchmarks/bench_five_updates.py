@@ -52,9 +52,15 @@ def interval(values: Array) -> tuple[float, float]:
 def figure(totals: list[dict[str, float | str]], path: Path) -> None:
     """Runs against share of the best possible gain."""
     plot, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
+    drawn: list[float] = []
     for row in totals:
-        axes.errorbar(row["runs"], row["share"], yerr=row["share_95"], fmt="o", capsize=3, label=row["strategy"])
+        runs = float(row["runs"])
+        beside = runs * 1.03 ** drawn.count(runs)  # as many runs as another strategy: drawn next to it
+        drawn.append(runs)
+        axes.errorbar(beside, row["share"], yerr=row["share_95"], fmt="o", capsize=3, label=row["strategy"])
     axes.set_xscale("log")
+    axes.set_xticks(sorted(set(drawn)), [f"{runs:.0f}" for runs in sorted(set(drawn))], rotation=45)
+    axes.minorticks_off()
     axes.set_xlabel("proxy runs over the start and five updates")
     axes.set_ylabel("share of the best possible gain")
     axes.grid(alpha=0.3)

@@ -121,8 +121,8 @@ def main() -> None:
                 results.append({"family": family, "way": way, "runs": size, **figures, "pools": [p for _, p in each]})
                 rows.append((family, way, size, *figures.values()))
                 print(*rows[-1], *(p for _, p in each), sep="  ", flush=True)
+                write("pooling", {"splits": arguments.splits, "held_out": results})  # what is done, if it is stopped
     table(("family", "way", "new runs", *COLUMNS), rows)
-    write("pooling", {"splits": arguments.splits, "held_out": results})
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
 def _pool_notes(pool: Pool) -> tuple[str, ...]:
     """Swarms that are believed less than others."""
     return tuple(
-        f"swarm {swarm} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
+        f"swarm {swarm[:12]} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
         for swarm, weight in sorted(pool.weights.items())
         if weight < 1
     )

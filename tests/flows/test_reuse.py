@@ -95,6 +95,12 @@ def test_auto_reports_the_coupling_of_every_kept_leaf(run: Run, edited: Edit) ->
     assert {one["leaf"] for one in coupling["leaves"]} == {"code", "manual", "guide"}
     assert coupling["after"] <= coupling["before"]
     assert executed["train"] == 3 * (2 + len(coupling["released"]) + 1)
+    # Evidence is kept rather than ratios; what keeping them would have given is told.
+    assert record["plan"]["kept"] == []
+    assert len(record["plan"]["columns"]) == 4
+    assert sorted(len(column) for column in record["plan"]["reusable"])[-1] == 3 - len(coupling["released"])
+    assert record["gain"]["over_full_reuse"]["bpb"] > -1e-3
+    assert {one["runs"] for one in record["swarms"]} == {FIRST, executed["train"]}
     # The new domain is Python source, and so its text resembles the Python source that is known.
     shares = coupling["resembles"]["extra"]
     assert max(shares, key=lambda leaf: shares[leaf]) == "code"
