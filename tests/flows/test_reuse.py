@@ -118,6 +118,18 @@ def test_a_removed_domain_trains_nothing_and_keeps_the_ratios(run: Run, edited: 
     assert ratios(record, "code", "manual") == pytest.approx(ratios(before, "code", "manual"), abs=1e-9)
 
 
+def test_auto_after_a_removal_trains_and_fits_nothing_and_frees_the_ratios(run: Run, edited: Edit) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["domains"] = [domain for domain in config["domains"] if domain["name"] != "guide"]
+        config["proposal"] = {"repetition": 1000}
+        config["reuse"] = {"strategy": "auto"}
+
+    record, executed = run(edited(change))
+    assert executed == {"plan": 1, "propose": 1, "publish": 1}
+    assert record["plan"]["kept"] == []
+    assert record["gain"]["over_full_reuse"]["bpb"] >= -1e-6
+
+
 def test_after_a_removal_caps_hold_all_the_same(run: Run, edited: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         config["domains"] = [domain for domain in config["domains"] if domain["name"] != "guide"]
