@@ -13,8 +13,9 @@ from prefect.flow_runs import pause_flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.base import find_base
-from flows.chain import Outcome, run_chain, tokenizer_settings
+from flows.chain import run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
+from flows.outcome import Outcome
 from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
 from olmix_core.preflight import look
@@ -97,6 +98,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         proxies=outcome.trained,
         excluded=outcome.excluded,
         carried_over=outcome.carried_over,
+        swarms=outcome.fit["swarms"],
         pool=outcome.pool.to_json(),
         pooled=outcome.pool.proxies,
         left_out=outcome.left_out,

@@ -87,6 +87,8 @@ def _leaves(found: Forecast) -> list[dict[str, Any]]:
         kind = change.kind(content) if change else "first"
         if content in kept:
             action = "keep its ratio"
+        elif plan["reusable"] and content not in released and kind in ("unchanged", "renamed"):
+            action = "learn from its runs on record"
         elif content in released:
             action = "explore again (released)"
         else:
@@ -164,6 +166,10 @@ def _notes(found: Forecast) -> list[str]:
     warning = caution(found.inputs.recipe.parameters(found.inputs.vocab_size))
     if warning and found.counts.get("train", {"executed": 0})["executed"]:
         notes.append(warning)
+    if found.outcome.to_come:
+        notes.append(
+            f"trained in rounds: at most as many proxies as said, {found.outcome.to_come} of them in later rounds"
+        )
     if found.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")
     return notes

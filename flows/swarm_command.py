@@ -76,8 +76,9 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     from prefect import flow
 
     from flows.base import find_base
-    from flows.chain import Outcome, run_chain
+    from flows.chain import run_chain
     from flows.execute import Call, PrefectExecutor
+    from flows.outcome import Outcome
     from olmix_core.preflight import look
     from olmix_core.store import Store
     from tasks.results import results_block

@@ -6,9 +6,8 @@ from typing import Any
 
 from flows.execute import Executor
 from olmix_core.config import Config
-from olmix_core.domains import DomainSet
 from olmix_core.errors import DivergenceError
-from olmix_core.recipe import Proxy
+from olmix_core.preflight import Inputs
 from olmix_core.swarmfiles import as_json
 from tasks.step import Payload, Result
 from tasks.train import train
@@ -41,33 +40,33 @@ def proxy_keys(
 
 def train_swarm(
     config: Config,
+    inputs: Inputs,
     mixtures: Sequence[dict[str, float]],
-    recipe: Proxy,
-    domains: DomainSet,
     tokenizer: str,
     corpora: Mapping[str, str],
     run: Executor,
+    first: int = 0,
 ) -> TrainedSwarm:
-    """Train a proxy on every mixture.
+    """Train a proxy on every mixture; they are numbered from `first` on.
 
     Raises:
         DivergenceError: more proxies diverged than can be left out.
         TrainingError: a proxy could not be trained.
     """
 
-    identity = recipe.identity()
+    identity = inputs.recipe.identity()
 
     def results(numbers: Sequence[int], attempt: int) -> list[Result]:
         calls: list[tuple[Payload, dict[str, Any]]] = []
         for number in numbers:
             payload = _payload(mixtures[number], identity, tokenizer, attempt)
-            where: dict[str, Any] = {"label": f"{number:03d}", "corpora": corpora}
+            where: dict[str, Any] = {"label": f"{first + number:03d}", "corpora": corpora}
             where["timeout_hours"] = config.execution.timeout_hours
             if config.execution.command is not None:
-                name = f"{config.name}-{number:03d}"
+                name = f"{config.name}-{first + number:03d}"
                 where |= {
                     "command": config.execution.command,
-                    "mixture": as_json(name, mixtures[number], domains, recipe),
+                    "mixture": as_json(name, mixtures[number], inputs.domains, inputs.recipe),
                 }
             calls.append((payload, where))
         return run.run_all(train, calls)
@@ -78,7 +77,7 @@ def train_swarm(
         found |= zip(diverged, results(diverged, attempt=1), strict=True)
         diverged = [number for number in diverged if found[number].get("diverged")]
     excluded = [
-        f"proxy {found[number]['proxy'][:12]} of mixture {number:03d} is left out: {found[number]['diverged']}"
+        f"proxy {found[number]['proxy'][:12]} of mixture {first + number:03d} is left out: {found[number]['diverged']}"
         for number in diverged
     ]
     if len(excluded) > max(1, int(MOST_EXCLUDED * len(mixtures))) or len(excluded) == len(mixtures) > 0:
