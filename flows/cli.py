@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from flows.fit_command import fit
+from flows.predict_command import predict
 from olmix_core.errors import OlmixError
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
@@ -104,9 +105,10 @@ def show(
     version: Annotated[str | None, typer.Option("--version", help="A version other than the latest.")] = None,
 ) -> None:
     """Show the current mixture."""
+    from flows.find import store_and_name
     from olmix_core.record import read_mix
 
-    opened, found = _store_and_name(name, store)
+    opened, found = store_and_name(name, store)
     console.print(_mix_view(opened.url, read_mix(opened, found, version)))
 
 
@@ -188,8 +190,8 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two published mixtures: leaves, weights, settings, evidence."""
-    from flows.lineage import differences, find_record
     from flows.views import differences_view
+    from olmix_core.lineage import differences, find_record
     from olmix_core.store import Store
 
     opened = Store(store)
@@ -203,10 +205,11 @@ def diff(
 @app.command()
 def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOption = False) -> None:
     """Show the versions of a mix: what changed, what it cost, and what full recomputation would have cost."""
-    from flows.lineage import history as lineage
+    from flows.find import store_and_name
     from flows.views import history_view
+    from olmix_core.lineage import history as lineage
 
-    opened, found = _store_and_name(name, store)
+    opened, found = store_and_name(name, store)
     rows = lineage(opened, found)
     if as_json:
         _print_json(rows)
@@ -214,25 +217,8 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
         console.print(history_view(rows))
 
 
+app.command()(predict)
 app.command()(fit)
-
-
-def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:
-    """The opened store and the name of the mix that a command means."""
-    from olmix_core.config import load_config
-    from olmix_core.store import Store
-
-    if name is not None and name.endswith((".yaml", ".yml")):
-        loaded = load_config(name)
-        return Store(loaded.store), loaded.name
-    opened = Store(store)
-    if name is None:
-        names = opened.list("mixes")
-        if len(names) != 1:
-            found = ", ".join(names) or "none"
-            raise OlmixError(f"{store}: found the mixes: {found}; expected one, or the NAME of the one that is meant")
-        name = names[0]
-    return opened, name
 
 
 def _print_json(value: Any) -> None:

@@ -19,10 +19,11 @@ from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
+from olmix_core.runs import from_parquet
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
 from tasks import progress
-from tasks.fit import diagnostics_path, surrogate_path
+from tasks.fit import diagnostics_path, runs_path, surrogate_path
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
@@ -79,6 +80,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
         diagnostics=store.read_bytes(diagnostics_path(fitted)),
         trade_offs=store.read_bytes(trade_offs_path(outcome.proposal["proposal"])),
+        runs=from_parquet(store.read_bytes(runs_path(fitted))),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,

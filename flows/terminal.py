@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from olmix_core.units import amount, duration
 from tasks.progress import RunProgress, StepProgress
 
 STEPS = {
@@ -79,22 +80,6 @@ def line(progress: RunProgress) -> str:
         f"{name} {step.done} of {step.expected}" for name, step in progress.steps.items() if step.done < step.expected
     ]
     return ", ".join(running) or "starting"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def amount(tokens: float) -> str:
-    """A number of tokens, short: 950, 12.3k, 4.5M, 1.2T."""
-    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{unit}"
-    return f"{tokens:.0f}"
 
 
 def mixture_table(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> Table:

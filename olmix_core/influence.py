@@ -138,6 +138,13 @@ class Influence:
         leverage: Array = np.sum(solved * self._fitted, axis=2).T * self.weights
         return leverage
 
+    def ingredients(self) -> tuple[Array, Array, Array]:
+        """What `moves` is computed from, for who computes it elsewhere.
+
+        B^-1 [T, m + 2, m + 2]; w e [K, T], by which a run pulls; tau pi [T], by which what is left open moves.
+        """
+        return self._inverse, self.weights * self.errors, self._scatter * self._precision
+
     def moves(self, Q: Array) -> tuple[Array, Array]:
         """How predictions at Q [n, m] move: by run [T, n, K], and by what is left open [T, n, m];
         in BPB.

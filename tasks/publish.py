@@ -8,6 +8,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from olmix_core import record
+from olmix_core.mixes import load
+from olmix_core.report import page
 from olmix_core.store import Store
 from tasks import progress
 
@@ -16,7 +18,11 @@ from tasks import progress
 def publish(mix: record.Mix, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Publish the mix; the same mix again keeps its version."""
     progress.current().started("publish")
-    published = record.publish(Store(store), mix, accounting)
+    opened = Store(store)
+    published = record.publish(opened, mix, accounting)
+    report = f"{record.mix_folder(mix.name, published['version'])}/{page.FILE}"
+    if not opened.exists(report):
+        opened.write_bytes(report, page.report_html(load(opened, mix.name, published["version"])))
     create_markdown_artifact(
         key=f"mix-{mix.name}",
         markdown=summary(published, record.mix_table(mix, None).to_dict("records"), accounting),
