@@ -19,15 +19,17 @@ import pandas as pd
 
 from olmix_core.carry import in_atoms
 from olmix_core.errors import OlmixError, StoreError
-from olmix_core.fitted import Surrogate, normalised
+from olmix_core.fitted import normalised
 from olmix_core.lineage import history
 from olmix_core.mixture import Vector, caps, expansion
 from olmix_core.prediction import Prediction, predict
 from olmix_core.proposal import propose
+from olmix_core.published.config import PAPER_KL
 from olmix_core.record import latest_version, mix_folder, read_labelled, read_mix, read_table
 from olmix_core.reuse import released_for_caps
 from olmix_core.runs import Run, from_parquet
 from olmix_core.store import Store
+from olmix_core.surrogate import Model, read_surrogate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +52,7 @@ class PublishedMix:
 
     record: Mapping[str, Any]
     table: pd.DataFrame
-    surrogate: Surrogate
+    surrogate: Model
     columns: Vector
     runs: Sequence[Run]
     diagnostics: pd.DataFrame
@@ -161,6 +163,17 @@ class PublishedMix:
             epochs=self.epochs,
         )
 
+    @property
+    def can_propose(self) -> bool:
+        """Whether the record says enough to propose anew.
+
+        It does, but for what `olmix fit` made of columns of several leaves or with fixed weights.
+        """
+        if "plan" in self.record:
+            return True
+        single = self.columns.shape[0] == self.columns.shape[1]
+        return single and not self.record["settings"]["filtering"]["fixed_weight"]
+
     def propose(
         self,
         *,
@@ -176,32 +189,50 @@ class PublishedMix:
 
         lower, upper {label: weight}: further limits. every_leaf: give up kept and pinned ratios. Raises OlmixError.
         """
-        plan = self.record.get("plan")
-        if plan is None:
-            raise OlmixError("propose: found a folder of olmix fit; expected a mix of a store")
-        wishes = self.record["settings"]["proposal"]
+        if not self.can_propose:
+            raise OlmixError("propose: found a fit of virtual domains or fixed weights; expected one without")
         leaves = self.leaves
-        highest = caps(
-            self.table["tokens"].to_numpy(np.float64),
-            target_tokens or self.record["target_tokens"],
-            wishes["repetition"] if repetition is None else repetition,
-        )
-        limits = dict(zip(leaves, highest.tolist(), strict=True))
-        columns: list[dict[str, float]] = [{leaf: 1.0} for leaf in leaves] if every_leaf else plan["columns"]
-        columns, _ = released_for_caps(columns, limits)
-        weights = self.task_weights if task_weights is None else self._task_weights(task_weights)
+        highest = self._caps(repetition, target_tokens)
+        columns: list[dict[str, float]] = [{leaf: 1.0} for leaf in leaves]
+        if "plan" in self.record and not every_leaf:
+            limits = dict(zip(leaves, highest.tolist(), strict=True))
+            columns, _ = released_for_caps(self.record["plan"]["columns"], limits)
         found = propose(
             self.surrogate,
             expansion=self.columns @ expansion(columns, leaves),
             natural=self.columns @ self.mixtures["natural"],
-            caps=self.columns @ highest,
-            kl=wishes["kl"] if kl is None else kl,
-            task_weights=weights,
+            # The limit of a leaf is shared by what it is made of; inf times 0 would be no number.
+            caps=self.columns @ np.minimum(highest, 1.0),
+            kl=self._kl if kl is None else kl,
+            task_weights=self.task_weights if task_weights is None else self._task_weights(task_weights),
             lower=None if lower is None else self.columns @ self._limits(lower, 0.0),
             upper=None if upper is None else self.columns @ self._limits(upper, 1.0),
         )
         belongs = (self.columns > 0).astype(np.float64)
         return dict(zip(leaves, (found.weights @ belongs).tolist(), strict=True))
+
+    @property
+    def _kl(self) -> float:
+        settings = self.record["settings"]
+        if "proposal" in settings:
+            return float(settings["proposal"]["kl"])
+        given = settings["proposer"]["kl_reg"]
+        return PAPER_KL if given is None else float(given)
+
+    def _caps(self, repetition: float | None, target_tokens: float | None) -> Vector:
+        """[leaves] the caps k N / R of the record, with another k or R where that is given."""
+        highest = self.table["cap"].to_numpy(np.float64)
+        settings, target = self.record["settings"], self.record["target_tokens"]
+        if repetition is None and target_tokens is None:
+            return highest
+        epochs = (
+            settings["proposal"]["repetition"]
+            if "proposal" in settings
+            else settings["constraints"]["repetition_factor"]
+        )
+        if (target_tokens or target) is None:
+            raise OlmixError("propose: found no target_tokens on record; expected target_tokens to be given")
+        return caps(self.table["tokens"].to_numpy(np.float64), target_tokens or target, repetition or epochs)
 
     def plot(self, chart: str) -> "Figure":
         """One of the charts of the report as a matplotlib figure. Raises OlmixError, naming the charts there are."""
@@ -272,7 +303,7 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any
     return PublishedMix(
         record=record,
         table=table,
-        surrogate=Surrogate.from_json({**law, "domains": [{"fingerprint": name} for name in names]}),
+        surrogate=read_surrogate({**law, "domains": [{"fingerprint": name} for name in names]}),
         columns=_columns(record, list(table["domain"]), law["domains"]),
         runs=from_parquet(contents["runs.parquet"]),
         diagnostics=read_labelled(contents["diagnostics.csv"], "task").set_index("task"),

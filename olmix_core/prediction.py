@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.fitted import Surrogate
+from olmix_core.family import Model
 from olmix_core.mixture import Vector
 from olmix_core.record import Z90
 
@@ -76,7 +76,7 @@ class Prediction:
 
 
 def predict(
-    surrogate: Surrogate,
+    surrogate: Model,
     columns: Vector,
     leaves: Sequence[str],
     q: Vector,

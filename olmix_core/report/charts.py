@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from olmix_core.mixes import PublishedMix
-from olmix_core.report import law, mixture, swarm
+from olmix_core.report import law, mixture, swarm, tradeoffs
 from olmix_core.report.style import look
 
 
@@ -39,6 +39,7 @@ def charts(mix: PublishedMix) -> dict[str, Chart]:
         "spread": _spread,
         "losses": _losses,
         "tradeoffs": _tradeoffs,
+        "frontier": _frontier,
         "evidence": _evidence,
     }
     return {name: chart for name, make in makers.items() if (chart := make(mix)) is not None}
@@ -178,7 +179,27 @@ def _tradeoffs(mix: PublishedMix) -> Chart | None:
         "Predicted gain over natural under other settings of the proposal, with its 90 % interval; the dotted line is"
         " what was published.",
         " ".join(told),
-        lambda: mixture.tradeoffs(table, now),
+        lambda: tradeoffs.tradeoffs(table, now),
+    )
+
+
+def _frontier(mix: PublishedMix) -> Chart | None:
+    if len(mix.families) < 2 or not mix.surrogate.is_convex or not mix.can_propose:
+        return None
+    heaviest, *others = tradeoffs.heaviest_families(mix)
+    told = []
+    for other in others:
+        curve = tradeoffs.frontier_of(mix, heaviest, other)
+        told.append(
+            f"From all weight on {other} to all on {heaviest}, {heaviest} goes from {curve[0, 0]:.4f} to"
+            f" {curve[-1, 0]:.4f} BPB and {other} from {curve[0, 1]:.4f} to {curve[-1, 1]:.4f}."
+        )
+    return Chart(
+        "What one family of tasks costs another",
+        "BPB of two families at the mixtures that are best as the weight of the objective goes from the one to the"
+        " other, by the same law, caps and pull towards natural. Below and left is better.",
+        " ".join(told),
+        lambda: tradeoffs.frontier(mix),
     )
 
 

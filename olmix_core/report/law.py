@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
+from olmix_core.fitted import Surrogate
 from olmix_core.mixes import PublishedMix
 from olmix_core.prediction import family_weights
 from olmix_core.record import Z90
@@ -151,7 +152,10 @@ def responses(mix: PublishedMix) -> Figure:
 
 
 def response(mix: PublishedMix, leaf: int) -> tuple[Array, Array, Array]:
-    """Weights x of a leaf, the change of the weighted mean BPB there against the proposed mixture, and its std."""
+    """Weights x of a leaf, the change of the weighted mean BPB there against the proposed mixture, and its std.
+
+    The std is 0 for families whose errors come from refits, of which a thousand points would take too long.
+    """
     q = mix.mixtures["proposed"]
     natural = mix.mixtures["natural"][leaf]
     most = min(1.0, max(2.2 * q[leaf], 2.2 * natural, 0.02))
@@ -161,5 +165,7 @@ def response(mix: PublishedMix, leaf: int) -> tuple[Array, Array, Array]:
     Q[:, leaf] = x
     points, here = Q @ mix.columns.T, mix.columns @ q
     value = mix.surrogate.objective(points, mix.task_weights) - mix.surrogate.objective(here[None], mix.task_weights)
-    std = np.array([mix.surrogate.objective_std(point, mix.task_weights, here) for point in points])
+    std = np.zeros(len(x))
+    if isinstance(mix.surrogate, Surrogate):
+        std = mix.surrogate.influence.objective_std(points, mix.task_weights, here)
     return x, np.asarray(value), std

@@ -1,7 +1,4 @@
-"""Charts of the mixture itself, of where it comes from, and of what it could be traded for."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""Charts of the mixture itself, of what it brings to each task, and of where it comes from."""
 
 import numpy as np
 import pandas as pd
@@ -117,37 +114,6 @@ def lineage(mix: PublishedMix) -> Figure:
     axis.grid(axis="y")
     axis.legend(loc="upper left")
     return figure
-
-
-def tradeoffs(table: pd.DataFrame, now: Mapping[str, Any]) -> Figure:
-    """Predicted gain over natural along each setting that was tried, with its 90 % interval; `now` {parameter: value}
-    is what was published.
-    """
-    parameters: Sequence[str] = list(dict.fromkeys(table["parameter"]))
-    figure = Figure(figsize=(2.9 * len(parameters) + 0.4, 2.9), layout="constrained")
-    for axis, parameter in zip(figure.subplots(1, len(parameters), squeeze=False)[0], parameters, strict=True):
-        rows = table[table["parameter"] == parameter].sort_values("value")
-        values = rows["value"].to_numpy(np.float64)
-        axis.fill_between(values, rows["low"], rows["high"], color=PROPOSED, alpha=0.18, linewidth=0)
-        axis.plot(values, rows["gain"], color=PROPOSED, marker=".")
-        if now.get(parameter) is not None:
-            axis.axvline(float(now[parameter]), color=INK, linewidth=0.9, linestyle=":")
-        if (values > 0).all() and values.max() > 20 * values.min():
-            axis.set_xscale("log")
-        elif values.max() > 20 * np.min(values[values > 0], initial=np.inf):
-            axis.set_xscale("symlog", linthresh=float(values[values > 0].min()))
-        axis.axhline(0, color=FAINT, linewidth=0.8)
-        axis.set_xlabel(_UNITS.get(parameter, parameter))
-        axis.set_ylabel("gain over natural (BPB)")
-        axis.grid()
-    return figure
-
-
-_UNITS = {
-    "kl": "lambda, weight of the KL term",
-    "repetition": "k, most epochs of a leaf",
-    "target_tokens": "R, tokens of the run",
-}
 
 
 def by_task(mix: PublishedMix) -> Figure:

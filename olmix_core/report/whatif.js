@@ -114,7 +114,8 @@
     element.dataset.value = value.bpb;
     element.dataset.std = value.std;
     const sure = Math.abs(value.bpb) > z90 * value.std;
-    element.className = sure ? (value.bpb < 0 ? "good" : "bad") : "";
+    element.classList.toggle("good", sure && value.bpb < 0);
+    element.classList.toggle("bad", sure && value.bpb > 0);
   }
 
   function show() {

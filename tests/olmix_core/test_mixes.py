@@ -91,11 +91,23 @@ def test_a_folder_that_is_no_mix(tmp_path: Path, fitted: Path) -> None:
         load_folder(tmp_path)
     with pytest.raises(StoreError, match="found the mixes: none"):
         load(Store(str(tmp_path)))
-    with pytest.raises(OlmixError, match="propose: found a folder of olmix fit"):
-        load_folder(fitted).propose()
 
 
 def test_predictions_are_plain_json(mix: PublishedMix) -> None:
     found = mix.predict({"code:c": 1.0})
     assert json.loads(json.dumps(found.to_json(), allow_nan=False)) == found.to_json()
     assert list(found.to_frame().columns) == ["bpb", "low", "high"]
+
+
+def test_the_same_wishes_give_the_same_mixture_and_others_another(mix: PublishedMix) -> None:
+    assert mix.propose() == pytest.approx(mix.record["weights"], abs=1e-6)
+    freer = mix.propose(repetition=40.0)
+    assert freer["code:c"] > mix.record["weights"]["code:c"] + 0.05
+    held = mix.propose(lower={"web:news": 0.5}, upper={"code:c": 0.01})
+    assert held["web:news"] >= 0.5 - 1e-9
+    assert held["code:c"] <= 0.01 + 1e-9
+    natural = dict(zip(mix.leaves, mix.mixtures["natural"].tolist(), strict=True))
+    assert mix.propose(kl=1000.0) == pytest.approx(natural, abs=1e-3)
+    assert mix.predict(mix.propose(task_weights={"coding": 1})).tasks["coding"].bpb < mix.predict().tasks["coding"].bpb
+    with pytest.raises(OlmixError, match="limits: found the domain 'wob'"):
+        mix.propose(lower={"wob": 0.5})

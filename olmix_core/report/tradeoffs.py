@@ -1,0 +1,106 @@
+"""Charts of what the mixture could be traded for: other settings, and one family of tasks against another."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from olmix_core.mixes import PublishedMix
+from olmix_core.prediction import family_weights
+from olmix_core.report.style import FAINT, INK, NATURAL, PROPOSED, short
+
+Array = NDArray[np.float64]
+
+MOST_FAMILIES = 4  # whose pairs are shown
+_SHARES = np.array([0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
+
+
+def tradeoffs(table: pd.DataFrame, now: Mapping[str, Any]) -> Figure:
+    """Predicted gain over natural along each setting that was tried, with its 90 % interval; `now` {parameter: value}
+    is what was published.
+    """
+    parameters: Sequence[str] = list(dict.fromkeys(table["parameter"]))
+    figure = Figure(figsize=(2.9 * len(parameters) + 0.4, 2.9), layout="constrained")
+    for axis, parameter in zip(figure.subplots(1, len(parameters), squeeze=False)[0], parameters, strict=True):
+        rows = table[table["parameter"] == parameter].sort_values("value")
+        values = rows["value"].to_numpy(np.float64)
+        axis.fill_between(values, rows["low"], rows["high"], color=PROPOSED, alpha=0.18, linewidth=0)
+        axis.plot(values, rows["gain"], color=PROPOSED, marker=".")
+        if now.get(parameter) is not None:
+            axis.axvline(float(now[parameter]), color=INK, linewidth=0.9, linestyle=":")
+        if (values > 0).all() and values.max() > 20 * values.min():
+            axis.set_xscale("log")
+        elif values.max() > 20 * np.min(values[values > 0], initial=np.inf):
+            axis.set_xscale("symlog", linthresh=float(values[values > 0].min()))
+        axis.axhline(0, color=FAINT, linewidth=0.8)
+        axis.set_xlabel(_UNITS.get(parameter, parameter))
+        axis.set_ylabel("gain over natural (BPB)")
+        axis.grid()
+    return figure
+
+
+_UNITS = {
+    "kl": "lambda, weight of the KL term",
+    "repetition": "k, most epochs of a leaf",
+    "target_tokens": "R, tokens of the run",
+}
+
+
+def heaviest_families(mix: PublishedMix) -> list[str]:
+    """The families that weigh most in the objective, the heaviest first."""
+    weight = {task: float(w) for task, w in zip(mix.surrogate.tasks, mix.task_weights, strict=True)}
+    total = {family: sum(weight[task] for task in members) for family, members in mix.families.items()}
+    return sorted(total, key=lambda family: (-total[family], family))[:MOST_FAMILIES]
+
+
+def frontier(mix: PublishedMix) -> Figure:
+    """For pairs of families, the BPB of both as all weight of the objective goes from the one to the other."""
+    pairs = list(combinations(heaviest_families(mix), 2))
+    across = min(3, len(pairs))
+    down = -(-len(pairs) // across)
+    figure = Figure(figsize=(3.1 * across + 0.4, 2.9 * down + 0.3), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for axis, (one, other) in zip(axes, pairs, strict=False):
+        curve = frontier_of(mix, one, other)
+        axis.plot(curve[:, 0], curve[:, 1], color=PROPOSED, marker=".", label="best for some weights")
+        for name, marker, colour in (("natural", "s", NATURAL), ("proposed", "*", PROPOSED)):
+            x, y = _families_at(mix, mix.mixtures[name], (one, other))
+            size = 13 if marker == "*" else 7
+            axis.plot(x, y, marker, color=colour, markersize=size, markeredgecolor=INK, linestyle="none", label=name)
+        axis.set_xlabel(f"{short(one, 22)} (BPB)")
+        axis.set_ylabel(f"{short(other, 22)} (BPB)")
+        axis.locator_params(nbins=4)
+        axis.grid()
+    for axis in axes[len(pairs) :]:
+        axis.set_visible(False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def frontier_of(mix: PublishedMix, one: str, other: str) -> Array:
+    """[n, 2] BPB of two families at the mixtures that are best for them, from nearly all weight on `other` to nearly
+    all on `one`.
+    """
+    position = {task: t for t, task in enumerate(mix.surrogate.tasks)}
+    first, second = (
+        family_weights([position[task] for task in mix.families[f]], mix.task_weights) for f in (one, other)
+    )
+    found = []
+    for share in _SHARES:
+        weights = dict(zip(mix.surrogate.tasks, (share * first + (1 - share) * second).tolist(), strict=True))
+        best = mix.propose(task_weights=weights)
+        found.append(_families_at(mix, np.array([best[leaf] for leaf in mix.leaves]), (one, other)))
+    return np.array(found)
+
+
+def _families_at(mix: PublishedMix, q: Array, families: Sequence[str]) -> tuple[float, ...]:
+    position = {task: t for t, task in enumerate(mix.surrogate.tasks)}
+    bpb = mix.surrogate.predict((mix.columns @ q)[None])[0]
+    return tuple(
+        float(bpb @ family_weights([position[task] for task in mix.families[family]], mix.task_weights))
+        for family in families
+    )
