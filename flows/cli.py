@@ -103,13 +103,18 @@ def show(
     name: MixName = None,
     store: StoreOption = ".olmix",
     version: Annotated[str | None, typer.Option("--version", help="A version other than the latest.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the current mixture."""
     from flows.find import store_and_name
     from olmix_core.record import read_mix
 
     opened, found = store_and_name(name, store)
-    console.print(_mix_view(opened.url, read_mix(opened, found, version)))
+    record = read_mix(opened, found, version)
+    if as_json:
+        _print_json(_mix_json(opened, record))
+    else:
+        console.print(_mix_view(opened.url, record))
 
 
 @app.command()
@@ -229,13 +234,34 @@ def _print_json(value: Any) -> None:
 
 def _mix_view(store: str, record: dict[str, Any]) -> Any:
     from flows.terminal import mix_view
-    from olmix_core.record import mix_folder, read_table
     from olmix_core.store import Store
 
-    opened = Store(store)
+    folder, rows = _mixture(Store(store), record)
+    return mix_view(record, rows, folder)
+
+
+def _mix_json(store: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """docs/schemas/show.json"""
+    folder, rows = _mixture(store, record)
+    mixture = [{name: None if value != value else value for name, value in row.items()} for row in rows]
+    task = ("name", "weight", "natural", "previous", "proposed")
+    return {
+        **{name: record[name] for name in ("name", "version", "parent", "created")},
+        "folder": folder,
+        "target_tokens": record["target_tokens"],
+        "mixture": mixture,
+        "tasks": [{name: one[name] for name in task if name in one} for one in record["tasks"]],
+        **{name: record[name] for name in ("predicted", "gain", "proxies", "flags", "notes")},
+    }
+
+
+def _mixture(store: Any, record: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """The folder of a published mix, and the rows of its mix.csv."""
+    from olmix_core.record import mix_folder, read_table
+
     folder = mix_folder(record["name"], record["version"])
-    rows: list[Any] = read_table(opened.read_bytes(f"{folder}/mix.csv")).to_dict("records")
-    return mix_view(record, rows, f"{opened.url}/{folder}")
+    rows: list[Any] = read_table(store.read_bytes(f"{folder}/mix.csv")).to_dict("records")
+    return f"{store.url}/{folder}", rows
 
 
 def _summary(counts: dict[str, dict[str, int]], seconds: float) -> str:

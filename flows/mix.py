@@ -23,7 +23,9 @@ from olmix_core.runs import from_parquet
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
 from tasks import progress
+from tasks.artifacts import Artifacts
 from tasks.fit import diagnostics_path, runs_path, surrogate_path
+from tasks.progress_artifact import shown
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
@@ -64,9 +66,11 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
     inputs = look(config, config_file)
-    executor, outcome = PrefectExecutor(config.store), Outcome(find_base(config, inputs))
-    run_chain(config, config_file, inputs, executor, outcome)
-    tracked = progress.current()
+    labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
+    executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels))
+    outcome, tracked = Outcome(find_base(config, inputs)), progress.current()
+    with shown(config.name, tracked):
+        run_chain(config, config_file, inputs, executor, outcome)
     tracked.reuse("plan", len(outcome.plan["kept"]))
     tracked.reuse("evidence", len(outcome.carried_over))
     fitted, base = outcome.fit["fit"], outcome.base

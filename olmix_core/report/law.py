@@ -1,5 +1,7 @@
 """Charts of the law: how well it predicts runs that it has not seen, what leaves do to tasks, and how sure it is."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from olmix_core.mixes import PublishedMix
 from olmix_core.prediction import family_weights
 from olmix_core.record import Z90
 from olmix_core.report.style import BAD, FAINT, INK, PROPOSED, short
+from olmix_core.runs import Run
 
 Array = NDArray[np.float64]
 
@@ -20,12 +23,17 @@ _MOST_PANELS = 24
 
 def predictions(mix: PublishedMix) -> Figure:
     """Cross-validated predictions against measurements: the weighted mean, then a panel for each family."""
-    measured, predicted = arrays(mix)
+    measured, predicted = arrays(mix.runs, mix.surrogate.tasks)
     position = {task: t for t, task in enumerate(mix.surrogate.tasks)}
     panels = {"weighted mean": (mix.task_weights, "")}
     for family, members in list(mix.families.items())[: _MOST_PANELS - 1]:
         weights = family_weights([position[task] for task in members], mix.task_weights)
         panels[family] = (weights, worst(mix, members) if len(members) > 1 else "")
+    return scatter(measured, predicted, panels)
+
+
+def scatter(measured: Array, predicted: Array, panels: Mapping[str, tuple[Array, str]]) -> Figure:
+    """Predicted against measured BPB [K, T]; a panel {title: (weights [T] of the mean that it shows, a remark)}."""
     across = min(4, len(panels))
     down = -(-len(panels) // across)
     figure = Figure(figsize=(2.35 * across + 0.4, 2.5 * down + 0.3), layout="constrained")
@@ -49,12 +57,11 @@ def predictions(mix: PublishedMix) -> Figure:
     return figure
 
 
-def arrays(mix: PublishedMix) -> tuple[Array, Array]:
+def arrays(runs: Sequence[Run], tasks: Sequence[str]) -> tuple[Array, Array]:
     """Measured and cross-validated BPB [K, T]; NaN where a run was not evaluated."""
-    tasks = mix.surrogate.tasks
     return (
-        np.array([[run.measured.get(task, np.nan) for task in tasks] for run in mix.runs]),
-        np.array([[run.predicted.get(task, np.nan) for task in tasks] for run in mix.runs]),
+        np.array([[run.measured.get(task, np.nan) for task in tasks] for run in runs]),
+        np.array([[run.predicted.get(task, np.nan) for task in tasks] for run in runs]),
     )
 
 

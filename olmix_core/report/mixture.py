@@ -1,10 +1,13 @@
 """Charts of the mixture itself, of what it brings to each task, and of where it comes from."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from olmix_core.mixes import PublishedMix
+from olmix_core.mixture import Vector
 from olmix_core.report.style import BAD, FAINT, GOOD, INK, NATURAL, PALETTE, PREVIOUS, PROPOSED, short
 
 _ROW = 0.27  # inches per leaf
@@ -23,9 +26,17 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
 
 def mixture(mix: PublishedMix) -> Figure:
     """Bars of natural, previous and proposed weights by leaf, grouped by source; caps and epochs marked."""
-    table = by_source(mix.table)
-    names = list(mix.mixtures)
-    weights = pd.DataFrame(mix.mixtures, index=mix.leaves).loc[table["domain"]] * 100
+    return bars(mix.table, mix.mixtures, mix.epochs)
+
+
+def bars(rows: pd.DataFrame, mixtures: Mapping[str, Vector], epochs_per_weight: Vector) -> Figure:
+    """The same of `rows` (domain, weight, cap, at_cap of each leaf).
+
+    mixtures {natural, previous, proposed: [leaves]}; epochs_per_weight [leaves], NaN where unknown.
+    """
+    table = by_source(rows)
+    names = list(mixtures)
+    weights = pd.DataFrame(mixtures, index=rows["domain"]).loc[table["domain"]] * 100
     several = table["source"].value_counts()
     places, labels, at = [], [], 0.0
     headings: list[tuple[float, str]] = []
@@ -53,7 +64,7 @@ def mixture(mix: PublishedMix) -> Figure:
     caps = table["cap"].to_numpy(np.float64) * 100
     shown = caps <= highest * 1.06
     axis.plot(caps[shown], place[shown], "|", color=BAD, markersize=11, markeredgewidth=1.8, label="cap", zorder=3)
-    epochs = mix.epochs[table.index] * table["weight"].to_numpy(np.float64)
+    epochs = epochs_per_weight[table.index] * table["weight"].to_numpy(np.float64)
     for y, value, held in zip(place, epochs, table["at_cap"], strict=True):
         if not np.isnan(value):
             told = f"{value:.2f} ep.{' cap' if held else ''}"

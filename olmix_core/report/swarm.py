@@ -54,26 +54,33 @@ def projection(mix: PublishedMix) -> Figure:
 
 def spread(mix: PublishedMix) -> Figure:
     """For each leaf, how its weight spreads over the runs: range, middle 80 %, median; natural and proposed beside."""
-    table = by_source(mix.table)
-    weights = leaf_weights(mix)[:, table.index] * 100
-    place = np.arange(len(table))
+    order = by_source(mix.table).index
+    marks = {name: mix.mixtures[name][order] for name in ("natural", "proposed")}
+    return ranges(leaf_weights(mix)[:, order], [mix.leaves[j] for j in order], marks)
+
+
+def ranges(weights: Array, leaves: Sequence[str], marks: Mapping[str, Array]) -> Figure:
+    """The same of weights [K, leaves], with marks {natural, proposed: [leaves]} where they are known."""
+    weights = weights * 100
+    place = np.arange(len(leaves))
     low, tenth, middle, ninetieth, high = np.quantile(weights, [0, 0.1, 0.5, 0.9, 1], axis=0)
-    figure = Figure(figsize=(8.6, 1.0 + 0.2 * len(table)), layout="constrained")
+    figure = Figure(figsize=(8.6, 1.0 + 0.2 * len(leaves)), layout="constrained")
     axis = figure.subplots()
     axis.hlines(place, low, high, color=FAINT, linewidth=1, label="all runs", zorder=2)
     axis.hlines(place, tenth, ninetieth, color=FAINT, linewidth=4.5, label="middle 80 %", zorder=2)
     axis.plot(middle, place, "|", color=INK, markersize=7, label="median", zorder=3)
-    for name in ("natural", "proposed"):
+    for name, mixture in marks.items():
         marker, fill = _MARKERS[name]
-        values = mix.mixtures[name][table.index] * 100
-        axis.plot(values, place, marker if marker != "*" else "o", color=fill, markersize=4.5, label=name, zorder=4)
+        axis.plot(
+            mixture * 100, place, marker if marker != "*" else "o", color=fill, markersize=4.5, label=name, zorder=4
+        )
     axis.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    top = float(max(high.max(), mix.mixtures["proposed"].max() * 100))
+    top = max(float(high.max()), *(float(mixture.max()) * 100 for mixture in marks.values()))
     axis.set_xlim(0, top * 1.03)
     ticks = [tick for tick in (0, 0.1, 1, 5, 10, 20, 40, 60, 80, 100) if tick <= top * 1.03]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_yticks(place, [short(leaf) for leaf in table["domain"]], fontsize=7.5)
-    axis.set_ylim(len(table) - 0.3, -0.7)
+    axis.set_yticks(place, [short(leaf) for leaf in leaves], fontsize=7.5)
+    axis.set_ylim(len(leaves) - 0.3, -0.7)
     axis.set_xlabel("weight in the runs (% of the tokens, square-root scale)")
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", zorder=0)

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from flows.predict_command import predict
 
-pytestmark = pytest.mark.e2e
+# The fit of 64 domains takes half a minute of a free core, and more of a busy one.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 SWARMS = Path(__file__).resolve().parents[3] / "shared" / "swarms"
 # What keeps a browser in a container quiet.

@@ -56,3 +56,46 @@ def test_a_report_that_went_missing_is_written_again(
     assert record["version"] == "v0001"
     assert report.read_bytes() == content
     assert yaml.safe_load((tmp_path / "mix.yaml").read_text())["name"] == "test"
+
+
+def test_every_step_says_what_it_did(finished: Callable[..., Callable[..., Path]], run: Run, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    edit = finished(name="told")
+    run(edit(lambda config: config.update(proposal={"kl": 0.3})))
+    steps = (
+        "tokenizer",
+        "statistics",
+        "plan",
+        "swarm",
+        "train",
+        "evaluate",
+        "evidence",
+        "fit",
+        "propose",
+        "mix",
+        "progress",
+    )
+    expected = {
+        "statistics": ("| code |", "cached"),
+        "dimensions": ("6 proxies over 3 free dimensions", "| free |"),
+        "swarm": ("6 mixtures", "data:image/png;base64,"),
+        "train": ("| [005](http", "last loss", "cached"),
+        "evaluate": ("| code |", "best BPB"),
+        "fit": ("| mean over tasks |", "data:image/png;base64,"),
+        "propose": ("KL weight 0.3", "executed", "data:image/png;base64,"),
+        "mix": ("90 % interval", "report.html", "data:image/png;base64,"),
+    }
+    with get_client(sync_client=True) as client:
+        for step in steps:
+            key = f"{step}-told"
+            found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+            # The tokenizer is frozen at the first run, and not made again.
+            assert found, key
+            latest = max(found, key=lambda artifact: artifact.created or 0)
+            assert len(str(latest.data)) < 1_000_000
+            for words in expected.get(step, ()):
+                assert words in str(latest.data), (key, words)
+            if step == "progress":
+                assert float(str(latest.data)) == 100.0
