@@ -29,6 +29,7 @@ from tasks.progress_artifact import shown
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
+from tasks.step import payload_path
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
 POLL_SECONDS = 5
@@ -81,6 +82,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         statistics=outcome.statistics,
         natural=outcome.natural,
         proposal=outcome.proposal,
+        wish=store.read_json(payload_path("propose", outcome.proposal["proposal"]))["payload"],
         surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
         diagnostics=store.read_bytes(diagnostics_path(fitted)),
         trade_offs=store.read_bytes(trade_offs_path(outcome.proposal["proposal"])),

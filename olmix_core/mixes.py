@@ -21,12 +21,9 @@ from olmix_core.carry import in_atoms
 from olmix_core.errors import OlmixError, StoreError
 from olmix_core.fitted import normalised
 from olmix_core.lineage import history
-from olmix_core.mixture import Vector, caps, expansion
+from olmix_core.mixture import Vector
 from olmix_core.prediction import Prediction, predict
-from olmix_core.proposal import propose
-from olmix_core.published.config import PAPER_KL
 from olmix_core.record import latest_version, mix_folder, read_labelled, read_mix, read_table
-from olmix_core.reuse import released_for_caps
 from olmix_core.runs import Run, from_parquet
 from olmix_core.store import Store
 from olmix_core.surrogate import Model, read_surrogate
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILES = ("mix.json", "mix.csv", "surrogate.json", "runs.parquet", "diagnostics.csv")
-TRADEOFFS = "tradeoffs.csv"  # where there is one
+TRADE_OFFS = "trade_offs.csv"  # where there is one
 
 _FAMILY_ENDS = ":_"  # where the family ends in the name of a task
 
@@ -47,7 +44,7 @@ class PublishedMix:
     record: mix.json. table: mix.csv, a row per leaf, the heaviest first. surrogate: the law, its columns by label (by
     fingerprint where they are no leaf of today). columns [law columns, leaves]: leaves in the order of `table` over
     the columns of the law. runs: runs.parquet. diagnostics: diagnostics.csv by task. lineage: the versions up to this
-    one, oldest first (see `lineage.history`); empty for a folder. tradeoffs: tradeoffs.csv, None where there is none.
+    one, oldest first (see `lineage.history`); empty for a folder. trade_offs: trade_offs.csv, None where there is none.
     """
 
     record: Mapping[str, Any]
@@ -57,7 +54,7 @@ class PublishedMix:
     runs: Sequence[Run]
     diagnostics: pd.DataFrame
     lineage: Sequence[Mapping[str, Any]]
-    tradeoffs: pd.DataFrame | None
+    trade_offs: pd.DataFrame | None
 
     @property
     def leaves(self) -> list[str]:
@@ -156,7 +153,7 @@ class PublishedMix:
             self.columns,
             self.leaves,
             q,
-            task_weights=self.task_weights if task_weights is None else self._task_weights(task_weights),
+            task_weights=self.task_weights if task_weights is None else self.task_shares(task_weights),
             families=self.families,
             references={name: one for name, one in self.mixtures.items() if name != "proposed"},
             caps=self.table["cap"].to_numpy(np.float64),
@@ -180,6 +177,7 @@ class PublishedMix:
         kl: float | None = None,
         repetition: float | None = None,
         target_tokens: float | None = None,
+        pessimism: float | None = None,
         task_weights: Mapping[str, float] | None = None,
         lower: Mapping[str, float] | None = None,
         upper: Mapping[str, float] | None = None,
@@ -189,50 +187,19 @@ class PublishedMix:
 
         lower, upper {label: weight}: further limits. every_leaf: give up kept and pinned ratios. Raises OlmixError.
         """
-        if not self.can_propose:
-            raise OlmixError("propose: found a fit of virtual domains or fixed weights; expected one without")
-        leaves = self.leaves
-        highest = self._caps(repetition, target_tokens)
-        columns: list[dict[str, float]] = [{leaf: 1.0} for leaf in leaves]
-        if "plan" in self.record and not every_leaf:
-            limits = dict(zip(leaves, highest.tolist(), strict=True))
-            columns, _ = released_for_caps(self.record["plan"]["columns"], limits)
-        found = propose(
-            self.surrogate,
-            expansion=self.columns @ expansion(columns, leaves),
-            natural=self.columns @ self.mixtures["natural"],
-            # The limit of a leaf is shared by what it is made of; inf times 0 would be no number.
-            caps=self.columns @ np.minimum(highest, 1.0),
-            kl=self._kl if kl is None else kl,
-            task_weights=self.task_weights if task_weights is None else self._task_weights(task_weights),
-            lower=None if lower is None else self.columns @ self._limits(lower, 0.0),
-            upper=None if upper is None else self.columns @ self._limits(upper, 1.0),
-        )
-        belongs = (self.columns > 0).astype(np.float64)
-        return dict(zip(leaves, (found.weights @ belongs).tolist(), strict=True))
+        from olmix_core.counterfactual import propose_again
 
-    @property
-    def _kl(self) -> float:
-        settings = self.record["settings"]
-        if "proposal" in settings:
-            return float(settings["proposal"]["kl"])
-        given = settings["proposer"]["kl_reg"]
-        return PAPER_KL if given is None else float(given)
-
-    def _caps(self, repetition: float | None, target_tokens: float | None) -> Vector:
-        """[leaves] the caps k N / R of the record, with another k or R where that is given."""
-        highest = self.table["cap"].to_numpy(np.float64)
-        settings, target = self.record["settings"], self.record["target_tokens"]
-        if repetition is None and target_tokens is None:
-            return highest
-        epochs = (
-            settings["proposal"]["repetition"]
-            if "proposal" in settings
-            else settings["constraints"]["repetition_factor"]
+        return propose_again(
+            self,
+            kl=kl,
+            repetition=repetition,
+            target_tokens=target_tokens,
+            pessimism=pessimism,
+            task_weights=None if task_weights is None else self.task_shares(task_weights),
+            lower=lower or {},
+            upper=upper or {},
+            every_leaf=every_leaf,
         )
-        if (target_tokens or target) is None:
-            raise OlmixError("propose: found no target_tokens on record; expected target_tokens to be given")
-        return caps(self.table["tokens"].to_numpy(np.float64), target_tokens or target, repetition or epochs)
 
     def plot(self, chart: str) -> "Figure":
         """One of the charts of the report as a matplotlib figure. Raises OlmixError, naming the charts there are."""
@@ -243,18 +210,13 @@ class PublishedMix:
             raise OlmixError(f"plot: found {chart!r}; expected one of: {', '.join(found)}")
         return found[chart].figure()
 
-    def _task_weights(self, given: Mapping[str, float]) -> Vector:
+    def task_shares(self, given: Mapping[str, float]) -> Vector:
+        """[T] task weights {task: weight}, in the order of the surrogate and summing to 1. Raises OlmixError."""
         unknown = sorted(set(given) - set(self.surrogate.tasks))
         if unknown:
             known = ", ".join(self.surrogate.tasks)
             raise OlmixError(f"task weights: found the task {unknown[0]!r}; expected one of: {known}")
         return normalised([given.get(task, 0.0) for task in self.surrogate.tasks], self.surrogate.tasks)
-
-    def _limits(self, given: Mapping[str, float], otherwise: float) -> Vector:
-        unknown = sorted(set(given) - set(self.leaves))
-        if unknown:
-            raise OlmixError(f"limits: found the domain {unknown[0]!r}; expected one of: {', '.join(self.leaves)}")
-        return np.array([float(given.get(leaf, otherwise)) for leaf in self.leaves])
 
 
 def load(store: str | Store = ".olmix", name: str | None = None, version: str | None = None) -> PublishedMix:
@@ -290,8 +252,8 @@ def read_folder(store: Store, folder: str, lineage: Sequence[Mapping[str, Any]])
                 f"{store.url}/{prefix}{file}: found no such file; expected the folder of a mix as this version writes"
                 " it: run or fit it again"
             ) from error
-    if store.exists(prefix + TRADEOFFS):
-        contents[TRADEOFFS] = store.read_bytes(prefix + TRADEOFFS)
+    if store.exists(prefix + TRADE_OFFS):
+        contents[TRADE_OFFS] = store.read_bytes(prefix + TRADE_OFFS)
     return read_files(contents, lineage)
 
 
@@ -308,7 +270,7 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any
         runs=from_parquet(contents["runs.parquet"]),
         diagnostics=read_labelled(contents["diagnostics.csv"], "task").set_index("task"),
         lineage=lineage,
-        tradeoffs=read_labelled(contents[TRADEOFFS], "parameter") if TRADEOFFS in contents else None,
+        trade_offs=read_labelled(contents[TRADE_OFFS], "parameter") if TRADE_OFFS in contents else None,
     )
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.family import Model
+from olmix_core.family import NORMAL_90, Model
 from olmix_core.mixture import Vector
-from olmix_core.record import Z90
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Interval:
 
     @classmethod
     def around(cls, value: float, std: float) -> "Interval":
-        return cls(float(value), float(value - Z90 * std), float(value + Z90 * std))
+        return cls(float(value), float(value - NORMAL_90 * std), float(value + NORMAL_90 * std))
 
     def to_json(self) -> dict[str, float]:
         return {"bpb": self.bpb, "low": self.low, "high": self.high}

@@ -47,6 +47,7 @@ class Mix:
     statistics: Mapping[str, LeafStatistics]  # by leaf
     natural: Mapping[str, float]
     proposal: Mapping[str, Any]  # result of step `propose`
+    wish: Mapping[str, Any]  # its payload
     surrogate: Model
     diagnostics: bytes
     trade_offs: bytes
@@ -256,6 +257,7 @@ def _record(
             "full_recompute": default_runs(len(mix.domains.units)),
         },
         "speed": _speed(mix, previous),
+        "wish": _labelled_wish(mix),
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
         "notes": list(mix.surrogate.notes),
@@ -337,6 +339,18 @@ def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
         return [(step, loss) for step, loss in store.read_json(f"proxies/{proxy}/run.json")["losses"]]
     except FileNotFoundError:  # somebody made room
         return ()
+
+
+def _labelled_wish(mix: Mix) -> dict[str, Any]:
+    """Bounds and reference of the proposal with labels."""
+    labels, reference = mix.domains.labels, mix.wish["reference"]
+    return {
+        "bounds": [
+            {"domains": [labels[leaf] for leaf in leaves], "low": low, "high": high}
+            for leaves, low, high in mix.wish["bounds"]
+        ],
+        "reference": None if reference is None else {labels[leaf]: share for leaf, share in reference.items()},
+    }
 
 
 def _labelled_plan(mix: Mix) -> dict[str, Any]:

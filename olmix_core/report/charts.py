@@ -163,10 +163,9 @@ def _losses(mix: PublishedMix) -> Chart | None:
 
 
 def _tradeoffs(mix: PublishedMix) -> Chart | None:
-    if mix.tradeoffs is None or not len(mix.tradeoffs):
+    if mix.trade_offs is None or not mix.trade_offs["gain"].notna().any():
         return None
-    table, wishes = mix.tradeoffs, mix.record["settings"].get("proposal", {})
-    now = {**wishes, "target_tokens": mix.record["target_tokens"]}
+    table = mix.trade_offs[mix.trade_offs["gain"].notna()]
     told = []
     for parameter in dict.fromkeys(table["parameter"]):
         rows = table[table["parameter"] == parameter].sort_values("value")
@@ -176,10 +175,10 @@ def _tradeoffs(mix: PublishedMix) -> Chart | None:
         )
     return Chart(
         "What the gain depends on",
-        "Predicted gain over natural under other settings of the proposal, with its 90 % interval; the dotted line is"
-        " what was published.",
+        "Predicted gain over natural under other settings of the proposal, with its 90 % interval; the star is what"
+        " was asked for.",
         " ".join(told),
-        lambda: tradeoffs.tradeoffs(table, now),
+        lambda: tradeoffs.tradeoffs(table),
     )
 
 

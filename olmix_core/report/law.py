@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
+from olmix_core.family import NORMAL_90
 from olmix_core.fitted import Surrogate
 from olmix_core.mixes import PublishedMix
 from olmix_core.prediction import family_weights
-from olmix_core.record import Z90
 from olmix_core.report.style import BAD, FAINT, INK, PROPOSED, short
 from olmix_core.runs import Run
 
@@ -131,7 +131,9 @@ def responses(mix: PublishedMix) -> Figure:
         left=0.62 / figure.get_figwidth(), right=0.995, bottom=0.55 / high, top=1 - 0.3 / high, wspace=0.16, hspace=0.62
     )
     curves = [response(mix, j) for j in range(len(order))]
-    ends = np.concatenate([np.concatenate([value - Z90 * std, value + Z90 * std]) for _, value, std in curves])
+    ends = np.concatenate(
+        [np.concatenate([value - NORMAL_90 * std, value + NORMAL_90 * std]) for _, value, std in curves]
+    )
     low, top = np.quantile(ends, [0.01, 0.97])
     room = 0.08 * (top - low)
     axes = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
@@ -140,7 +142,9 @@ def responses(mix: PublishedMix) -> Figure:
             axis.set_visible(False)
             continue
         x, value, std = curves[j]
-        axis.fill_between(x * 100, value - Z90 * std, value + Z90 * std, color=PROPOSED, alpha=0.2, linewidth=0)
+        axis.fill_between(
+            x * 100, value - NORMAL_90 * std, value + NORMAL_90 * std, color=PROPOSED, alpha=0.2, linewidth=0
+        )
         axis.plot(x * 100, value, color=PROPOSED, linewidth=1.3)
         axis.axhline(0, color=FAINT, linewidth=0.6)
         axis.plot(mix.table["weight"][j] * 100, 0, "o", color=INK, markersize=3)

@@ -1,8 +1,7 @@
 """Charts of what the mixture could be traded for: other settings, and one family of tasks against another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,27 +18,26 @@ MOST_FAMILIES = 4  # whose pairs are shown
 _SHARES = np.array([0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
 
 
-def tradeoffs(table: pd.DataFrame, now: Mapping[str, Any]) -> Figure:
-    """Predicted gain over natural along each setting that was tried, with its 90 % interval; `now` {parameter: value}
-    is what was published.
-    """
-    parameters: Sequence[str] = list(dict.fromkeys(table["parameter"]))
+def tradeoffs(table: pd.DataFrame) -> Figure:
+    """Predicted gain over natural along each wish of trade_offs.csv, with its 90 % interval; the asked one marked."""
+    parameters = list(dict.fromkeys(table["parameter"]))
     figure = Figure(figsize=(2.9 * len(parameters) + 0.4, 2.9), layout="constrained")
-    for axis, parameter in zip(figure.subplots(1, len(parameters), squeeze=False)[0], parameters, strict=True):
+    axes = figure.subplots(1, len(parameters), squeeze=False, sharey=True)[0]
+    for axis, parameter in zip(axes, parameters, strict=True):
         rows = table[table["parameter"] == parameter].sort_values("value")
         values = rows["value"].to_numpy(np.float64)
-        axis.fill_between(values, rows["low"], rows["high"], color=PROPOSED, alpha=0.18, linewidth=0)
+        axis.fill_between(values, rows["gain_low"], rows["gain_high"], color=PROPOSED, alpha=0.18, linewidth=0)
         axis.plot(values, rows["gain"], color=PROPOSED, marker=".")
-        if now.get(parameter) is not None:
-            axis.axvline(float(now[parameter]), color=INK, linewidth=0.9, linestyle=":")
-        if (values > 0).all() and values.max() > 20 * values.min():
-            axis.set_xscale("log")
-        elif values.max() > 20 * np.min(values[values > 0], initial=np.inf):
-            axis.set_xscale("symlog", linthresh=float(values[values > 0].min()))
+        asked = rows[rows["asked"].astype(bool)]
+        axis.plot(asked["value"], asked["gain"], "*", color=PROPOSED, markeredgecolor=INK, markersize=13, label="asked")
+        least = values[values > 0].min()
+        if values.max() > 20 * least:
+            axis.set_xscale("symlog", linthresh=least) if values.min() <= 0 else axis.set_xscale("log")
         axis.axhline(0, color=FAINT, linewidth=0.8)
         axis.set_xlabel(_UNITS.get(parameter, parameter))
-        axis.set_ylabel("gain over natural (BPB)")
         axis.grid()
+    axes[0].set_ylabel("gain over natural (BPB)")
+    axes[0].legend(loc="best")
     return figure
 
 

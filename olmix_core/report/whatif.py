@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.family import NORMAL_90
 from olmix_core.fitted import Surrogate
 from olmix_core.mixes import PublishedMix
-from olmix_core.record import Z90
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
     return {
         "name": mix.record["name"],
         "gamma": surrogate.gamma,
-        "z90": Z90,
+        "z90": NORMAL_90,
         "leaves": [
             {
                 "label": leaf,
