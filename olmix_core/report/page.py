@@ -16,6 +16,7 @@ from olmix_core.report.whatif import whatif
 from olmix_core.units import amount, duration
 
 FILE = "report.html"
+SAME = 1e-6  # BPB; solvers agree no better
 
 
 def report_html(mix: PublishedMix) -> bytes:
@@ -56,7 +57,9 @@ def verdicts(mix: PublishedMix) -> list[dict[str, Any]]:
         gain = mix.record["gain"].get(f"over_{name}")
         if gain is not None:
             share = gain["bpb"] / mix.record["predicted"][name]["bpb"]
-            if gain["low"] > 0:
+            if abs(gain["bpb"]) < SAME:
+                words = "the same mixture"
+            elif gain["low"] > 0:
                 words = "real: its interval lies above 0"
             elif gain["high"] < 0:
                 words = "a loss: its interval lies below 0"

@@ -1,7 +1,6 @@
 """report.html in a real browser, from disk: whole, quiet, with the numbers of the command line, open to everybody."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import typer
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from typer.testing import CliRunner
 
 from flows.predict_command import predict
@@ -20,16 +19,6 @@ from flows.predict_command import predict
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 SWARMS = Path(__file__).resolve().parents[3] / "shared" / "swarms"
-# What keeps a browser in a container quiet.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (360, 768, 1280)
 
 
@@ -68,20 +57,9 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def browser(folder: Path) -> Iterator[Browser]:
-    """Started after the mix is there: Prefect does not run beside the loop that drives a browser."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert found, "found no Chromium; make test-e2e installs it"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def opened(browser: Browser, folder: Path) -> Iterator[Page]:
+def opened(folder: Path, start_browser: Callable[[], Browser]) -> Iterator[Page]:
     """The page from disk; whatever it says on the console or asks of anybody fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = start_browser().new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     said: list[str] = []
     asked: list[str] = []
