@@ -185,20 +185,18 @@ def _tradeoffs(mix: PublishedMix) -> Chart | None:
 def _frontier(mix: PublishedMix) -> Chart | None:
     if len(mix.families) < 2 or not mix.surrogate.is_convex or not mix.can_propose:
         return None
-    heaviest, *others = tradeoffs.heaviest_families(mix)
-    told = []
-    for other in others:
-        curve = tradeoffs.frontier_of(mix, heaviest, other)
-        told.append(
-            f"From all weight on {other} to all on {heaviest}, {heaviest} goes from {curve[0, 0]:.4f} to"
-            f" {curve[-1, 0]:.4f} BPB and {other} from {curve[0, 1]:.4f} to {curve[-1, 1]:.4f}."
-        )
+    curves = tradeoffs.frontiers(mix)
+    told = [
+        f"From all weight on {other} to all on {one}, {one} goes from {curve[0, 0]:.4f} to {curve[-1, 0]:.4f} BPB and"
+        f" {other} from {curve[0, 1]:.4f} to {curve[-1, 1]:.4f}."
+        for (one, other), curve in curves.items()
+    ]
     return Chart(
         "What one family of tasks costs another",
         "BPB of two families at the mixtures that are best as the weight of the objective goes from the one to the"
         " other, by the same law, caps and pull towards natural. Below and left is better.",
         " ".join(told),
-        lambda: tradeoffs.frontier(mix),
+        lambda: tradeoffs.frontier(mix, curves),
     )
 
 

@@ -1,6 +1,6 @@
 """Charts of what the mixture could be traded for: other settings, and one family of tasks against another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -55,15 +55,20 @@ def heaviest_families(mix: PublishedMix) -> list[str]:
     return sorted(total, key=lambda family: (-total[family], family))[:MOST_FAMILIES]
 
 
-def frontier(mix: PublishedMix) -> Figure:
+def frontiers(mix: PublishedMix) -> dict[tuple[str, str], Array]:
+    """{pair of families: their frontier}, see `frontier_of`."""
+    return {(one, other): frontier_of(mix, one, other) for one, other in combinations(heaviest_families(mix), 2)}
+
+
+def frontier(mix: PublishedMix, curves: Mapping[tuple[str, str], Array]) -> Figure:
     """For pairs of families, the BPB of both as all weight of the objective goes from the one to the other."""
-    pairs = list(combinations(heaviest_families(mix), 2))
+    pairs = list(curves)
     across = min(3, len(pairs))
     down = -(-len(pairs) // across)
     figure = Figure(figsize=(3.1 * across + 0.4, 2.9 * down + 0.3), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for axis, (one, other) in zip(axes, pairs, strict=False):
-        curve = frontier_of(mix, one, other)
+        curve = curves[one, other]
         axis.plot(curve[:, 0], curve[:, 1], color=PROPOSED, marker=".", label="best for some weights")
         for name, marker, colour in (("natural", "s", NATURAL), ("proposed", "*", PROPOSED)):
             x, y = _families_at(mix, mix.mixtures[name], (one, other))
