@@ -10,17 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flows.base import Base
+from flows.carry_over import Lineage, Pool, lineage, pool
 from flows.execute import Executor
+from flows.measure import measure
 from olmix_core.bounds import previous_as_reference
-from olmix_core.carry import extended, in_atoms, may_have_trained_on
-from olmix_core.change import Change, compare, old_leaves
+from olmix_core.carry import extended, in_atoms
+from olmix_core.compatible import Wanted
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
 from olmix_core.errors import ConfigError
-from olmix_core.evidence import Row, read_rows
+from olmix_core.evidence import Row, recipe_key
+from olmix_core.ledger import set_name
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.preflight import Inputs, check_statistics
-from olmix_core.record import latest_version, read_mix
+from olmix_core.record import latest_version, next_version, read_mix
 from olmix_core.store import Store
 from tasks.evaluate import evaluate
 from tasks.evidence import evidence
@@ -34,26 +38,6 @@ from tasks.tokenizer import tokenizer, tokenizer_path
 from tasks.train import train
 
 
-@dataclass(frozen=True)
-class Base:
-    """The mix that is built on: the last one, or, if the domain set is still its own, the one that it built on."""
-
-    record: Mapping[str, Any] | None
-    change: Change | None
-
-    @property
-    def origins(self) -> dict[str, list[str]]:
-        """{leaf: the leaves that its content comes from}, of all changes up to now."""
-        found = {leaf: list(old) for leaf, old in self.record["origins"].items()} if self.record else {}
-        if self.change is not None:
-            found |= {leaf: sorted(old) for leaf, old in self.change.origins.items()}
-        return found
-
-    @property
-    def splits(self) -> dict[str, dict[str, float]]:
-        return dict(self.record["splits"]) if self.record else {}
-
-
 @dataclass
 class Outcome:
     """What the chain found, step by step; what was not reached is empty."""
@@ -64,27 +48,24 @@ class Outcome:
     natural: dict[str, float] = field(default_factory=dict)
     plan: Result = field(default_factory=dict)
     trained: list[Result] = field(default_factory=list)
-    carried_over: list[Row] = field(default_factory=list)  # evidence of the base, made with the same recipe
-    left_out: int = 0  # rows of the base that were made with another recipe or tokenizer
+    lineage: Lineage = field(default_factory=Lineage)  # evidence of earlier versions
+    pool: Pool = field(default_factory=Pool)  # and of the rest of the ledger
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
-    evaluation_seconds: float = 0.0  # mean over proxies and tasks
+    contents: Mapping[str, Any] = field(default_factory=dict)  # files of what splits speak of
+    evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing had to be measured
     evidence: str = ""
     fit: Result = field(default_factory=dict)
     proposal: Result = field(default_factory=dict)
 
+    @property
+    def carried_over(self) -> int:
+        """Proxies of earlier versions and of other swarms that the law is fitted to."""
+        return len(self.lineage.proxies) + self.pool.proxies
 
-def find_base(config: Config, inputs: Inputs) -> Base:
-    """Which published mix the plan builds on, and what changed since."""
-    store = Store(config.store)
-    version = latest_version(store, config.name)
-    while version is not None:
-        record = read_mix(store, config.name, version)
-        change = compare(old_leaves(record), inputs.domains)
-        if not change.is_empty:
-            return Base(record, change)
-        # The same leaves: what was planned for them stays, so that a second run finds everything done.
-        version = record["base"]
-    return Base(None, None)
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Proxies on record that it is not fitted to, by reason."""
+        return self.pool.left_out or self.lineage.left_out
 
 
 def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, outcome: Outcome) -> None:
@@ -101,7 +82,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     tokens = {leaf: one.available for leaf, one in outcome.statistics.items()}
     outcome.natural = dict(zip(tokens, natural_mixture(list(tokens.values())).tolist(), strict=True))
 
-    _carry_over(config, outcome, recipe, tokens)
+    _carry_over(config, inputs, outcome, recipe, tokens)
     outcome.plan = run.run(
         plan,
         {
@@ -109,9 +90,10 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
             "runs": config.swarm.runs,
             "base": _plan_base(config, config_file, inputs, outcome),
         },
+        rows=outcome.lineage.rows,
         files={leaf.fingerprint: [asdict(file) for file in leaf.files] for leaf in domains.leaves},
     )
-    mixtures = _swarm(config, inputs, outcome, run)
+    batch, mixtures = _swarm(config, inputs, outcome, run)
 
     corpora = {
         leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": outcome.tokenizer})) for leaf in tokens
@@ -119,59 +101,44 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
     payloads: list[dict[str, Any]] = [
         {"mixture": mixture, "recipe": recipe, "tokenizer": outcome.tokenizer} for mixture in mixtures
     ]
+    _pool(config, inputs, outcome, recipe, [train.key(payload) for payload in payloads])
     outcome.trained = run.run_all(
         train,
         [(payload, {"label": f"{number:03d}", "corpora": corpora}) for number, payload in enumerate(payloads)],
     )
-    rows = {
+    own = {
         proxy["proxy"]: Row(
             proxy=proxy["proxy"],
             mixture=payload["mixture"],
             bpb={},
             recipe=recipe,
             tokenizer=outcome.tokenizer,
+            swarm=batch,
+            seed=config.proxy.seed,
             tokens=proxy["tokens"],
             seconds=proxy["seconds"],
+            labels={leaf: domains.labels[leaf] for leaf in payload["mixture"]},
         )
         for payload, proxy in zip(payloads, outcome.trained, strict=True)
     }
-    # Proxies of earlier versions are evidence too; on tasks that are new since they are evaluated now.
-    rows |= {row.proxy: row for row in outcome.carried_over if row.proxy not in rows}
+    earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
+    source = f"{config.name}@{next_version(Store(config.store), config.name)}"
     origins = outcome.base.origins
-    pairs = [
-        (proxy, task)
-        for proxy, row in rows.items()
-        for task in tasks
-        # A BPB on text that the proxy was trained on would be no evidence.
-        if not any(may_have_trained_on(leaf, row.mixture, origins) for leaf in task.leaves)
-    ]
-    measured = run.run_all(
-        evaluate,
-        [
-            (
-                {"proxy": proxy, "task": task.fingerprint},
-                {
-                    "label": f"{proxy[:6]} {task.label}",
-                    "recipe": recipe,
-                    "tokenizer": tokenizer_path(outcome.tokenizer),
-                    "file": task.file,
-                    "corpora": [corpora[leaf] for leaf in task.leaves],
-                },
-            )
-            for proxy, task in pairs
-        ],
-    )
-    outcome.evaluation_seconds = sum(result["seconds"] for result in measured) / len(measured)
-    bpb: dict[str, dict[str, float]] = {proxy: {} for proxy in rows}
-    for (proxy, task), result in zip(pairs, measured, strict=True):
-        bpb[proxy][task.fingerprint] = result["bpb"]
-    evaluated = [{**asdict(row), "bpb": bpb[proxy]} for proxy, row in sorted(rows.items())]
-    said = [{name: row[name] for name in ("proxy", "mixture", "bpb")} for row in evaluated]
-    outcome.evidence = run.run(evidence, {"rows": said}, rows=evaluated)["evidence"]
+    measured = measure(list(own.values()), list(earlier.values()), tasks, origins, corpora, source, run)
+    outcome.evaluation_seconds = measured.seconds
+    carried = [*outcome.lineage.rows, *outcome.pool.rows]
+    outcome.evidence = run.run(
+        evidence,
+        {"rows": set_name({*carried, *(row.id for row in measured.rows)}), "pool": outcome.pool.evidence},
+        added=measured.rows,
+        carried=carried,
+        pooled=outcome.pool.rows,
+    )["evidence"]
 
     atoms: set[str] = set()
-    for mixture in [*(row.mixture for row in rows.values()), dict.fromkeys(tokens, 1.0)]:
+    for mixture in (row.mixture for row in (*earlier.values(), *own.values())):
         atoms |= in_atoms(mixture, outcome.splits).keys()
+    atoms |= in_atoms(dict.fromkeys((*tokens, *outcome.pool.contents), 1.0), outcome.splits).keys()
     outcome.fit = run.run(
         fit,
         {
@@ -255,16 +222,47 @@ def _statistics(inputs: Inputs, tokenizer_fingerprint: str, run: Executor) -> di
     return {leaf.fingerprint: LeafStatistics(**one) for leaf, one in zip(leaves, results, strict=True)}
 
 
-def _carry_over(config: Config, outcome: Outcome, recipe: Mapping[str, Any], tokens: Mapping[str, int]) -> None:
-    """The base's evidence that is of the same kind as the proxies of today, and how its leaves are written now."""
+def _carry_over(
+    config: Config, inputs: Inputs, outcome: Outcome, recipe: Mapping[str, Any], tokens: Mapping[str, int]
+) -> None:
+    """The evidence of the versions built on that is of the same kind as the proxies of today, and how its leaves are
+    written now."""
     base = outcome.base
     if base.record is None or base.change is None or config.reuse.strategy == "full_recompute":
         return
     known = {leaf["fingerprint"]: leaf["tokens"] - leaf["heldout_tokens"] for leaf in base.record["domain_set"]}
-    outcome.splits = extended(base.splits, base.change.partitioned, base.change.merged, {**known, **tokens})
-    rows = read_rows(Store(config.store), base.record["evidence"])
-    outcome.carried_over = [row for row in rows if row.recipe == recipe and row.tokenizer == outcome.tokenizer]
-    outcome.left_out = len(rows) - len(outcome.carried_over)
+    files = {leaf["fingerprint"]: leaf["contents"] for leaf in base.record["domain_set"]}
+    files |= {leaf.fingerprint: leaf.contents for leaf in inputs.domains.leaves}
+    outcome.splits, outcome.contents = extended(
+        base.splits,
+        base.change.partitioned,
+        base.change.merged,
+        {**known, **tokens},
+        {**base.record["contents"], **files},
+    )
+    outcome.lineage = lineage(Store(config.store), base.record, recipe, outcome.tokenizer, evaluate.code_version)
+
+
+def _pool(config: Config, inputs: Inputs, outcome: Outcome, recipe: Mapping[str, Any], own: Sequence[str]) -> None:
+    """What else of the ledger the law is fitted to, under strategy `auto`; `own` are the proxies of this swarm."""
+    store = Store(config.store)
+    if config.reuse.strategy != "auto" or not store.exists(tokenizer_path(outcome.tokenizer)):
+        return
+    leaves = inputs.domains.fingerprints
+    split = {leaf for whole, parts in outcome.splits.items() for leaf in (whole, *parts)}
+    outcome.pool = pool(
+        store,
+        {*own, *(row.proxy for row in outcome.lineage.proxies)},
+        Wanted(
+            recipe_key=recipe_key(recipe),
+            tokenizer=outcome.tokenizer,
+            evaluation=evaluate.code_version,
+            tasks=[task.fingerprint for task in inputs.tasks],
+            contents=sorted({*leaves, *split}),
+        ),
+        {"leaves": list(leaves), "swarm": sorted(own), "lineage": list(outcome.lineage.rows)},
+        outcome.base.pools,
+    )
 
 
 def _plan_base(config: Config, config_file: str, inputs: Inputs, outcome: Outcome) -> dict[str, Any] | None:
@@ -278,48 +276,41 @@ def _plan_base(config: Config, config_file: str, inputs: Inputs, outcome: Outcom
             known = ", ".join(sorted(by_label))
             raise ConfigError(config_file, "reuse.release", repr(label), f"one of the domains: {known}")
     change = base.change
-    rows = outcome.carried_over
     origins = {new: {old: 1.0} for new, old in change.revised.items()}
     origins |= {part: {old: 1.0} for old, parts in change.partitioned.items() for part in parts}
     origins |= {new: dict(outcome.splits[new]) for new in change.merged if new in outcome.splits}
-    tasks = sorted({task for row in rows for task in row.bpb})
     return {
         "weights": {leaf: base.record["weights_by_content"][leaf] for leaf in sorted(change.same)},
         "affected": sorted(change.affected),
         "added": sorted(change.added),
         "origins": dict(sorted(origins.items())),
         "release": sorted(by_label[label] for label in config.reuse.release),
-        "informed": bool(rows),
+        "informed": bool(outcome.lineage.rows),
         "coupling": {
-            "evidence": base.record["evidence"],
-            "proxies": sorted(row.proxy for row in rows),
+            "evidence": set_name(outcome.lineage.rows),
             "splits": base.splits,
-            "tasks": tasks,
             "tokenizer": outcome.tokenizer,
         }
-        if strategy == "auto" and rows
+        if strategy == "auto" and outcome.lineage.rows
         else None,
     }
 
 
-def _swarm(config: Config, inputs: Inputs, outcome: Outcome, run: Executor) -> Sequence[dict[str, float]]:
-    """The mixtures to train on; none where the plan leaves nothing to explore."""
+def _swarm(config: Config, inputs: Inputs, outcome: Outcome, run: Executor) -> tuple[str, Sequence[dict[str, float]]]:
+    """The key of the swarm and the mixtures to train on; none where the plan leaves nothing to explore."""
     if outcome.plan["runs"] == 0:
-        return []
+        return "", []
     settings = config.swarm
-    drawn = run.run(
-        swarm,
-        {
-            "columns": outcome.plan["columns"],
-            "natural": outcome.natural,
-            "runs": outcome.plan["runs"],
-            "settings": settings.model_dump(exclude={"runs", "bounds"}),
-            "bounds": {
-                leaf.fingerprint: list(settings.bounds[leaf.label])
-                for leaf in inputs.domains.leaves
-                if leaf.label in settings.bounds
-            },
+    payload = {
+        "columns": outcome.plan["columns"],
+        "natural": outcome.natural,
+        "runs": outcome.plan["runs"],
+        "settings": settings.model_dump(exclude={"runs", "bounds"}),
+        "bounds": {
+            leaf.fingerprint: list(settings.bounds[leaf.label])
+            for leaf in inputs.domains.leaves
+            if leaf.label in settings.bounds
         },
-    )
-    mixtures: list[dict[str, float]] = drawn["mixtures"]
-    return mixtures
+    }
+    mixtures: list[dict[str, float]] = run.run(swarm, payload)["mixtures"]
+    return swarm.key(payload), mixtures

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.evidence_command import evidence
 from flows.fit_command import fit
 from flows.predict_command import predict
 from olmix_core.errors import OlmixError
@@ -115,6 +116,26 @@ def show(
         _print_json(_mix_json(opened, record))
     else:
         console.print(_mix_view(opened.url, record))
+
+
+@app.command(name="trade-offs")
+def trade_offs(
+    name: MixName = None,
+    store: StoreOption = ".olmix",
+    version: Annotated[str | None, typer.Option("--version", help="A version other than the latest.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a weaker or stronger pull, more or fewer epochs, or another length of the run would give."""
+    from flows.find import store_and_name
+    from flows.views import trade_offs_view
+    from olmix_core.record import read_mix, read_trade_offs
+
+    opened, found = store_and_name(name, store)
+    table = read_trade_offs(opened, read_mix(opened, found, version))
+    if as_json:
+        _print_json(table)
+    else:
+        console.print(trade_offs_view(table))
 
 
 @app.command()
@@ -224,6 +245,7 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
 
 app.command()(predict)
 app.command()(fit)
+app.add_typer(evidence, name="evidence")
 
 
 def _print_json(value: Any) -> None:
@@ -268,7 +290,8 @@ def _summary(counts: dict[str, dict[str, int]], seconds: float) -> str:
     executed = {step: n["executed"] for step, n in counts.items() if n["executed"] and step != "publish"}
     cached = sum(n["cached"] for n in counts.values())
     carried, kept = counts.get("evidence", {"reused": 0})["reused"], counts.get("plan", {"reused": 0})["reused"]
-    reused = f"ratios of {kept} leaves, evidence of {carried} proxies" if carried or kept else ""
+    parts = [f"ratios of {kept} leaves"] if kept else []
+    reused = ", ".join([*parts, f"evidence of {carried} proxies"] if carried else parts)
     if executed:
         what = ", ".join(f"{step} {n}" for step, n in executed.items())
         words = f"executed: {what}; cached: {cached}"

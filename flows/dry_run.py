@@ -12,7 +12,8 @@ from typing import Any
 
 import fsspec
 
-from flows.chain import Outcome, find_base, run_chain
+from flows.base import find_base
+from flows.chain import Outcome, run_chain
 from flows.execute import Call
 from olmix_core.config import Config
 from olmix_core.errors import StoreError

@@ -21,7 +21,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "swarm": {"columns": "plan", "natural": "statistics", "runs": "plan"},
     "train": {"mixture": "swarm", "tokenizer": "tokenizer"},
     "evaluate": {"proxy": "train", "task": "EVAL"},
-    "evidence": {"rows": "evaluate"},
+    "evidence": {"rows": "evaluate", "pool": "DATA"},
     "fit": {"evidence": "evidence", "atoms": "plan", "splits": "DATA", "tasks": "EVAL"},
     "propose": {
         "fit": "fit",

@@ -68,7 +68,8 @@ def _predicted(found: "PublishedFit") -> Text:
         f"  gain over natural: {gain['bpb']:.4f} ({gain['low']:.4f} to {gain['high']:.4f}), {share:.1%}{sure}\n"
     )
     solver = found.record["solver"]
-    words.append(f"  solver: {solver['status']}, at most {solver['gap']:.1e} BPB from the optimum\n")
+    proof = "" if solver["gap"] is None else f", at most {solver['gap']:.1e} BPB from the optimum"
+    words.append(f"  solver: {solver['status']}{proof}\n")
     return words
 
 

@@ -13,7 +13,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.chain import Outcome, find_base, run_chain, tokenizer_settings
+from flows.base import find_base
+from flows.chain import Outcome, run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
 from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
@@ -73,7 +74,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     with shown(config.name, tracked):
         run_chain(config, config_file, inputs, executor, outcome)
     tracked.reuse("plan", len(outcome.plan["kept"]))
-    tracked.reuse("evidence", len(outcome.carried_over))
+    tracked.reuse("evidence", outcome.carried_over)
     fitted, base = outcome.fit["fit"], outcome.base
     found = Mix(
         name=config.name,
@@ -91,12 +92,15 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         base=base.record["version"] if base.record else None,
         change=base.change,
         splits=outcome.splits,
+        contents=outcome.contents,
         origins=base.origins,
         target_tokens=outcome.proposal["target_tokens"],
         tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},
         settings=config.model_dump(include={"proxy", "swarm", "surrogate", "proposal", "reuse"}),
         proxies=outcome.trained,
-        carried_over=len(outcome.carried_over),
+        carried_over=outcome.carried_over,
+        pool=outcome.pool.to_json(),
+        pooled=outcome.pool.proxies,
         left_out=outcome.left_out,
         evidence=outcome.evidence,
         evaluation_seconds=outcome.evaluation_seconds,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.dry_run import Forecast, forecast
+from olmix_core.compatible import told
 from olmix_core.config import Config, Reuse
 from olmix_core.record import latest_version, read_mix
 from olmix_core.store import Store
@@ -35,7 +36,9 @@ def make_plan(config: Config, config_file: str, workers: int | None = None) -> d
     """The plan for `config` as plain JSON; nothing is started and nothing written.
 
     {strategy, pending, estimated, leaves: [{domain, change, action, cause, fall}], steps: {step: {executed, cached,
-    reused}}, cost, alternatives: {strategy: cost}, coupling, notes}. Raises OlmixError.
+    reused}}, cost, alternatives: {strategy: cost}, coupling, evidence: {carried_over, pooled, left_out}, notes}.
+
+    Raises OlmixError.
     """
     store = Store(config.store)
     last = read_mix(store, config.name) if latest_version(store, config.name) else None
@@ -43,7 +46,7 @@ def make_plan(config: Config, config_file: str, workers: int | None = None) -> d
     steps = {step: {**counts, "reused": 0} for step, counts in found.counts.items()}
     steps["publish"] = {"executed": 1, "cached": 0, "reused": 0}
     steps["plan"]["reused"] = len(found.outcome.plan["kept"])
-    steps["evidence"]["reused"] = len(found.outcome.carried_over)
+    steps["evidence"]["reused"] = found.outcome.carried_over
     return {
         "name": config.name,
         "strategy": config.reuse.strategy,
@@ -55,6 +58,11 @@ def make_plan(config: Config, config_file: str, workers: int | None = None) -> d
         "cost": _cost(found, config, last, workers).to_json(),
         "alternatives": _alternatives(config, config_file, found, last, workers),
         "coupling": _coupling(found),
+        "evidence": {
+            "carried_over": found.outcome.carried_over,
+            "pooled": found.outcome.pool.proxies,
+            "left_out": dict(found.outcome.left_out),
+        },
         "notes": _notes(found),
     }
 
@@ -142,13 +150,22 @@ def _notes(found: Forecast) -> list[str]:
     notes: list[str] = []
     if outcome.base.change is not None:
         notes += outcome.base.change.notes
+    if outcome.pool.proxies:
+        notes.append(f"the law learns from {_proxies(outcome.pool.proxies)} of other swarms on record as well")
     if outcome.left_out:
+        notes.append(f"proxies on record that are left out: {told(outcome.left_out)}")
+    if outcome.pool.later:
         notes.append(
-            f"{outcome.left_out} proxies of earlier versions are left out: their recipe or tokenizer is another one"
+            f"{_proxies(outcome.pool.later)} recorded since could be used too, and will be once domains, tasks, swarm,"
+            " recipe or imports are others"
         )
     if found.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")
     return notes
+
+
+def _proxies(count: int) -> str:
+    return "1 proxy" if count == 1 else f"{count} proxies"
 
 
 def as_markdown(plan: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from olmix_core.compatible import told
 from olmix_core.units import amount, duration
 from tasks.progress import RunProgress, StepProgress
 
@@ -112,8 +113,11 @@ def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str)
     words.append(f"\n{record['name']} {record['version']}", style="bold")
     proxies = record["proxies"]
     learnt = [f"{proxies['swarm']} proxies of {amount(proxies['parameters'])} parameters"] if proxies["swarm"] else []
-    if proxies["carried_over"]:
-        learnt.append(f"{proxies['carried_over']} proxies of earlier versions")
+    earlier = proxies["carried_over"] - proxies["pooled"]
+    if earlier:
+        learnt.append(f"{earlier} proxies of earlier versions")
+    if proxies["pooled"]:
+        learnt.append(f"{proxies['pooled']} of other swarms on record")
     words.append(f"  learnt from {' and '.join(learnt)}; for a run of {amount(record['target_tokens'])} tokens\n")
     tail = Text()
     tail.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
@@ -130,6 +134,8 @@ def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str)
         )
     for task, reason in record["flags"].items():
         tail.append(f"  task {task}: {reason}\n", style="yellow")
+    if proxies["left_out"]:
+        tail.append(f"  proxies on record that were left out: {told(proxies['left_out'])}\n", style="yellow")
     for note in record["notes"]:
         tail.append(f"  note: {note}\n", style="yellow")
     tail.append("\nfiles  ", style="bold")

@@ -118,3 +118,32 @@ def differences_view(found: dict[str, Any]) -> Group:
     other.add_row("predicted BPB", *(f"{one['bpb']:.4f} ({one['low']:.4f} to {one['high']:.4f})" for one in predicted))
     parts.append(other)
     return Group(*parts)
+
+
+_WISHES = {"kl": "pull (kl)", "repetition": "epochs at most", "target_tokens": "tokens of the run"}
+
+
+def trade_offs_view(rows: Sequence[dict[str, Any]]) -> Group:
+    if not rows:
+        return Group(Text("no trade-offs are on record: every proposal of this family of surrogates takes a search"))
+    table = _table("wish", ">value", ">BPB", ">gain over natural", ">90 % interval", ">KL to natural", ">at cap")
+    last = ""
+    for row in rows:
+        wish = row["parameter"]
+        name = "" if wish == last else _WISHES[wish]
+        value = amount(row["value"]) if wish == "target_tokens" else f"{row['value']:g}"
+        if row["bpb"] is None:
+            table.add_row(name, value, "no mixture is possible", style="dim")
+        else:
+            table.add_row(
+                name,
+                value,
+                f"{row['bpb']:.4f}",
+                f"{row['gain']:.4f}",
+                f"{row['gain_low']:.4f} to {row['gain_high']:.4f}",
+                f"{row['divergence']:.3f}",
+                f"{row['at_cap']:.0f}",
+                style="bold" if row["asked"] else "",
+            )
+        last = wish
+    return Group(table, Text("\nin bold: what was asked for; one wish varies at a time", style="dim"))

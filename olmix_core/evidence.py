@@ -1,107 +1,111 @@
 """Evidence: what every evaluated proxy is a witness of, for ever.
 
-A row says {content: weight}, {task: BPB}, and with which recipe. It stays true when domains are renamed, reordered,
-added, removed or split, since it speaks of content. Rows are written once, as parquet files in the store's evidence/
-that are named by what they hold and never rewritten.
+A row says {content: weight}, {task: BPB}, and how the proxy was made. It stays true when domains are renamed,
+reordered, added, removed or split, since it speaks of content. A proxy that is measured on further tasks later is a
+further row; rows of one proxy are merged when they are read (see `merge`).
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from olmix_core.errors import StoreError
 from olmix_core.fingerprint import digest
-from olmix_core.mixture import Vector
-from olmix_core.store import Store
 
-MIXTURE = pa.map_(pa.string(), pa.float64())
+NUMBERS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
     [
+        ("row", pa.string()),  # digest of what the row says
         ("proxy", pa.string()),  # key of the proxy
-        ("mixture", MIXTURE),  # content fingerprint of a leaf -> weight, zeros left out
-        ("bpb", MIXTURE),  # fingerprint of a task -> BPB
+        ("mixture", NUMBERS),  # content fingerprint of a leaf -> weight, zeros left out
+        ("bpb", NUMBERS),  # fingerprint of a task -> BPB
+        ("recipe_key", pa.string()),  # digest of the recipe
         ("recipe", pa.string()),  # JSON
         ("tokenizer", pa.string()),  # fingerprint
-        ("tokens", pa.int64()),
-        ("seconds", pa.float64()),
+        ("evaluation", pa.int64()),  # code_version of the evaluation that measured; 0 where it was not ours
+        ("swarm", pa.string()),  # the batch that it was drawn in: key of a swarm, or name of an import
+        ("source", pa.string()),  # NAME@VERSION of the mix that recorded it, or the file that it was imported from
+        ("imported", pa.bool_()),
+        ("seed", pa.int64()),  # of the proxy; null where it is not known
+        ("tokens", pa.int64()),  # trained on; null where it is not known
+        ("seconds", pa.float64()),  # of training; null where it is not known
+        ("labels", pa.map_(pa.string(), pa.string())),  # what leaves and tasks were called when it was recorded
+        ("recorded", pa.timestamp("us", tz="UTC")),
     ]
 )
+NOT_OURS = 0  # the `evaluation` of a row that was imported
+
+
+def recipe_key(recipe: Mapping[str, Any]) -> str:
+    """The identity of a recipe: only rows with the same one are pooled."""
+    return digest(dict(recipe))
+
+
+def declared(label: str) -> str:
+    """The fingerprint of content, or of a task, that is known by a label only."""
+    return digest({"declared": label})
 
 
 @dataclass(frozen=True)
 class Row:
-    """One evaluated proxy."""
+    """What one proxy showed. `recorded` is the time of record, in UTC; the other fields are as in SCHEMA."""
 
     proxy: str
     mixture: Mapping[str, float]
     bpb: Mapping[str, float]
     recipe: Mapping[str, Any]
     tokenizer: str
-    tokens: int
-    seconds: float
+    swarm: str
+    evaluation: int = NOT_OURS
+    source: str = ""
+    imported: bool = False
+    seed: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    recorded: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-
-def evidence_id(rows: Sequence[Row]) -> str:
-    """What the rows say, as one digest; their order and how long training took are no part of it."""
-    return digest(
-        [
-            {"proxy": row.proxy, "mixture": dict(row.mixture), "bpb": dict(row.bpb)}
-            for row in sorted(rows, key=lambda row: row.proxy)
-        ]
-    )
-
-
-def write_rows(store: Store, rows: Sequence[Row]) -> str:
-    """Write the rows as one parquet file, unless it is there already. Returns their `evidence_id`."""
-    name = evidence_id(rows)
-    path = f"evidence/{name}.parquet"
-    if not store.exists(path):
-        ordered = sorted(rows, key=lambda row: row.proxy)
-        columns = {
-            "proxy": [row.proxy for row in ordered],
-            "mixture": [sorted(row.mixture.items()) for row in ordered],
-            "bpb": [sorted(row.bpb.items()) for row in ordered],
-            "recipe": [json.dumps(dict(row.recipe), sort_keys=True) for row in ordered],
-            "tokenizer": [row.tokenizer for row in ordered],
-            "tokens": [row.tokens for row in ordered],
-            "seconds": [row.seconds for row in ordered],
-        }
-        with store.new_file(path) as temporary:
-            pq.write_table(pa.table(columns, schema=SCHEMA), temporary)
-    return name
-
-
-def read_rows(store: Store, name: str) -> list[Row]:
-    """The rows of one file. Raises StoreError."""
-    path = f"evidence/{name}.parquet"
-    try:
-        table = pq.read_table(store.local_copy(path))
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(
-            f"{store.url}/{path}: cannot be read: {error}; delete it and run again to write it anew"
-        ) from error
-    return [
-        Row(
-            proxy=record["proxy"],
-            mixture=dict(record["mixture"]),
-            bpb=dict(record["bpb"]),
-            recipe=json.loads(record["recipe"]),
-            tokenizer=record["tokenizer"],
-            tokens=record["tokens"],
-            seconds=record["seconds"],
+    @cached_property
+    def id(self) -> str:
+        """What the row says, as a digest. When, how long and under which names is no part of it."""
+        return digest(
+            {
+                "proxy": self.proxy,
+                "mixture": dict(self.mixture),
+                "bpb": dict(self.bpb),
+                "recipe": recipe_key(self.recipe),
+                "tokenizer": self.tokenizer,
+                "evaluation": self.evaluation,
+                "swarm": self.swarm,
+            }
         )
-        for record in table.to_pylist()
-    ]
 
 
-def as_arrays(rows: Sequence[Row], leaves: Sequence[str], tasks: Sequence[str]) -> tuple[Vector, Vector]:
-    """X [K, m] weights and Y [K, T] BPB, aligned by name; a task that a row lacks is NaN."""
-    x = pd.DataFrame([dict(row.mixture) for row in rows]).reindex(columns=list(leaves)).fillna(0.0)
-    y = pd.DataFrame([dict(row.bpb) for row in rows]).reindex(columns=list(tasks))
-    return x.to_numpy(np.float64), y.to_numpy(np.float64)
+def to_table(rows: Sequence[Row]) -> pa.Table:
+    """The rows as a table of SCHEMA, one of each id, ordered by proxy and id."""
+    ordered = sorted({row.id: row for row in rows}.values(), key=lambda row: (row.proxy, row.id))
+    columns: dict[str, list[Any]] = {
+        name: [getattr(row, name) for row in ordered]
+        for name in ("proxy", "tokenizer", "evaluation", "swarm", "source", "imported", "seed", "tokens", "seconds")
+    }
+    columns |= {name: [sorted(getattr(row, name).items()) for row in ordered] for name in ("mixture", "bpb", "labels")}
+    columns["row"] = [row.id for row in ordered]
+    columns["recipe_key"] = [recipe_key(row.recipe) for row in ordered]
+    columns["recipe"] = [json.dumps(dict(row.recipe), sort_keys=True) for row in ordered]
+    columns["recorded"] = [row.recorded for row in ordered]
+    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+
+
+def from_table(table: pa.Table) -> list[Row]:
+    """The rows of a table of SCHEMA. One at a time: for few rows; `merge` is for many."""
+    return [_row(record) for record in table.to_pylist()]
+
+
+def _row(record: dict[str, Any]) -> Row:
+    said = {name: record[name] for name in SCHEMA.names if name not in ("row", "recipe_key")}
+    maps = {name: dict(record[name]) for name in ("mixture", "bpb", "labels")}
+    return Row(**{**said, **maps, "recipe": json.loads(record["recipe"])})

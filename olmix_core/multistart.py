@@ -1,7 +1,7 @@
 """The lowest of several minima: where a regression is started, and when one start is not enough.
 
 With a ridge every start ends in the same minimum. Without one a few tasks have many: the law can bend to single runs
-with enormous coefficients. So the starts vote: where the lowest minimum was reached from one start only, many more are
+with enormous coefficients. So the starts vote: where fewer than half of them reached the lowest minimum, many more are
 tried for a few iterations each, and the most promising are followed to their end. Random starts are the same for every
 task, so that a task's answer does not depend on which others are fitted with it.
 """
@@ -44,8 +44,8 @@ def lowest(problems: Problems, warm: Array | None, *, restarts: bool) -> Solutio
         if warm is None:
             starts += _random(problems, _RANDOM_STARTS, (0.2, _HIGHEST))
     found, reached = _best(problems, starts)
-    rugged = np.flatnonzero(reached < 2)
-    if not restarts or not len(rugged):
+    rugged = np.flatnonzero(2 * reached < len(starts))
+    if warm is not None or not restarts or not len(rugged):
         return found
     part = problems.subset(rugged)
     losses, thetas = _all(part, _random(part, _MORE, (0.1, _MORE_HIGHEST)), iterations=_SHORT)

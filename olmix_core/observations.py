@@ -5,6 +5,7 @@ or NaN where a run was not evaluated. A fit sorts rows and columns by id before 
 changes no result.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class Evidence:
         if 0 in (*shape_x, *shape_y):
             raise FitError("evidence is empty: a fit needs runs, leaves and tasks")
         for kind, ids in (("run", self.runs), ("leaf", self.leaves), ("task", self.tasks)):
-            twice = sorted({name for name in ids if ids.count(name) > 1})
+            twice = sorted(name for name, count in Counter(ids).items() if count > 1)
             if twice:
                 raise FitError(f"{kind} {twice[0]!r} appears more than once; ids must be unique")
         self._check_mixtures()

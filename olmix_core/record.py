@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.carry import Split, in_atoms
+from olmix_core.carry import File, Split, in_atoms
 from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
@@ -62,10 +62,13 @@ class Mix:
     base: str | None = None  # the version that was built on
     change: Change | None = None  # of the domain set since then
     splits: Split = field(default_factory=dict)  # how leaves are written in atoms
-    carried_over: int = 0  # rows of evidence of earlier versions that were used
+    contents: Mapping[str, Sequence[File]] = field(default_factory=dict)  # files of what splits speak of
+    carried_over: int = 0  # proxies of earlier versions and of the pool that the law was fitted to as well
+    pool: Mapping[str, Any] = field(default_factory=dict)  # what was pinned of the ledger (see `flows.carry_over`)
+    pooled: int = 0  # proxies of the pool
     origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
-    evaluation_seconds: float = 0.0  # mean over proxies and tasks
-    left_out: int = 0  # and those that were not, since their recipe is another one
+    evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing was measured
+    left_out: Mapping[str, int] = field(default_factory=dict)  # proxies on record that were not used, by reason
 
     @property
     def identity(self) -> str:
@@ -113,7 +116,7 @@ def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]])
     previous = read_mix(store, mix.name, parent) if parent else None
     if previous is not None and previous["identity"] == mix.identity:
         return previous
-    version = f"v{_number(parent) + 1:04d}"
+    version = next_version(store, mix.name)
     folder = mix_folder(mix.name, version)
     table = mix_table(mix, previous)
     record = _record(mix, version, parent, previous, table, accounting)
@@ -126,6 +129,11 @@ def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]])
     store.write_json(f"{folder}/mix.json", record)
     store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
     return record
+
+
+def next_version(store: Store, name: str) -> str:
+    """The version that is published next under `name`."""
+    return f"v{_number(latest_version(store, name)) + 1:04d}"
 
 
 def _number(version: str | None) -> int:
@@ -150,6 +158,14 @@ def read_labelled(content: bytes, *labels: str) -> pd.DataFrame:
         keep_default_na=False,
         na_values=empty,
     )
+
+
+def read_trade_offs(store: Store, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of trade_offs.csv of a version; None where a wish cannot be met."""
+    content = store.read_bytes(f"{mix_folder(record['name'], record['version'])}/trade_offs.csv")
+    table = pd.read_csv(io.BytesIO(content)).astype(object)
+    rows: list[Any] = table.where(table.notna(), None).to_dict("records")
+    return rows
 
 
 def mix_table(mix: Mix, previous: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -246,10 +262,12 @@ def _record(
         "settings": dict(mix.settings),
         "tokenizer": dict(mix.tokenizer),
         "evidence": mix.evidence,
+        "pool": dict(mix.pool),
         "proxies": {
             "swarm": len(mix.proxies),
             "carried_over": mix.carried_over,
-            "left_out": mix.left_out,
+            "pooled": mix.pooled,
+            "left_out": dict(mix.left_out),
             "tokens": sum(proxy["tokens"] for proxy in mix.proxies),
             "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
             "parameters": mix.proxies[0]["parameters"] if mix.proxies else None,
@@ -267,6 +285,7 @@ def _record(
         "origins": {leaf: list(old) for leaf, old in mix.origins.items()},
         "plan": _labelled_plan(mix),
         "splits": {leaf: dict(parts) for leaf, parts in mix.splits.items()},
+        "contents": {leaf: [list(file) for file in files] for leaf, files in mix.contents.items()},
         "loosened": [labels[leaf] for leaf in mix.proposal["loosened"]],
         "keys": {step: list(keys) for step, keys in mix.keys.items()},
         "run": {step: dict(counts) for step, counts in accounting.items()},
@@ -279,12 +298,12 @@ def _record(
 
 def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:
     """Seconds per token trained and per evaluation, of one worker, for the estimates of later plans."""
-    found = {"evaluate_seconds": mix.evaluation_seconds}
+    found = {} if previous is None else dict(previous["speed"])
     tokens = sum(proxy["tokens"] for proxy in mix.proxies)
     if tokens:
         found["train_seconds_per_token"] = sum(proxy["seconds"] for proxy in mix.proxies) / tokens
-    elif previous is not None and "train_seconds_per_token" in previous["speed"]:
-        found["train_seconds_per_token"] = previous["speed"]["train_seconds_per_token"]
+    if mix.evaluation_seconds is not None:
+        found["evaluate_seconds"] = mix.evaluation_seconds
     return found
 
 

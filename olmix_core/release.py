@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from olmix_core import coupling
-from olmix_core.evidence import Row, as_arrays
 from olmix_core.formats import InputFile
 from olmix_core.mixture import Vector
 from olmix_core.resemblance import profile, resemblance
@@ -22,8 +21,7 @@ from olmix_core.tokenizer import Tokenizer
 
 def choose_release(
     *,
-    rows: Sequence[Row],
-    tasks: Sequence[str],
+    evidence: Evidence,
     old_weights: Mapping[str, float],
     kept: Sequence[str],
     affected: Mapping[str, Mapping[str, float] | None],
@@ -32,15 +30,15 @@ def choose_release(
 ) -> dict[str, Any] | None:
     """The leaves to release, and the coupling of every kept leaf; None where there are no ratios to keep.
 
-    rows: evidence over atoms (see `carry`). affected: {leaf: the old content it comes from, {atom: share}, or None}.
+    evidence: over atoms (see `carry`). affected: {leaf: the old content it comes from, {atom: share}, or None}.
 
     Returns {before, after: kappa; released, leaves: [{leaf, before, after, fall}]; resembles: {leaf: {leaf: share}}}.
     """
-    atoms = sorted({leaf for row in rows for leaf in row.mixture})
+    atoms = evidence.leaves
     known = [leaf for leaf in kept if leaf in atoms]
     if len(known) < 2:
         return None
-    slopes = _slopes(rows, atoms, tasks, old_weights)
+    slopes = _slopes(evidence, old_weights)
     of_known = slopes[:, [atoms.index(leaf) for leaf in known]]
     profiles = {
         leaf: profile(files[leaf], tokenizer)
@@ -73,11 +71,8 @@ def choose_release(
     }
 
 
-def _slopes(
-    rows: Sequence[Row], atoms: Sequence[str], tasks: Sequence[str], old_weights: Mapping[str, float]
-) -> Vector:
+def _slopes(evidence: Evidence, old_weights: Mapping[str, float]) -> Vector:
     """[T, atoms] log-linear coefficients as deviations from their mean under the old mixture."""
-    x, y = as_arrays(rows, atoms, tasks)
-    law = fit_law(Evidence(x, y, tuple(row.proxy for row in rows), tuple(atoms), tuple(tasks)), family="log_linear")
-    weights = np.array([old_weights.get(atom, 0.0) for atom in atoms])
+    law = fit_law(evidence, family="log_linear")
+    weights = np.array([old_weights.get(atom, 0.0) for atom in evidence.leaves])
     return coupling.centred(law.parameters.v, weights / weights.sum())

@@ -1,6 +1,6 @@
 """The store: one folder, local or on an object store, that holds everything a run leaves behind.
 
-    cache/       step results with their payloads          evidence/   one row per evaluated proxy
+    cache/       step results with their payloads          evidence/   the ledger: a row per evaluated proxy
     proxies/     trained proxies                           mixes/      published mixtures, by name and version
     tokenizers/  tokenizers trained here
 
@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Store:
         copy = cache_dir() / "copies" / name
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            temporary = copy.with_name(f"{name}.{os.getpid()}.part")
+            temporary = copy.with_name(f"{name}.{os.getpid()}-{threading.get_ident()}.part")
             self.fs.get_file(full, str(temporary))
             temporary.replace(copy)
         return copy
@@ -107,6 +108,15 @@ class Store:
         except FileNotFoundError:
             return []
         return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+
+    def delete(self, path: str) -> None:
+        """Remove the file at `path`, if it is there. Raises StoreError."""
+        try:
+            self.fs.rm_file(self._full(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.url}/{path}: cannot be removed: {error}") from error
 
     def preflight(self) -> None:
         """Prove that the store can be written and read, before anything expensive runs. Raises StoreError."""

@@ -194,9 +194,10 @@ def _evaluate(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
 
 def _evidence(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     [one] = done
-    measured = sum(len(row["bpb"]) for row in one.payload["rows"])
+    where, key = one.where, one.result["evidence"]
     return [
-        f"{len(one.payload['rows'])} rows with {measured} measurements: `evidence/{one.result['evidence']}.parquet`"
+        f"{len(where['added'])} rows measured in this run, {len(where['carried'])} carried over, of them"
+        f" {len(where['pooled'])} of other swarms. What the law is fitted to: `evidence/sets/{key}.parquet`"
     ]
 
 

@@ -1,13 +1,23 @@
-"""Step `evidence`: one per set of evaluated proxies. Key: what the rows say."""
+"""Step `evidence`: one per set of rows. Key: what the rows say, and which of them are from the pool."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from olmix_core.evidence import Row, write_rows
+from olmix_core import ledger
+from olmix_core.evidence import Row
 from olmix_core.store import Store
 from tasks.step import Payload, Result, step
 
 
-@step("evidence", code_version=1)
-def evidence(payload: Payload, store: str, *, rows: list[dict[str, Any]]) -> Result:
-    """Put the rows on record."""
-    return {"evidence": write_rows(Store(store), [Row(**row) for row in rows])}
+@step("evidence", code_version=2)
+def evidence(
+    payload: Payload, store: str, *, added: Sequence[Row], carried: Sequence[str], pooled: Sequence[str]
+) -> Result:
+    """Append what was measured to the ledger, and pin the rows to fit to: those `added`, and those `carried` over.
+
+    `pooled` are the rows among `carried` that are not of earlier versions of the mix. All but `added` are ids.
+    """
+    opened = Store(store)
+    ledger.append(opened, added)
+    if pooled:
+        ledger.pin(opened, pooled)
+    return {"evidence": ledger.pin(opened, {*carried, *(row.id for row in added)})}

@@ -1,12 +1,10 @@
 """Step `fit`: one per body of evidence. Key: the evidence rows, the law's family and how it is fitted."""
 
-from dataclasses import replace
-
-from olmix_core.carry import in_atoms
-from olmix_core.evidence import as_arrays, read_rows
+from olmix_core.ledger import pinned
+from olmix_core.merged import COLUMNS, merge
 from olmix_core.runs import held_out, to_parquet
 from olmix_core.store import Store
-from olmix_core.surrogate import Evidence, cross_validate
+from olmix_core.surrogate import cross_validate
 from olmix_core.surrogate import fit as fit_surrogate
 from tasks.step import Payload, Result, step
 
@@ -32,12 +30,9 @@ def fit(payload: Payload, store: str) -> Result:
     The law's columns are payload["atoms"]: the leaves of today and those that older runs were made of (see `carry`).
     """
     opened, key = Store(store), fit.key(payload)
-    # A proxy carried over may have been measured on none of these tasks (see `carry.may_have_trained_on`).
-    rows = [row for row in read_rows(opened, payload["evidence"]) if row.bpb.keys() & set(payload["tasks"])]
-    carried = [replace(row, mixture=in_atoms(row.mixture, payload["splits"])) for row in rows]
-    atoms, tasks = tuple(payload["atoms"]), tuple(payload["tasks"])
-    x, y = as_arrays(carried, atoms, tasks)
-    evidence = Evidence(x, y, tuple(row.proxy for row in rows), atoms, tasks)
+    evidence = merge(pinned(opened, payload["evidence"], COLUMNS)).problem(
+        payload["atoms"], payload["splits"], payload["tasks"]
+    )
     settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
     surrogate = fit_surrogate(evidence, **settings)
     diagnostics = cross_validate(evidence, **settings, folds=FOLDS, seed=0)
@@ -48,7 +43,7 @@ def fit(payload: Payload, store: str) -> Result:
     return {
         "fit": key,
         "family": surrogate.family,
-        "runs": len(rows),
+        "runs": len(evidence.runs),
         "flags": dict(surrogate.flags),
         "notes": list(surrogate.notes),
     }

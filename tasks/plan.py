@@ -1,11 +1,12 @@
 """Step `plan`: one per domain set. Key: the leaves, the shares pinned, the strategy, and the mix it builds on."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
+from olmix_core import ledger
 from olmix_core.carry import in_atoms
-from olmix_core.evidence import read_rows
 from olmix_core.formats import InputFile
+from olmix_core.merged import COLUMNS, merge
 from olmix_core.release import choose_release
 from olmix_core.reuse import plan_columns
 from olmix_core.store import Store
@@ -15,10 +16,11 @@ from tasks.tokenizer import tokenizer_path
 
 
 @step("plan", code_version=1)
-def plan(payload: Payload, store: str, *, files: dict[str, list[dict[str, Any]]]) -> Result:
+def plan(payload: Payload, store: str, *, rows: Sequence[str], files: dict[str, list[dict[str, Any]]]) -> Result:
     """Choose the free dimensions, {content: share} each, and the number of runs.
 
-    `files` are the input files of each leaf, of which the automatic release reads a little.
+    `rows` are the ids of the evidence, and `files` the input files of each leaf, of which the automatic release reads
+    a little.
     """
     units, base, runs = payload["units"], payload["base"], payload["runs"]
     everything = frozenset(leaf for unit in units for leaf in unit)
@@ -28,7 +30,7 @@ def plan(payload: Payload, store: str, *, files: dict[str, list[dict[str, Any]]]
     affected = frozenset(base["affected"])
     released, measured = list(base["release"]), None
     if base["coupling"] is not None and affected:
-        measured = _release(base, everything - affected, affected, Store(store), files)
+        measured = _release(base, everything - affected, affected, Store(store), rows, files)
         released = [one["leaf"] for one in measured["released"]] if measured else []
     chosen = plan_columns(units, base["weights"], affected | set(released), runs)
     if chosen.runs == 0 and not base["informed"]:
@@ -42,13 +44,15 @@ def _release(
     kept: frozenset[str],
     affected: frozenset[str],
     store: Store,
+    rows: Sequence[str],
     files: dict[str, list[dict[str, Any]]],
 ) -> dict[str, Any] | None:
     settings = base["coupling"]
-    rows = [row for row in read_rows(store, settings["evidence"]) if row.proxy in settings["proxies"]]
+    evidence = merge(ledger.read(store, COLUMNS, rows))
+    splits = settings["splits"]
+    atoms = sorted(in_atoms(dict.fromkeys(evidence.contents(), 1.0), splits))
     return choose_release(
-        rows=[replace(row, mixture=in_atoms(row.mixture, settings["splits"])) for row in rows],
-        tasks=settings["tasks"],
+        evidence=evidence.problem(atoms, splits, sorted(evidence.bpb.names)),
         old_weights=base["weights"],
         kept=sorted(kept),
         affected={leaf: base["origins"].get(leaf) for leaf in sorted(affected)},

@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 
 from flows.cli import app
-from olmix_core import config, evidence, proxy, runs
+from olmix_core import config, evidence, proxy, runs, trade_offs
 from olmix_core.report import page as report_page
 
 ROOT = Path(__file__).parent.parent
@@ -126,11 +126,21 @@ def test_the_default_of_a_field_is_the_one_described(name: str) -> None:
 
 # Command line
 
-COMMANDS: dict[str, Any] = dict(getattr(typer.main.get_command(app), "commands"))  # noqa: B009 - typer's class varies
+
+def commands(group: Any, above: str = "") -> dict[str, Any]:
+    """{name: command} of a group and the groups in it."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inside = getattr(command, "commands", None)
+        found |= {f"{above}{name}": command} if inside is None else commands(command, f"{above}{name} ")
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(app))
 
 
 def test_every_command_is_described_and_no_other() -> None:
-    described = re.findall(r"^## olmix (\S+)$", page("cli.md"), re.M)
+    described = re.findall(r"^## olmix (.+)$", page("cli.md"), re.M)
     assert sorted(described) == sorted(COMMANDS)
 
 
@@ -201,6 +211,7 @@ def test_every_column_and_field_of_the_record_is_described_and_no_other() -> Non
     assert heading_rows("mix.csv") == keys(record["mix_table"])
     assert heading_rows("mix.json") == keys(record["_record"])
     assert heading_rows("plan.json") == keys(record["_labelled_plan"])
+    assert heading_rows("trade_offs.csv") == set(trade_offs.COLUMNS)
     assert heading_rows("diagnostics.csv") == {"task", *keys(functions("crossval.py")["_errors"])}
     assert heading_rows("surrogate.json") == keys(functions("fitted.py")["to_json"])
     assert heading_rows("evidence") == set(evidence.SCHEMA.names)

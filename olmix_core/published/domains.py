@@ -71,6 +71,10 @@ class Domains:
             return np.full(len(column.leaves), np.inf)
         return np.asarray(self.repetition * column.tokens / self.target_tokens)
 
+    def weight_per_token(self) -> float:
+        """By how much a leaf's cap rises per token more of it; NaN without caps."""
+        return self.repetition / self.target_tokens if self.repetition and self.target_tokens else np.nan
+
     def caps(self) -> Array:
         """Largest weight [d] of each column that keeps all of its leaves within their caps."""
         return np.array(

@@ -1,8 +1,8 @@
 """`olmix fit`: from the published tool's fit configuration and swarm files to a mixture, its errors and its record.
 
-    fit_published(config, output)  ->  output/ mix.csv, mix.json, surrogate.json, diagnostics.csv, held_out.csv
-                                       runs.parquet, report.html
-                                       predicted_vs_measured.png, mixture.png, effects.png
+    fit_published(config, output)  ->  output/ mix.csv, mix.json, surrogate.json, diagnostics.csv, held_out.csv,
+                                       trade_offs.csv, runs.parquet, report.html, predicted_vs_measured.png,
+                                       mixture.png, effects.png, trade_offs.png
 
 Domains are labels here: nothing is known of their content, so fingerprints are null. Where the default differs from
 what the published tool does, `differences` says so, and `published_behaviour` follows that tool instead. Its known
@@ -11,8 +11,8 @@ runs do not switch the proposal off.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from olmix_core.report.page import report_html
 from olmix_core.runs import held_out as held_out_runs
 from olmix_core.runs import to_parquet
 from olmix_core.surrogate import Diagnostics, Evidence, Model, cross_validate, fit
+from olmix_core.trade_offs import Point, trade_offs
 
 Array = NDArray[np.float64]
 
@@ -87,16 +88,22 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
     if published_behaviour and settings.filtering.obj_weights:
         # That tool adds weighted tasks up without dividing by the sum of the weights.
         kl /= weights.sum()
-    proposal = propose(
-        surrogate,
-        expansion=_expansion(config, settings, surrogate.leaves),
-        natural=domains.reference(),
-        caps=domains.caps(),
-        kl=kl,
-        task_weights=weights,
-    )
+    expansion = _expansion(config, settings, surrogate.leaves)
+
+    def ask(domains: Domains, kl: float) -> Proposal:
+        return propose(
+            surrogate,
+            expansion=expansion,
+            natural=domains.reference(),
+            caps=domains.caps(),
+            kl=kl,
+            task_weights=weights,
+        )
+
+    proposal = ask(domains, kl)
     table = mix_table(domains, proposal)
     families = {} if settings.eval is None else settings.eval.families
+    curves = _trade_offs(surrogate, domains, kl, weights, ask)
     record = {
         **mix_record(config.stem, domains, surrogate, proposal, weights, families),
         "notes": [*settings.remarks(), *swarm.notes, *domains.notes, *surrogate.notes],
@@ -111,6 +118,8 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
         "surrogate.json": as_json({**surrogate.to_json(), "domains": labelled(surrogate.leaves)}),
         "diagnostics.csv": as_csv(errors),
         "runs.parquet": to_parquet(held_out_runs(evidence, diagnostics)),
+        "trade_offs.csv": as_csv(curves, index=False),
+        "trade_offs.png": plots.trade_offs(curves),
         "predicted_vs_measured.png": plots.predictions(diagnostics),
         "mixture.png": plots.mixture(table),
         "effects.png": plots.effects(surrogate, domains.natural()),
@@ -121,6 +130,21 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
     contents["report.html"] = report_html(read_files(contents))
     files = write_folder(output, contents)
     return PublishedFit(output, table, record, surrogate, proposal, errors, held_out, files)
+
+
+def _trade_offs(
+    surrogate: Model, domains: Domains, kl: float, weights: Array, ask: Callable[[Domains, float], Proposal]
+) -> pd.DataFrame:
+    """What other strengths of the KL term, epochs and lengths would give; nothing where each takes a long search."""
+
+    def answer(changed: Mapping[str, Any]) -> Point:
+        limits = {name: value for name, value in changed.items() if name != "kl"}
+        found = ask(replace(domains, **limits), changed.get("kl", kl))
+        return Point(found.weights, int(found.at_cap.sum()), found.status)
+
+    capped = {"repetition": domains.repetition, "target_tokens": domains.target_tokens}
+    asked = {"kl": kl, **(capped if domains.repetition is not None else {})}
+    return trade_offs(surrogate, answer, asked if surrogate.is_convex else {}, domains.natural(), weights)
 
 
 def _task_weights(file: Path, config: FitConfig, tasks: tuple[str, ...]) -> Array:

@@ -16,6 +16,11 @@ Array = NDArray[np.float64]
 
 _DPI = 110
 _PANELS = (3, 4)  # of predicted against measured: the objective, then the worst tasks
+_WISHES = {
+    "kl": "strength of the pull towards natural",
+    "repetition": "epochs of a domain at most",
+    "target_tokens": "tokens of the run",
+}
 _STEP = 0.01  # share of the tokens that is moved in the picture of effects
 
 
@@ -73,6 +78,26 @@ def effects(surrogate: Model, natural: Array) -> bytes:
     axis.set_yticks(range(len(change)), _labels(surrogate.tasks), fontsize=7)
     axis.set_title("BPB change for 1 % of the tokens moved from the natural mixture (blue is better)", fontsize=9)
     figure.colorbar(image, ax=axis)
+    return _png(figure)
+
+
+def trade_offs(table: pd.DataFrame) -> bytes:
+    """Gain over natural along each wish, with its 90 % interval; what was asked for is marked."""
+    curves = [(name, rows.dropna(subset=["gain"])) for name, rows in table.groupby("parameter", sort=False)]
+    figure = Figure(figsize=(4.2 * max(len(curves), 1), 3.6), layout="tight")
+    axes = figure.subplots(1, max(len(curves), 1), squeeze=False)[0]
+    for axis, (name, rows) in zip(axes, curves, strict=False):
+        axis.fill_between(rows["value"], rows["gain_low"], rows["gain_high"], color="tab:blue", alpha=0.2, linewidth=0)
+        axis.plot(rows["value"], rows["gain"], color="tab:blue", marker="o", markersize=3)
+        asked = rows[rows["asked"]]
+        axis.plot(asked["value"], asked["gain"], color="black", marker="D", markersize=7, linestyle="none")
+        axis.set_xlabel(_WISHES[str(name)])
+        if name == "kl":  # 0 is among its values
+            axis.set_xscale("symlog", linthresh=0.005)
+        else:
+            axis.set_xscale("log")
+        axis.set_title(f"{len(rows)} mixtures; the one asked for is black", fontsize=8)
+    axes[0].set_ylabel("gain over natural (BPB)")
     return _png(figure)
 
 

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from olmix_core.errors import StoreError
 from olmix_core.family import Model, interval
+from olmix_core.feasible import region
 from olmix_core.proposal import Proposal
 from olmix_core.published.domains import Domains
+from olmix_core.quantise import whole_sequences
 
 Array = NDArray[np.float64]
 
@@ -28,6 +30,8 @@ FILES = (
     "mix.csv",
     "surrogate.json",
     "diagnostics.csv",
+    "trade_offs.csv",
+    "trade_offs.png",
     "held_out.csv",
     "runs.parquet",
     "report.html",
@@ -37,6 +41,7 @@ FILES = (
     "mix.json",
 )
 
+SEQUENCE_LENGTH = 4096  # tokens: what the run is taken to train on at once
 _PACKAGES = ("olmix-flows", "numpy", "scipy", "pandas", "cvxpy", "matplotlib")
 
 
@@ -60,14 +65,23 @@ def mix_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
                     "natural": natural,
                     "weight": weight,
                     "ratio": weight / natural if natural > 0 else math.nan,
-                    "epochs": weight * target / tokens if target and tokens > 0 else math.nan,
                     "cap": caps[j],
                     "at_cap": holds,
                     "shadow_price": 0.01 * price,  # per 1 % of the target tokens
+                    "per_billion_tokens": price * domains.weight_per_token() * 1e9,
                     "previous": math.nan,
                 }
             )
-    return pd.DataFrame(rows).sort_values(["weight", "domain"], ascending=[False, True], ignore_index=True)
+    table = pd.DataFrame(rows)
+    sequences = np.full(len(table), math.nan)
+    if target is not None:
+        limits = region(np.eye(len(table)), table["cap"].to_numpy(), None, None)
+        sequences = whole_sequences(table["weight"].to_numpy(), target, SEQUENCE_LENGTH, limits).astype(np.float64)
+    epochs = sequences * SEQUENCE_LENGTH / table["tokens"].replace(0.0, math.nan)
+    place = list(table.columns).index("ratio") + 1
+    table.insert(place, "sequences", sequences)
+    table.insert(place + 1, "epochs", epochs)
+    return table.sort_values(["weight", "domain"], ascending=[False, True], ignore_index=True)
 
 
 def mix_record(

@@ -180,10 +180,11 @@ def vintages(mix: PublishedMix) -> pd.DataFrame:
         leaf: {mix.surrogate.leaves[row] for row in np.flatnonzero(mix.columns[:, j])}
         for j, leaf in enumerate(mix.leaves)
     }
-    found = sorted({run.vintage or "unknown" for run in mix.runs})
+    unknown = "other swarms" if "plan" in mix.record else "on record"
+    found = sorted({run.vintage or unknown for run in mix.runs})
     counts = pd.DataFrame(0, index=mix.leaves, columns=found)
     for run in mix.runs:
         touched = run.mixture.keys()
         inside = [leaf for leaf, parts in made_of.items() if not parts.isdisjoint(touched)]
-        counts.loc[inside, run.vintage or "unknown"] += 1
+        counts.loc[inside, run.vintage or unknown] += 1
     return counts

@@ -53,6 +53,7 @@ def test_what_is_printed_is_what_the_schemas_say(
     run(config)
     after = {
         "show": printed("show", config),
+        "trade-offs": printed("trade-offs", config),
         "plan": printed("plan", config),
         "why": printed("why", config),
         "history": printed("history", config),

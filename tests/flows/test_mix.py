@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from olmix_core import ledger
 from olmix_core.errors import TrainingError
 from olmix_core.store import Store
 from tasks import progress
@@ -77,14 +77,17 @@ def test_a_first_run_executes_everything_and_leaves_its_record(run: Run, project
     assert {domain["label"] for domain in surrogate["domains"]} == {"code", "manual", "guide"}
     diagnostics = pd.read_csv(io.BytesIO(store.read_bytes(f"{folder}/diagnostics.csv")))
     assert set(diagnostics["task"]) == {"code", "manual", "objective"}
-    [evidence] = store.list("evidence")
-    rows = pq.read_table(tmp_path / "store" / "evidence" / evidence).to_pylist()
+    assert store.list("evidence/sets") == [f"{record['evidence']}.parquet"]
+    rows = ledger.pinned(store, record["evidence"]).to_pylist()
     assert len(rows) == RUNS
     fingerprints = {domain["fingerprint"] for domain in record["domain_set"]}
     for row in rows:
         assert sum(weight for _, weight in row["mixture"]) == pytest.approx(1, abs=1e-9)
         assert {leaf for leaf, _ in row["mixture"]} <= fingerprints
         assert len(row["bpb"]) == TASKS
+        assert row["swarm"] == record["keys"]["swarm"][0]
+        assert (row["source"], row["imported"], row["seed"], row["tokens"]) == ("test@v0001", False, 0, 2048)
+        assert set(dict(row["labels"]).values()) <= {"code", "manual", "guide"}
     assert not list((tmp_path / "store").rglob("*.pkl"))
 
 

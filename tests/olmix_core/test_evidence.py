@@ -1,118 +1,93 @@
 from dataclasses import replace
-from pathlib import Path
+from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.errors import StoreError
-from olmix_core.evidence import Row, as_arrays, evidence_id, read_rows, write_rows
-from olmix_core.store import Store
+from olmix_core.evidence import SCHEMA, Row, from_table, recipe_key, to_table
 
+WHEN = datetime(2026, 11, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 ROWS = [
-    Row("p2", {"leaf-b": 0.25, "leaf-a": 0.75}, {"arc": 1.5, "code": 0.875}, {"layers": 2}, "tok", 4096, 1.25),
-    Row("p1", {"leaf-c": 1.0}, {"arc": 1.25}, {"layers": 2, "width": 64}, "tok", 4096, 2.5),
-    Row("p3", {"leaf-a": 1 / 3, "leaf-c": 2 / 3}, {"code": 0.1 + 0.2}, {}, "other", 10**12, 0.0),
+    Row("p2", {"leaf-b": 0.25, "leaf-a": 0.75}, {"arc": 1.5, "code": 0.875}, {"layers": 2}, "tok", "s1", recorded=WHEN),
+    Row("p1", {"leaf-c": 1.0}, {"arc": 1.25}, {"layers": 2, "width": 64}, "tok", "s1", 1, "mix@v0001", recorded=WHEN),
+    Row(
+        "p3",
+        {"leaf-a": 1 / 3, "leaf-c": 2 / 3},
+        {"code": 0.1 + 0.2},
+        {},
+        "other",
+        "import",
+        imported=True,
+        seed=7,
+        tokens=10**12,
+        seconds=0.5,
+        labels={"leaf-a": "web"},
+        recorded=WHEN,
+    ),
 ]
 
 
-@pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return Store(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
-
-
-def test_what_is_on_record_is_read_back_exactly(store: Store) -> None:
-    name = write_rows(store, ROWS)
-    assert store.list("evidence") == [f"{name}.parquet"]
-    assert read_rows(store, name) == sorted(ROWS, key=lambda row: row.proxy)
-
-
-weights = st.dictionaries(st.text(max_size=5), st.floats(0, 1), min_size=1, max_size=5)
+numbers = st.dictionaries(st.text(max_size=5), st.floats(0, 1), min_size=1, max_size=5)
 rows = st.lists(
     st.builds(
         Row,
         proxy=st.text(max_size=8),
-        mixture=weights,
-        bpb=weights,
+        mixture=numbers,
+        bpb=numbers,
         recipe=st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)),
         tokenizer=st.text(max_size=8),
-        tokens=st.integers(0, 2**62),
-        seconds=st.floats(0, 1e9),
+        swarm=st.text(max_size=8),
+        evaluation=st.integers(0, 9),
+        source=st.text(max_size=8),
+        imported=st.booleans(),
+        seed=st.none() | st.integers(0, 2**32),
+        tokens=st.none() | st.integers(0, 2**62),
+        seconds=st.none() | st.floats(0, 1e9),
+        labels=st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
+        recorded=st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
     ),
-    min_size=1,
     max_size=5,
-    unique_by=lambda row: row.proxy,
+    unique_by=lambda row: row.id,
 )
 
 
 @given(rows)
-def test_whatever_the_rows_say(tmp_path_factory: pytest.TempPathFactory, said: list[Row]) -> None:
-    store = Store(str(tmp_path_factory.getbasetemp() / "evidence-store"))
-    assert read_rows(store, write_rows(store, said)) == sorted(said, key=lambda row: row.proxy)
+def test_rows_come_back_exactly_as_they_were(said: list[Row]) -> None:
+    table = to_table(said)
+    assert table.schema == SCHEMA
+    assert from_table(table) == sorted(said, key=lambda row: (row.proxy, row.id))
+    assert table["row"].to_pylist() == [row.id for row in from_table(table)]
 
 
-@given(st.permutations(ROWS))
-def test_the_order_of_rows_and_names_is_no_part_of_the_id(shuffled: list[Row]) -> None:
-    turned = [replace(row, mixture=dict(reversed(row.mixture.items()))) for row in shuffled]
-    assert evidence_id(turned) == evidence_id(ROWS)
-
-
-def test_how_long_training_took_is_no_part_of_the_id() -> None:
-    assert evidence_id([replace(row, seconds=99.0) for row in ROWS]) == evidence_id(ROWS)
-
-
-def test_what_the_rows_say_is_the_id() -> None:
-    first, *others = ROWS
-    said = [
-        ROWS,
-        others,
-        [replace(first, proxy="p9"), *others],
-        [replace(first, mixture={"leaf-b": 0.25, "leaf-c": 0.75}), *others],
-        [replace(first, bpb={**first.bpb, "arc": 1.6}), *others],
-        [replace(first, bpb={"arc": 1.5}), *others],
+def test_a_row_is_what_it_says_and_not_when_or_under_which_names() -> None:
+    row = ROWS[0]
+    same = [
+        replace(row, seconds=99.0),
+        replace(row, labels={"leaf-a": "renamed"}),
+        replace(row, recorded=datetime(2030, 1, 1, tzinfo=UTC)),
+        replace(row, source="other@v0003"),
+        replace(row, mixture=dict(reversed(row.mixture.items()))),
     ]
-    assert len({evidence_id(one) for one in said}) == len(said)
+    assert {one.id for one in same} == {row.id}
+    others = [
+        replace(row, proxy="p9"),
+        replace(row, mixture={"leaf-b": 0.25, "leaf-c": 0.75}),
+        replace(row, bpb={**row.bpb, "arc": 1.6}),
+        replace(row, bpb={"arc": 1.5}),
+        replace(row, recipe={"layers": 3}),
+        replace(row, tokenizer="other"),
+        replace(row, swarm="s2"),
+        replace(row, evaluation=2),
+    ]
+    assert len({row.id, *(one.id for one in others)}) == len(others) + 1
 
 
-def test_the_same_rows_are_written_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = write_rows(store, ROWS)
-    before = store.read_bytes(f"evidence/{name}.parquet")
-    monkeypatch.setattr("pyarrow.parquet.write_table", lambda *_: pytest.fail("written again"))
-    assert write_rows(store, [replace(row, seconds=7.0) for row in ROWS[::-1]]) == name
-    assert store.read_bytes(f"evidence/{name}.parquet") == before
+@pytest.mark.parametrize("other", [{"layers": 2, "width": 64}, {"width": 64, "layers": 2}])
+def test_the_order_of_a_recipe_is_no_part_of_it(other: dict[str, int]) -> None:
+    assert recipe_key(other) == recipe_key(ROWS[1].recipe)
+    assert recipe_key(other) != recipe_key({**other, "width": 65})
 
 
-def test_damage_is_named(store: Store) -> None:
-    name = write_rows(store, ROWS)
-    store.write_bytes(f"evidence/{name}.parquet", b"PAR1 and nothing else")
-    with pytest.raises(StoreError, match=rf"{name}\.parquet: cannot be read: .*; delete it and run again"):
-        read_rows(store, name)
-    with pytest.raises(StoreError, match=r"none\.parquet: cannot be read"):
-        read_rows(store, "none")
-
-
-# Arrays
-
-
-def test_arrays_are_aligned_by_name() -> None:
-    x, y = as_arrays(ROWS, ["leaf-c", "leaf-a", "leaf-b"], ["code", "arc"])
-    assert x.tolist() == [[0, 0.75, 0.25], [1, 0, 0], [2 / 3, 1 / 3, 0]]
-    np.testing.assert_array_equal(y, [[0.875, 1.5], [np.nan, 1.25], [0.1 + 0.2, np.nan]])
-    assert x.dtype == y.dtype == np.float64
-
-
-@given(st.permutations(["leaf-a", "leaf-b", "leaf-c"]), st.permutations(["arc", "code"]), st.permutations(range(3)))
-def test_names_decide_and_not_places(leaves: list[str], tasks: list[str], order: list[int]) -> None:
-    x, y = as_arrays([ROWS[i] for i in order], leaves, tasks)
-    for row, i in enumerate(order):
-        assert dict(zip(leaves, x[row], strict=True)) == {leaf: ROWS[i].mixture.get(leaf, 0.0) for leaf in leaves}
-        for task, bpb in zip(tasks, y[row], strict=True):
-            np.testing.assert_equal(bpb, ROWS[i].bpb.get(task, np.nan))
-
-
-def test_a_leaf_that_no_row_has_is_a_column_of_zeros() -> None:
-    x, y = as_arrays(ROWS, ["leaf-a", "leaf-new"], ["new"])
-    assert x[:, 1].tolist() == [0, 0, 0]
-    assert np.isnan(y).all()
-    assert as_arrays([], ["a", "b"], ["t"])[0].shape == (0, 2)
+def test_a_row_given_twice_is_one() -> None:
+    assert len(to_table([ROWS[0], replace(ROWS[0], seconds=3.0)])) == 1

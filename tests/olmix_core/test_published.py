@@ -90,12 +90,15 @@ def test_what_a_fit_leaves_behind(project: Any, ratios: pd.DataFrame, metrics: p
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in found.files)
 
     table = pd.read_csv(out / "mix.csv").set_index("domain")
-    columns = "tokens natural weight ratio epochs cap at_cap shadow_price previous"
+    columns = "tokens natural weight ratio sequences epochs cap at_cap shadow_price per_billion_tokens previous"
     assert list(table.columns) == columns.split()
     assert table["weight"].sum() == pytest.approx(1)
     assert (table["epochs"] <= 4 * (1 + 1e-9)).all()
     assert table.at["math", "cap"] == pytest.approx(4 * 1.5e9 / 1e10)
-    assert table["epochs"].to_numpy() == pytest.approx((table["weight"] * 1e10 / table["tokens"]).to_numpy())
+    assert table["epochs"].to_numpy() == pytest.approx((table["weight"] * 1e10 / table["tokens"]).to_numpy(), rel=1e-4)
+    assert table["sequences"].sum() * 4096 == pytest.approx(1e10, rel=1e-6)
+    curves = pd.read_csv(out / "trade_offs.csv")
+    assert curves[curves["asked"]]["parameter"].tolist() == ["kl", "repetition", "target_tokens"]
 
     record = json.loads((out / "mix.json").read_text())
     assert record["weights"] == pytest.approx(table["weight"].to_dict())
@@ -109,7 +112,7 @@ def test_what_a_fit_leaves_behind(project: Any, ratios: pd.DataFrame, metrics: p
     assert surrogate["domains"] == [{"label": name, "fingerprint": None} for name in sorted(DOMAINS)]
     assert set(surrogate["tasks"]) == set(TASKS)
     assert set(pd.read_csv(out / "diagnostics.csv")["task"]) == {*TASKS, "objective"}
-    for name in ("predicted_vs_measured", "mixture", "effects"):
+    for name in ("predicted_vs_measured", "mixture", "effects", "trade_offs"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -127,6 +130,15 @@ def test_an_earlier_fit_is_replaced(project: Any, ratios: pd.DataFrame, metrics:
     out = run(project(ratios, metrics)).output
     assert not (out / "held_out.csv").exists()
     assert not list(out.glob(".new-*"))
+
+
+@pytest.mark.parametrize("family", ["search", "bimix", "autoscale"])
+def test_families_to_compare_with(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame, family: str) -> None:
+    found = run(project(ratios, metrics, regression={"type": family, "seed": 3}))
+    assert found.record["family"] == family
+    assert found.record["solver"]["gap"] is None
+    assert (found.table["weight"] <= found.table["cap"] * (1 + 1e-12)).all()
+    assert pd.read_csv(found.output / "trade_offs.csv").empty
 
 
 @pytest.mark.parametrize("family", ["diminishing_returns", "auto"])

@@ -2,14 +2,15 @@
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from olmix_core.evidence import Row
 from olmix_core.formats import InputFile
 from olmix_core.release import choose_release
+from olmix_core.surrogate import Evidence
 from olmix_core.tokenizer import train_bpe
 
 # What each web topic does for a code task, a sport task and a general one: log-linear coefficients.
@@ -18,18 +19,15 @@ TASKS = ["code", "sport", "general"]
 OLD = {"software": 0.2, "sports": 0.4, "news": 0.4}
 
 
-def swarm() -> list[Row]:
+def swarm() -> Evidence:
     """30 runs of the truth, with a little noise."""
     random = np.random.default_rng(0)
-    rows = []
+    x, y = np.zeros((30, len(TRUTH))), np.zeros((30, len(TASKS)))
+    coefficients = np.array(list(TRUTH.values()))
     for number in range(30):
-        mixture = dict(zip(TRUTH, random.dirichlet([1.0, 1.0, 1.0]).tolist(), strict=True))
-        bpb = {
-            task: float(0.6 + np.exp(sum(w * TRUTH[leaf][t] for leaf, w in mixture.items())) + random.normal(0, 0.003))
-            for t, task in enumerate(TASKS)
-        }
-        rows.append(Row(f"run{number:02d}", mixture, bpb, {}, "", 0, 0.0))
-    return rows
+        x[number] = random.dirichlet([1.0, 1.0, 1.0])
+        y[number] = 0.6 + np.exp(x[number] @ coefficients) + random.normal(0, 0.003, len(TASKS))
+    return Evidence(x, y, tuple(f"run{number:02d}" for number in range(30)), tuple(TRUTH), tuple(TASKS))
 
 
 def leaf(folder: Path, name: str, texts: list[str]) -> list[InputFile]:
@@ -46,8 +44,7 @@ def test_adding_code_releases_software_before_sports(texts: dict[str, list[str]]
         "github": leaf(tmp_path, "github", [inspect.getsource(inspect), inspect.getsource(json)]),
     }
     found = choose_release(
-        rows=swarm(),
-        tasks=TASKS,
+        evidence=swarm(),
         old_weights=OLD,
         kept=sorted(TRUTH),
         affected={"github": None},
@@ -65,8 +62,7 @@ def test_adding_code_releases_software_before_sports(texts: dict[str, list[str]]
 def test_a_revised_leaf_is_expected_to_be_like_its_old_content(tmp_path: Path, texts: dict[str, list[str]]) -> None:
     files = {name: leaf(tmp_path, name, texts["manual"][:2]) for name in ("sports", "news")}
     found = choose_release(
-        rows=swarm(),
-        tasks=TASKS,
+        evidence=swarm(),
         old_weights={"sports": 0.5, "news": 0.5},
         kept=["news", "sports"],
         affected={"software-v2": {"software": 1.0}},
@@ -83,8 +79,7 @@ def test_one_kept_leaf_has_no_ratios_to_keep(texts: dict[str, list[str]]) -> Non
     affected = {"sports": {"sports": 1.0}, "news": {"news": 1.0}}
     assert (
         choose_release(
-            rows=swarm(),
-            tasks=TASKS,
+            evidence=swarm(),
             old_weights=OLD,
             kept=["software"],
             affected=affected,
@@ -100,21 +95,10 @@ def test_what_moves_all_leaves_alike_releases_nothing_more(
     shift: float, tmp_path: Path, texts: dict[str, list[str]]
 ) -> None:
     """BPB scaled as a whole (all coefficients shifted) leaves the order of release as it was."""
-    rows = [
-        Row(
-            r.proxy,
-            r.mixture,
-            {task: 0.6 + (b - 0.6) * float(np.exp(shift / 4)) for task, b in r.bpb.items()},
-            {},
-            "",
-            0,
-            0.0,
-        )
-        for r in swarm()
-    ]
+    evidence = swarm()
+    scaled = replace(evidence, Y=0.6 + (evidence.Y - 0.6) * float(np.exp(shift / 4)))
     found = choose_release(
-        rows=rows,
-        tasks=TASKS,
+        evidence=scaled,
         old_weights=OLD,
         kept=sorted(TRUTH),
         affected={"v2": {"software": 1.0}},

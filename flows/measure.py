@@ -1,0 +1,85 @@
+"""Which proxies are measured on which tasks: those of this swarm on all, those of earlier versions on what is new."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from flows.execute import Executor
+from olmix_core.carry import may_have_trained_on
+from olmix_core.evidence import Row
+from olmix_core.store import Store
+from olmix_core.suite import EvaluationTask
+from olmix_core.worker import is_trained
+from tasks.evaluate import evaluate
+from tasks.tokenizer import tokenizer_path
+
+
+@dataclass(frozen=True)
+class Measured:
+    """rows: what was measured, as evidence. seconds: mean per proxy and task, None where nothing was measured."""
+
+    rows: tuple[Row, ...]
+    seconds: float | None
+
+
+def measure(
+    own: Sequence[Row],
+    earlier: Sequence[Row],
+    tasks: Sequence[EvaluationTask],
+    origins: Mapping[str, Sequence[str]],
+    corpora: Mapping[str, str],
+    source: str,
+    run: Executor,
+) -> Measured:
+    """Evaluate the proxies of `own` on all tasks, and those of `earlier` on tasks that their rows lack.
+
+    origins: {leaf: leaves that its content comes from}. corpora: where the tokens of each leaf lie. source: who
+    records it.
+    """
+    store = Store(run.store)
+    lacking = [
+        row
+        for row in earlier
+        # A proxy trained elsewhere is known by its row only.
+        if any(task.fingerprint not in row.bpb for task in tasks) and is_trained(store, row.proxy)
+    ]
+    pairs = [
+        (row, task)
+        for row in (*own, *lacking)
+        for task in tasks
+        if task.fingerprint not in row.bpb
+        # A BPB on text that the proxy was trained on would be no evidence.
+        and not any(may_have_trained_on(leaf, row.mixture, origins) for leaf in task.leaves)
+    ]
+    results = run.run_all(
+        evaluate,
+        [
+            (
+                {"proxy": row.proxy, "task": task.fingerprint},
+                {
+                    "label": f"{row.proxy[:6]} {task.label}",
+                    "recipe": dict(row.recipe),
+                    "tokenizer": tokenizer_path(row.tokenizer),
+                    "file": task.file,
+                    "corpora": [corpora[leaf] for leaf in task.leaves],
+                },
+            )
+            for row, task in pairs
+        ],
+    )
+    bpb: dict[str, dict[EvaluationTask, float]] = {}
+    for (row, task), result in zip(pairs, results, strict=True):
+        bpb.setdefault(row.proxy, {})[task] = result["bpb"]
+    rows = tuple(
+        replace(
+            row,
+            bpb={task.fingerprint: value for task, value in bpb[row.proxy].items()},
+            evaluation=evaluate.code_version,
+            source=source,
+            labels={**row.labels, **{task.fingerprint: task.label for task in bpb[row.proxy]}},
+            recorded=datetime.now(UTC),
+        )
+        for row in (*own, *lacking)
+        if row.proxy in bpb
+    )
+    return Measured(rows, sum(result["seconds"] for result in results) / len(results) if results else None)
