@@ -6,11 +6,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from olmix_core.mixes import PublishedMix
 from olmix_core.prediction import family_weights
 from olmix_core.report.style import FAINT, INK, NATURAL, PROPOSED, short
+from olmix_core.units import amount
 
 Array = NDArray[np.float64]
 
@@ -33,6 +35,11 @@ def tradeoffs(table: pd.DataFrame) -> Figure:
         least = values[values > 0].min()
         if values.max() > 20 * least:
             axis.set_xscale("symlog", linthresh=least) if values.min() <= 0 else axis.set_xscale("log")
+            decades = 10.0 ** np.arange(np.ceil(np.log10(least)), np.floor(np.log10(values.max())) + 1)
+            axis.set_xticks([*values[values == 0], *decades])
+        # Numbers as people write them: powers of ten would need mathematics, which labels must not start.
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: amount(x) if x >= 1000 else f"{x:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.axhline(0, color=FAINT, linewidth=0.8)
         axis.set_xlabel(_UNITS.get(parameter, parameter))
         axis.grid()
