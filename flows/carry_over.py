@@ -82,16 +82,24 @@ def lineage(
 
 
 def pool(
-    store: Store, apart_from: Collection[str], wanted: Wanted, also_asked: Any, pinned: Sequence[Mapping[str, Any]]
+    store: Store,
+    apart_from: Collection[str],
+    batch: str,
+    wanted: Wanted,
+    also_asked: Any,
+    pinned: Sequence[Mapping[str, Any]],
 ) -> Pool:
     """Choose what else of the ledger is usable.
 
-    apart_from: proxies that the run has already. also_asked: what else the choice is made for (plain JSON); with
-    `wanted` and the imports it decides whether one of the `pinned` pools, of earlier versions, is taken again.
+    apart_from: proxies that the run has already; batch: the swarm that it makes, "" for none. also_asked: what else the
+    choice is made for (plain JSON); with `wanted` and the imports it decides whether one of the `pinned` pools, of
+    earlier versions, is taken again.
     Raises StoreError.
     """
     table = ledger.read(store, NEEDED)
     table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pa.array(sorted(apart_from), pa.string()))))
+    if batch:
+        table = table.filter(pc.not_equal(table["swarm"], batch))
     choice = choose(table, wanted)
     usable = choice.usable
     imports = usable.table.filter(usable.table["imported"])["row"].to_pylist()

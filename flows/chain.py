@@ -3,69 +3,37 @@
     tokenizer -> statistics (a leaf) -> plan -> swarm -> train (a mixture) -> evaluate (a proxy and a task)
               -> evidence -> fit -> propose
 
+A swarm may be trained in rounds: from the law of one round, `choose` tells the mixtures of the next.
 It is written once and carried out by an executor: for real (the flow), or as a dry run (what would be executed).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from flows.base import Base
-from flows.carry_over import Lineage, Pool, lineage, pool
+from flows.carry_over import lineage
 from flows.execute import Executor
-from flows.measure import measure
+from flows.outcome import Outcome
+from flows.round import train_round
 from olmix_core.bounds import previous_as_reference
-from olmix_core.carry import extended, in_atoms
-from olmix_core.compatible import Wanted
+from olmix_core.carry import extended
 from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
 from olmix_core.errors import ConfigError
-from olmix_core.evidence import Row, recipe_key
+from olmix_core.evidence import Row
 from olmix_core.ledger import set_name
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.preflight import Inputs, check_statistics
-from olmix_core.record import latest_version, next_version, read_mix
+from olmix_core.record import latest_version, read_mix
 from olmix_core.store import Store
+from tasks.choose import choose
 from tasks.evaluate import evaluate
-from tasks.evidence import evidence
-from tasks.fit import fit
+from tasks.fit import FOLDS
 from tasks.plan import plan
 from tasks.propose import propose
 from tasks.statistics import corpus_folder, statistics
-from tasks.step import Result
 from tasks.swarm import swarm
 from tasks.tokenizer import tokenizer, tokenizer_path
-from tasks.train import train
-
-
-@dataclass
-class Outcome:
-    """What the chain found, step by step; what was not reached is empty."""
-
-    base: Base
-    tokenizer: str = ""
-    statistics: dict[str, LeafStatistics] = field(default_factory=dict)
-    natural: dict[str, float] = field(default_factory=dict)
-    plan: Result = field(default_factory=dict)
-    trained: list[Result] = field(default_factory=list)
-    lineage: Lineage = field(default_factory=Lineage)  # evidence of earlier versions
-    pool: Pool = field(default_factory=Pool)  # and of the rest of the ledger
-    splits: dict[str, dict[str, float]] = field(default_factory=dict)
-    contents: Mapping[str, Any] = field(default_factory=dict)  # files of what splits speak of
-    evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing had to be measured
-    evidence: str = ""
-    fit: Result = field(default_factory=dict)
-    proposal: Result = field(default_factory=dict)
-
-    @property
-    def carried_over(self) -> int:
-        """Proxies of earlier versions and of other swarms that the law is fitted to."""
-        return len(self.lineage.proxies) + self.pool.proxies
-
-    @property
-    def left_out(self) -> Mapping[str, int]:
-        """Proxies on record that it is not fitted to, by reason."""
-        return self.pool.left_out or self.lineage.left_out
 
 
 def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, outcome: Outcome) -> None:
@@ -73,8 +41,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
 
     Raises OlmixError.
     """
-    domains, tasks = inputs.domains, inputs.tasks
-    recipe = config.proxy.model_dump()
+    domains, recipe = inputs.domains, config.proxy.model_dump()
     outcome.tokenizer = _tokenizer(config, inputs, run)
     outcome.statistics = _statistics(inputs, outcome.tokenizer, run)
     if not run.estimated:
@@ -93,78 +60,46 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
         rows=outcome.lineage.rows,
         files={leaf.fingerprint: [asdict(file) for file in leaf.files] for leaf in domains.leaves},
     )
-    batch, mixtures = _swarm(config, inputs, outcome, run)
-
+    first = _swarm(config, inputs, outcome)
     corpora = {
         leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": outcome.tokenizer})) for leaf in tokens
     }
-    payloads: list[dict[str, Any]] = [
-        {"mixture": mixture, "recipe": recipe, "tokenizer": outcome.tokenizer} for mixture in mixtures
-    ]
-    _pool(config, inputs, outcome, recipe, [train.key(payload) for payload in payloads])
-    outcome.trained = run.run_all(
-        train,
-        [(payload, {"label": f"{number:03d}", "corpora": corpora}) for number, payload in enumerate(payloads)],
-    )
-    own = {
-        proxy["proxy"]: Row(
-            proxy=proxy["proxy"],
-            mixture=payload["mixture"],
-            bpb={},
-            recipe=recipe,
-            tokenizer=outcome.tokenizer,
-            swarm=batch,
-            seed=config.proxy.seed,
-            tokens=proxy["tokens"],
-            seconds=proxy["seconds"],
-            labels={leaf: domains.labels[leaf] for leaf in payload["mixture"]},
-        )
-        for payload, proxy in zip(payloads, outcome.trained, strict=True)
-    }
-    earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
-    source = f"{config.name}@{next_version(Store(config.store), config.name)}"
-    origins = outcome.base.origins
-    measured = measure(list(own.values()), list(earlier.values()), tasks, origins, corpora, source, run)
-    outcome.evaluation_seconds = measured.seconds
-    carried = [*outcome.lineage.rows, *outcome.pool.rows]
-    outcome.evidence = run.run(
-        evidence,
-        {"rows": set_name({*carried, *(row.id for row in measured.rows)}), "pool": outcome.pool.evidence},
-        added=measured.rows,
-        carried=carried,
-        pooled=outcome.pool.rows,
-    )["evidence"]
-
-    atoms: set[str] = set()
-    for mixture in (row.mixture for row in (*earlier.values(), *own.values())):
-        atoms |= in_atoms(mixture, outcome.splits).keys()
-    atoms |= in_atoms(dict.fromkeys((*tokens, *outcome.pool.contents), 1.0), outcome.splits).keys()
-    outcome.fit = run.run(
-        fit,
-        {
-            "evidence": outcome.evidence,
-            "atoms": sorted(atoms),
-            "splits": outcome.splits,
-            "tasks": [task.fingerprint for task in tasks],
-            **config.surrogate.model_dump(),
-        },
-    )
+    wish = _wish(config, inputs, outcome, tokens)
+    mixtures: list[dict[str, float]] = run.run(swarm, first)["mixtures"] if first else []
+    batch = swarm.key(first) if first else ""
+    measured: dict[str, Row] = {}
+    sizes = _rounds(config, outcome.plan["runs"])
+    for number in range(len(sizes)):
+        outcome.to_come = sum(sizes[number + 1 :])
+        train_round(config, inputs, outcome, run, batch, mixtures, measured, corpora)
+        if number + 1 < len(sizes):
+            asked = {"fit": outcome.fit["fit"], "wish": wish, "swarm": first, "round": number + 1}
+            asked |= {"count": sizes[number + 1], "tolerance": config.swarm.tolerance}
+            mixtures = run.run(choose, asked, label=f"round {number + 2}")["mixtures"]
+            if not mixtures:
+                break
+    outcome.to_come = 0
     outcome.proposal = run.run(
         propose,
-        {
-            "fit": outcome.fit["fit"],
-            "columns": outcome.plan["columns"],
-            "splits": outcome.splits,
-            "natural": outcome.natural,
-            "tokens": tokens,
-            **config.proposal.model_dump(exclude={"bounds", "groups", "reference"}),
-            "bounds": [[list(bound.leaves), bound.low, bound.high] for bound in inputs.wanted.bounds],
-            "reference": _reference(config, inputs, outcome),
-            "task_weights": {task.fingerprint: task.weight for task in tasks},
-        },
+        {"fit": outcome.fit["fit"], **wish},
         labels=domains.labels,
         bound_names=list(inputs.wanted.names),
     )
+
+
+def _wish(config: Config, inputs: Inputs, outcome: Outcome, tokens: Mapping[str, int]) -> dict[str, Any]:
+    """What is asked of the mixture."""
+    return {
+        "columns": outcome.plan["columns"],
+        **({"reusable": outcome.plan["reusable"]} if outcome.plan["reusable"] else {}),
+        "splits": outcome.splits,
+        "natural": outcome.natural,
+        "tokens": tokens,
+        **config.proposal.model_dump(exclude={"bounds", "groups", "reference"}),
+        "bounds": [[list(bound.leaves), bound.low, bound.high] for bound in inputs.wanted.bounds],
+        "reference": _reference(config, inputs, outcome),
+        "task_weights": {task.fingerprint: task.weight for task in inputs.tasks},
+    }
 
 
 def _reference(config: Config, inputs: Inputs, outcome: Outcome) -> dict[str, float] | None:
@@ -243,28 +178,6 @@ def _carry_over(
     outcome.lineage = lineage(Store(config.store), base.record, recipe, outcome.tokenizer, evaluate.code_version)
 
 
-def _pool(config: Config, inputs: Inputs, outcome: Outcome, recipe: Mapping[str, Any], own: Sequence[str]) -> None:
-    """What else of the ledger the law is fitted to, under strategy `auto`; `own` are the proxies of this swarm."""
-    store = Store(config.store)
-    if config.reuse.strategy != "auto" or not store.exists(tokenizer_path(outcome.tokenizer)):
-        return
-    leaves = inputs.domains.fingerprints
-    split = {leaf for whole, parts in outcome.splits.items() for leaf in (whole, *parts)}
-    outcome.pool = pool(
-        store,
-        {*own, *(row.proxy for row in outcome.lineage.proxies)},
-        Wanted(
-            recipe_key=recipe_key(recipe),
-            tokenizer=outcome.tokenizer,
-            evaluation=evaluate.code_version,
-            tasks=[task.fingerprint for task in inputs.tasks],
-            contents=sorted({*leaves, *split}),
-        ),
-        {"leaves": list(leaves), "swarm": sorted(own), "lineage": list(outcome.lineage.rows)},
-        outcome.base.pools,
-    )
-
-
 def _plan_base(config: Config, config_file: str, inputs: Inputs, outcome: Outcome) -> dict[str, Any] | None:
     """What of the base the plan depends on; None where there is nothing to keep."""
     base, strategy = outcome.base, config.reuse.strategy
@@ -296,21 +209,25 @@ def _plan_base(config: Config, config_file: str, inputs: Inputs, outcome: Outcom
     }
 
 
-def _swarm(config: Config, inputs: Inputs, outcome: Outcome, run: Executor) -> tuple[str, Sequence[dict[str, float]]]:
-    """The key of the swarm and the mixtures to train on; none where the plan leaves nothing to explore."""
+def _rounds(config: Config, runs: int) -> list[int]:
+    """How many proxies each round trains: parts as equal as can be, each large enough to be validated by itself."""
+    rounds = max(1, min(config.swarm.rounds, runs // FOLDS))
+    return [runs // rounds + (number < runs % rounds) for number in range(rounds)]
+
+
+def _swarm(config: Config, inputs: Inputs, outcome: Outcome) -> dict[str, Any] | None:
+    """How the first mixtures are drawn; None where the plan leaves nothing to explore."""
     if outcome.plan["runs"] == 0:
-        return "", []
+        return None
     settings = config.swarm
-    payload = {
+    return {
         "columns": outcome.plan["columns"],
         "natural": outcome.natural,
-        "runs": outcome.plan["runs"],
-        "settings": settings.model_dump(exclude={"runs", "bounds"}),
+        "runs": _rounds(config, outcome.plan["runs"])[0],
+        "settings": settings.model_dump(exclude={"runs", "rounds", "tolerance", "bounds"}),
         "bounds": {
             leaf.fingerprint: list(settings.bounds[leaf.label])
             for leaf in inputs.domains.leaves
             if leaf.label in settings.bounds
         },
     }
-    mixtures: list[dict[str, float]] = run.run(swarm, payload)["mixtures"]
-    return swarm.key(payload), mixtures

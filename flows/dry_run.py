@@ -13,8 +13,9 @@ from typing import Any
 import fsspec
 
 from flows.base import find_base
-from flows.chain import Outcome, run_chain
+from flows.chain import run_chain
 from flows.execute import Call
+from flows.outcome import Outcome
 from olmix_core.config import Config
 from olmix_core.errors import StoreError
 from olmix_core.formats import suffix_of
@@ -81,7 +82,7 @@ class DryRun:
         return result
 
     def _predicted(self, step: Step, payload: Payload, key: str, where: dict[str, Any]) -> Result | None:
-        if step.name in ("plan", "swarm"):
+        if step.name in ("plan", "swarm", "choose"):
             return step.function(payload, self.store, **where)
         if step.name == "tokenizer":
             return {"fingerprint": "not made yet", "vocab_size": payload.get("vocab_size", 0)}
@@ -127,6 +128,9 @@ class Forecast:
         if not self.reached:
             for step in AFTER_EVALUATION:
                 counts.setdefault(step, {"executed": 1, "cached": 0})
+            for step, each in (("train", 1), ("evaluate", len(self.inputs.tasks))):
+                if self.outcome.to_come:
+                    counts.setdefault(step, {"executed": 0, "cached": 0})["executed"] += each * self.outcome.to_come
         return counts
 
     @property

@@ -47,7 +47,8 @@ class PrefectExecutor:
         calls = list(calls)
         progress.current().expect(step.name, len(calls))
         # Prefect would swallow an error in here and run the task without a cache.
-        self.keys[step.name] = [step.key(payload) for payload, _ in calls]
+        known = self.keys.setdefault(step.name, [])
+        known += [key for key in (step.key(payload) for payload, _ in calls) if key not in known]
         futures = [self._submit(step, payload, where) for payload, where in calls]
         for future in futures:
             future.wait()

@@ -22,10 +22,12 @@ FIELDS: dict[str, dict[str, str]] = {
     "train": {"mixture": "swarm", "tokenizer": "tokenizer"},
     "evaluate": {"proxy": "train", "task": "EVAL"},
     "evidence": {"rows": "evaluate", "pool": "DATA"},
-    "fit": {"evidence": "evidence", "atoms": "plan", "splits": "DATA", "tasks": "EVAL"},
+    "fit": {"evidence": "evidence", "atoms": "plan", "splits": "DATA", "tasks": "EVAL", "pool": "DATA"},
+    "choose": {"fit": "fit", "swarm": "swarm", "count": "plan", "tolerance": "PARAMS", "wish": "PARAMS"},
     "propose": {
         "fit": "fit",
         "columns": "plan",
+        "reusable": "plan",
         "splits": "DATA",
         "natural": "statistics",
         "tokens": "statistics",

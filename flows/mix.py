@@ -14,8 +14,9 @@ from prefect.flow_runs import pause_flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.base import find_base
-from flows.chain import Outcome, run_chain, tokenizer_settings
+from flows.chain import run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
+from flows.outcome import Outcome
 from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
 from olmix_core.preflight import look
@@ -99,6 +100,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         settings=config.model_dump(include={"proxy", "swarm", "surrogate", "proposal", "reuse"}),
         proxies=outcome.trained,
         carried_over=outcome.carried_over,
+        swarms=outcome.fit["swarms"],
         pool=outcome.pool.to_json(),
         pooled=outcome.pool.proxies,
         left_out=outcome.left_out,

@@ -86,6 +86,8 @@ def _leaves(found: Forecast) -> list[dict[str, Any]]:
         kind = change.kind(content) if change else "first"
         if content in kept:
             action = "keep its ratio"
+        elif plan["reusable"] and content not in released and kind in ("unchanged", "renamed"):
+            action = "learn from its runs on record"
         elif content in released:
             action = "explore again (released)"
         else:
@@ -158,6 +160,10 @@ def _notes(found: Forecast) -> list[str]:
         notes.append(
             f"{_proxies(outcome.pool.later)} recorded since could be used too, and will be once domains, tasks, swarm,"
             " recipe or imports are others"
+        )
+    if found.outcome.to_come:
+        notes.append(
+            f"trained in rounds: at most as many proxies as said, {found.outcome.to_come} of them in later rounds"
         )
     if found.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")

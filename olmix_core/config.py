@@ -250,6 +250,14 @@ class Swarm(Section):
     runs: Annotated[int, Field(ge=2)] | None = Field(
         None, description="Proxies K; 3 (d + 1) for d free dimensions where it is left out."
     )
+    rounds: Annotated[int, Field(ge=1)] = Field(
+        1,
+        description="Parts in which the proxies are trained. 1: all are drawn at once. More: each further part is"
+        " chosen by what it would tell of the best mixture.",
+    )
+    tolerance: NonNegativeFloat = Field(
+        0.0, description="With rounds: stop when less than this is still to be gained, in BPB."
+    )
     seed: NonNegativeInt = Field(0, description="Seed of the mixtures; mixture i depends on (seed, i) alone.")
     sparsity: Literal["sparse", "dense"] = Field(
         "sparse",
@@ -389,6 +397,15 @@ class Config(Section):
                     f"found a weight for the source {domain.name!r}; expected weights only on topics and quality"
                     " buckets, since the weights of sources are what is looked for"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_have_a_law(self) -> "Config":
+        if self.swarm.rounds > 1 and self.surrogate.family not in ("log_linear", "diminishing_returns", "auto"):
+            raise ValueError(
+                f"found swarm.rounds {self.swarm.rounds} with surrogate.family {self.surrogate.family!r}; expected one"
+                " of the laws (log_linear, diminishing_returns, auto), whose error says which proxies tell most"
+            )
         return self
 
 

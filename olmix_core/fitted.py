@@ -4,7 +4,7 @@ Immutable, and plain JSON outside: the shape is
 
     {"family": ..., "domains": [{"fingerprint": ...}, ...],
      "tasks": {name: {"c", "A": [...]} or {"c", "b", "a": [...], "gamma"}}, "settings": {...},
-     "flags": {task: reason}, "notes": [...], "score": ..., "errors": {what the error bars need}}
+     "flags": {task: reason}, "notes": [...], "score": ..., "pool": {...} or null, "errors": {what the error bars need}}
 
 A domain may carry other fields (a label); they are ignored when read.
 """
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
-from olmix_core.influence import Influence
+from olmix_core.influence import Influence, Pooled
 from olmix_core.laws import LOG_LINEAR, Law, Parameters
+from olmix_core.pool import Pool
 
 Array = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class Surrogate:
     For the log-linear law parameters hold the paper's form, b = 0 and v = A. ridge [T] and loss [T]
     (mean Huber loss) are those of the fit; score is the mean over tasks of the leave-one-out error
     as a share of the task's spread; flags names tasks whose prediction needs caution and says why;
-    notes are remarks on the whole fit.
+    notes are remarks on the whole fit; pool says how runs of several swarms were taken together.
     """
 
     law: Law
@@ -58,6 +59,7 @@ class Surrogate:
     huber_delta: float
     score: float
     influence: Influence
+    pool: Pool | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -160,11 +162,13 @@ class Surrogate:
             "flags": dict(self.flags),
             "notes": list(self.notes),
             "score": self.score,
+            "pool": self.pool.to_json() if self.pool else None,
             "errors": {
                 "loss": self.loss.tolist(),
                 "mixtures": self.influence.X.tolist(),
                 "weights": self.influence.weights.tolist(),
                 "left_out": self.influence.errors.tolist(),
+                "pooled": _lists(self.influence.pooled) if self.influence.pooled else None,
             },
         }
 
@@ -198,7 +202,9 @@ class Surrogate:
                     X=_array(errors["mixtures"]),
                     weights=_array(errors["weights"]),
                     errors=_array(errors["left_out"]),
+                    pooled=_pooled(errors["pooled"]) if errors["pooled"] else None,
                 ),
+                pool=Pool.from_json(data["pool"]) if data["pool"] else None,
                 flags=dict(data["flags"]),
                 notes=tuple(data["notes"]),
             )
@@ -208,3 +214,15 @@ class Surrogate:
 
 def _array(values: Sequence[Any]) -> Array:
     return np.asarray(values, dtype=np.float64)
+
+
+def _lists(pooled: Pooled) -> dict[str, Any]:
+    return {
+        "levels": pooled.levels.tolist(),
+        "offsets": pooled.offsets.tolist(),
+        "precision": pooled.precision.tolist(),
+    }
+
+
+def _pooled(data: Mapping[str, Any]) -> Pooled:
+    return Pooled(_array(data["levels"]), _array(data["offsets"]), _array(data["precision"]))

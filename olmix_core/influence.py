@@ -45,12 +45,13 @@ def leave_one_out(problems: Problems, theta: Array) -> tuple[Array, Array]:
     weight = share * np.minimum(1.0, problems.delta / np.maximum(np.abs(residual), problems.delta))
     jacobian = _jacobian(problems.design, decay)
     held = np.zeros(theta.shape, dtype=bool)
-    if problems.nonnegative:
-        held[:, 2:] = theta[:, 2:] <= 0
+    held[:, problems.bounded] = theta[:, problems.bounded] <= 0
     jacobian = np.where(held[:, None, :], 0.0, jacobian)
-    penalty = np.zeros(theta.shape)
-    penalty[:, 2:] = problems.ridge[:, None]
-    information = _information(jacobian, weight, penalty + held)
+    penalty = np.zeros((*theta.shape, theta.shape[1]))
+    penalty[:, 2:, 2:] = problems.ridge[:, None, None] * problems.shape_of_penalty
+    penalty = np.where(held[:, :, None] | held[:, None, :], 0.0, penalty)
+    penalty += held[:, :, None] * np.eye(theta.shape[1])
+    information = _information(jacobian, weight, penalty)
     solved = np.linalg.solve(information, jacobian.transpose(0, 2, 1)).transpose(0, 2, 1)
     leverage = np.sum(solved * jacobian, axis=2).T * weight
     return residual / (1 - np.minimum(leverage, _MOST_LEVERAGE)), leverage
@@ -64,12 +65,41 @@ def _jacobian(features: Array, decay: Array) -> Array:
 
 
 def _information(jacobian: Array, weight: Array, penalty: Array) -> Array:
-    """sum_k w_kt J_kt J_kt' + diag(penalty_t) [T, m + 2, m + 2], made safely invertible."""
+    """sum_k w_kt J_kt J_kt' + penalty_t [T, m + 2, m + 2], made safely invertible."""
     information = (jacobian.transpose(0, 2, 1) * weight.T[:, None, :]) @ jacobian
     diagonal = np.arange(information.shape[1])
     information[:, diagonal, diagonal] *= 1 + 1e-9
-    information[:, diagonal, diagonal] += penalty + 1e-12
-    return information
+    information[:, diagonal, diagonal] += 1e-12
+    return np.asarray(information + penalty, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What the fit of several swarms adds (see `pool`).
+
+    levels [K, S]: which runs are of which other swarm; offsets [T, S]: how far these lie off; precision [m + S, m + S]:
+    the P of the prior.
+    """
+
+    levels: Array
+    offsets: Array
+    precision: Array
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """With u = B_t^-1 d_t(q): a run moves a prediction by pull_kt J_kt . u, what is left open by left_open_t root u.
+
+    features [K, m + S] and slopes [T, m + S], from which J follows; inverse B^-1 [T, m + S + 2, m + S + 2];
+    pulls [K, T]; root [m + S, m + S] of the prior's precision, upper triangular; left_open [T].
+    """
+
+    features: Array
+    slopes: Array
+    inverse: Array
+    pulls: Array
+    root: Array
+    left_open: Array
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ class Influence:
     """Error bars of a fitted law.
 
     X [K, m] the mixtures fitted to; weights [K, T], zero where a run was not evaluated; errors [K,
-    T] leave-one-out residuals, zero there too.
+    T] leave-one-out residuals, zero there too. S counts the other swarms of `pooled`, 0 without.
     """
 
     law: Law
@@ -85,6 +115,13 @@ class Influence:
     X: Array
     weights: Array
     errors: Array
+    pooled: Pooled | None = None
+
+    @cached_property
+    def _together(self) -> Pooled:
+        """The pool, or that of one swarm."""
+        K, m, T = *self.X.shape, len(self.parameters.c)
+        return self.pooled or Pooled(np.empty((K, 0)), np.empty((T, 0)), np.eye(m))
 
     @cached_property
     def noise(self) -> Array:
@@ -96,17 +133,25 @@ class Influence:
 
     @cached_property
     def _scatter(self) -> Array:
-        """tau [T]: root mean square of each task's coefficients around their mean."""
+        """tau [T]: root mean square of each task's coefficients around their mean, in the measure of the prior."""
         v = self.parameters.v
-        centre = v.mean(axis=1, keepdims=True) if not self.law.nonnegative else 0.0
-        scatter: Array = np.sqrt(np.mean((v - centre) ** 2, axis=1)) + 1e-9
+        m = v.shape[1]
+        away = v - v.mean(axis=1, keepdims=True) if not self.law.nonnegative else v
+        scatter: Array = np.sqrt(np.sum((away @ self._together.precision[:m, :m]) * away, axis=1) / m) + 1e-9
         return scatter
 
     @cached_property
     def _fitted(self) -> Array:
-        """J [T, K, m + 2] at the runs."""
-        features = self.law.features(self.X)
-        return _jacobian(features, self.parameters.decay(features))
+        """J [T, K, m + S + 2] at the runs."""
+        features = np.hstack([self.law.features(self.X), self._together.levels])
+        v = np.hstack([self.parameters.v, self._together.offsets])
+        return _jacobian(features, Parameters(self.parameters.c, self.parameters.b, v).decay(features))
+
+    def _direction(self, Q: Array) -> Array:
+        """d f_t / d (c, b, v, d) [T, n, m + S + 2] of predictions at Q [n, m], which are for the current swarm."""
+        features = self.law.features(Q)
+        decay = self.parameters.decay(features)
+        return _jacobian(np.hstack([features, np.zeros((len(Q), self._together.levels.shape[1]))]), decay)
 
     @cached_property
     def _precision(self) -> Array:
@@ -118,18 +163,24 @@ class Influence:
 
     @cached_property
     def _inverse(self) -> Array:
-        """B^-1 [T, m + 2, m + 2]."""
-        penalty = np.zeros((len(self._precision), self._fitted.shape[2]))
-        penalty[:, 2:] = self._precision[:, None]
+        """B^-1 [T, m + S + 2, m + S + 2]."""
+        size = self._fitted.shape[2]
+        penalty = np.zeros((len(self._precision), size, size))
+        penalty[:, 2:, 2:] = self._precision[:, None, None] * self._together.precision
         information = _information(self._fitted, self.weights, penalty)
         return np.asarray(np.linalg.inv(information), dtype=np.float64)
 
     @cached_property
+    def _left_open(self) -> Array:
+        """How (c, b, v, d) move by what is left open [T, m + S, m + S + 2]: by each unit of the prior."""
+        root = np.linalg.cholesky(self._together.precision).T
+        return np.asarray((root @ self._inverse[:, 2:]) * (self._scatter * self._precision)[:, None, None])
+
+    @cached_property
     def _moves(self) -> Array:
-        """How (c, b, v) move by run and by what is left open [T, K + m, m + 2]."""
+        """How (c, b, v, d) move by run and by what is left open [T, K + m + S, m + S + 2]."""
         by_run = (self._fitted * (self.weights * self.errors).T[:, :, None]) @ self._inverse
-        left_open = self._inverse[:, 2:] * (self._scatter * self._precision)[:, None, None]
-        return np.concatenate([by_run, left_open], axis=1)
+        return np.concatenate([by_run, self._left_open], axis=1)
 
     @cached_property
     def _leverage(self) -> Array:
@@ -138,23 +189,34 @@ class Influence:
         leverage: Array = np.sum(solved * self._fitted, axis=2).T * self.weights
         return leverage
 
-    def ingredients(self) -> tuple[Array, Array, Array]:
-        """What `moves` is computed from, for who computes it elsewhere.
+    def ingredients(self) -> "Ingredients":
+        """What predictions and `moves` are computed from, for who computes them elsewhere."""
+        together = self._together
+        return Ingredients(
+            features=np.hstack([self.law.features(self.X), together.levels]),
+            slopes=np.hstack([self.parameters.v, together.offsets]),
+            inverse=self._inverse,
+            pulls=self.weights * self.errors,
+            root=np.asarray(np.linalg.cholesky(together.precision).T, dtype=np.float64),
+            left_open=self._scatter * self._precision,
+        )
 
-        B^-1 [T, m + 2, m + 2]; w e [K, T], by which a run pulls; tau pi [T], by which what is left open moves.
+    def draws(self, count: int, seed: int) -> Array:
+        """[count, T, m + S + 2] moves of (c, b, v, d), drawn from what the runs leave possible.
+
+        A run moves the parameters of all tasks together, as its errors on them go together.
         """
-        return self._inverse, self.weights * self.errors, self._scatter * self._precision
+        unit = np.random.default_rng(seed).standard_normal((count, self._moves.shape[1]))
+        return np.asarray(np.tensordot(unit, self._moves, axes=([1], [1])), dtype=np.float64)
 
     def moves(self, Q: Array) -> tuple[Array, Array]:
-        """How predictions at Q [n, m] move: by run [T, n, K], and by what is left open [T, n, m];
+        """How predictions at Q [n, m] move: by run [T, n, K], and by what is left open [T, n, m + S];
         in BPB.
         """
-        features = self.law.features(Q)
-        direction = _jacobian(features, self.parameters.decay(features)) @ self._inverse
-        by_run = direction @ self._fitted.transpose(0, 2, 1)
+        direction = self._direction(Q)
+        by_run = direction @ self._inverse @ self._fitted.transpose(0, 2, 1)
         by_run = by_run * (self.weights * self.errors).T[:, None, :]
-        left_open = direction[:, :, 2:] * (self._scatter * self._precision)[:, None, None]
-        return by_run, left_open
+        return by_run, direction @ self._left_open.transpose(0, 2, 1)
 
     def task_std(self, Q: Array) -> Array:
         """Standard deviation [n, T] of each task's predicted BPB at Q [n, m]."""
@@ -177,13 +239,14 @@ class Influence:
         """
         features = self.law.features(q[None])
         decay = self.parameters.decay(features)[0]
-        direction = _jacobian(features, decay[None])[:, 0]
+        direction = self._direction(q[None])[:, 0]
         total = np.tensordot(self._moves, direction * task_weights[:, None], axes=([0, 2], [0, 1]))
         std = float(np.sqrt(np.sum(total**2)))
         # d direction / d q_j = decay phi'_j (v_j (0, 1, phi) + e_j)
         pushed = (total @ self._moves) * (decay * task_weights)[:, None]
-        inner = pushed[:, 1] + pushed[:, 2:] @ features[0]
-        slope = np.sum(inner[:, None] * self.parameters.v + pushed[:, 2:], axis=0)
+        of_leaves = pushed[:, 2 : 2 + len(q)]
+        inner = pushed[:, 1] + of_leaves @ features[0]
+        slope = np.sum(inner[:, None] * self.parameters.v + of_leaves, axis=0)
         return std, slope * self.law.slopes(q) / max(std, 1e-300)
 
     def objective_noise(self, task_weights: Array) -> float:

@@ -2,7 +2,7 @@
 
 Minimises for each problem t, all problems at once,
 
-    L_t = sum_k w_kt huber(f_t(k) - y_kt) / sum_k w_kt  +  ridge_t / 2 |v_t|^2      c >= floor, v >=
+    L_t = sum_k w_kt huber(f_t(k) - y_kt) / sum_k w_kt  +  ridge_t / 2 v_t' P v_t      c >= floor, v >=
     0 where asked
 
 with huber(r) = r^2 / 2 for |r| <= delta and delta (|r| - delta / 2) beyond. A step solves (H + mu
@@ -12,7 +12,7 @@ reweighted least squares, which is steady far from the optimum, and turns to the
 derivative, which is quick near it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ class Problems:
     """B regressions on one design.
 
     design [K, p] (phi of each run); Y [K, B]; weights [K, B] >= 0, zero where Y is unknown; ridge
-    [B].
+    [B]. precision [p, p] is P, the identity unless given. nonnegative: v >= 0, but for the last
+    `signed` columns.
     """
 
     design: Array
@@ -40,17 +41,27 @@ class Problems:
     ridge: Array
     delta: float
     nonnegative: bool
+    precision: Array | None = None
+    signed: int = 0
+
+    @property
+    def shape_of_penalty(self) -> Array:
+        """P [p, p]."""
+        return np.eye(self.design.shape[1]) if self.precision is None else self.precision
+
+    @property
+    def bounded(self) -> slice:
+        """Which of the parameters (c, b, v) are v that must be >= 0."""
+        return slice(2, self.design.shape[1] + 2 - self.signed if self.nonnegative else 2)
+
+    def penalty(self, theta: Array) -> Array:
+        """ridge / 2 v' P v [B] of theta [B, p + 2]."""
+        v = theta[:, 2:]
+        return np.asarray(0.5 * self.ridge * np.sum((v @ self.shape_of_penalty) * v, axis=1), dtype=np.float64)
 
     def subset(self, columns: NDArray[np.intp]) -> "Problems":
         """The same for some of the problems."""
-        return Problems(
-            self.design,
-            self.Y[:, columns],
-            self.weights[:, columns],
-            self.ridge[columns],
-            self.delta,
-            self.nonnegative,
-        )
+        return replace(self, Y=self.Y[:, columns], weights=self.weights[:, columns], ridge=self.ridge[columns])
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: fl
     loss by more than the fraction `tol`; problems that have not after `iterations` are reported as
     such.
     """
-    theta = _project(start, problems.nonnegative)
+    theta = _project(start, problems.bounded)
     loss = _loss(problems, theta)
     converged = np.zeros(len(theta), dtype=bool)
     mu = np.full(len(theta), _MU_START)
@@ -90,13 +101,13 @@ def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: fl
         part = problems.subset(active)
         exact[active] |= count > _STEADY
         gradient, hessian, scale = _derivatives(part, theta[active], exact[active])
-        held = _held(theta[active], gradient, problems.nonnegative)
+        held = _held(theta[active], gradient, problems.bounded)
         gradient = np.where(held, 0.0, gradient)
         gain = np.max(gradient**2 / scale, axis=1)
         done = gain <= tol * (loss[active] + 1e-12)
         converged[active[done]] = True
         step = _step(hessian, gradient, scale, held, mu[active])
-        trial = _project(theta[active] + step, problems.nonnegative)
+        trial = _project(theta[active] + step, problems.bounded)
         trial_loss = _loss(part, trial)
         better = (trial_loss < loss[active]) & ~done
         theta[active[better]] = trial[better]
@@ -106,21 +117,19 @@ def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: fl
     return Solution(theta, loss, converged, count)
 
 
-def _project(theta: Array, nonnegative: bool) -> Array:
+def _project(theta: Array, bounded: slice) -> Array:
     """The nearest parameters within the bounds."""
     theta = theta.copy()
     theta[:, 0] = np.maximum(theta[:, 0], _FLOOR)
-    if nonnegative:
-        theta[:, 2:] = np.maximum(theta[:, 2:], 0.0)
+    theta[:, bounded] = np.maximum(theta[:, bounded], 0.0)
     return theta
 
 
-def _held(theta: Array, gradient: Array, nonnegative: bool) -> Mask:
+def _held(theta: Array, gradient: Array, bounded: slice) -> Mask:
     """Which parameters [B, p + 2] sit at a bound that the gradient pushes them against."""
     held = np.zeros(theta.shape, dtype=bool)
     held[:, 0] = (theta[:, 0] <= _FLOOR) & (gradient[:, 0] > 0)
-    if nonnegative:
-        held[:, 2:] = (theta[:, 2:] <= 0) & (gradient[:, 2:] > 0)
+    held[:, bounded] = (theta[:, bounded] <= 0) & (gradient[:, bounded] > 0)
     return held
 
 
@@ -133,8 +142,7 @@ def _loss(problems: Problems, theta: Array) -> Array:
     """L [B]."""
     residual = theta[:, 0] + _decay(problems, theta) - problems.Y
     data = np.sum(problems.weights * huber(residual, problems.delta), axis=0)
-    penalty = 0.5 * problems.ridge * np.sum(theta[:, 2:] ** 2, axis=1)
-    return np.asarray(data / problems.weights.sum(axis=0) + penalty, dtype=np.float64)
+    return np.asarray(data / problems.weights.sum(axis=0) + problems.penalty(theta), dtype=np.float64)
 
 
 def _derivatives(problems: Problems, theta: Array, exact: Mask) -> tuple[Array, Array, Array]:
@@ -151,20 +159,19 @@ def _derivatives(problems: Problems, theta: Array, exact: Mask) -> tuple[Array, 
     curve = np.where(exact, share * (size <= delta), steady)
     bend = np.where(exact, pull * decay, 0.0)
     design = np.column_stack([np.ones(len(problems.design)), problems.design])
-    ridge = problems.ridge[:, None]
+    ridge, P = problems.ridge[:, None], problems.shape_of_penalty
 
     gradient = np.column_stack([pull.sum(axis=0), (pull * decay).T @ design])
-    gradient[:, 2:] += ridge * theta[:, 2:]
+    gradient[:, 2:] += ridge * (theta[:, 2:] @ P)
     cross = (curve * decay).T @ design
     inner = (design.T[None] * (curve * decay**2 + bend).T[:, None, :]) @ design
     hessian = np.empty((len(theta), theta.shape[1], theta.shape[1]))
     hessian[:, 0, 0] = curve.sum(axis=0)
     hessian[:, 0, 1:] = hessian[:, 1:, 0] = cross
     hessian[:, 1:, 1:] = inner
-    diagonal = np.arange(2, theta.shape[1])
-    hessian[:, diagonal, diagonal] += ridge
+    hessian[:, 2:, 2:] += ridge[:, :, None] * P
     scale = np.column_stack([steady.sum(axis=0), (steady * decay**2).T @ design**2])
-    scale[:, 2:] += ridge
+    scale[:, 2:] += ridge * np.diagonal(P)
     return gradient, hessian, np.maximum(scale, 1e-12)
 
 

@@ -81,6 +81,10 @@ class Evidence:
         runs = tuple(self.runs[k] for k in index)
         return Evidence(self.X[index], self.Y[index], runs, self.leaves, self.tasks)
 
+    def some_tasks(self, index: NDArray[np.intp]) -> "Evidence":
+        """The evidence on some tasks only."""
+        return Evidence(self.X, self.Y[:, index], self.runs, self.leaves, tuple(self.tasks[t] for t in index))
+
     def canonical(self) -> tuple["Evidence", NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
         """The same evidence sorted by id, and the orders of rows, leaves and tasks that sort it."""
         rows, leaves, tasks = (

@@ -147,14 +147,16 @@ def _cone_program(program: Program) -> tuple[Any, Any]:
     if law.gamma is None or law.gamma == 1.0:
         exponent = p.b + (p.v if law.gamma is None else -p.v) @ q
     else:
-        exponent = p.b - p.v @ cp.power(q, law.gamma, approx=False)
+        reached = np.flatnonzero(limits.expansion.any(axis=1))  # a cone for what is 0 anyway costs accuracy
+        exponent = p.b - p.v[:, reached] @ cp.power(q[reached], law.gamma, approx=False)
     objective = program.task_weights @ cp.exp(exponent)
     if program.kl:
         known = np.flatnonzero(program.reference > 0)
         # KL as entropy and a linear term: its cones then do not have the scale of tiny references
         divergence = -cp.sum(cp.entr(q[known])) - np.log(program.reference[known]) @ q[known]
         objective += program.kl * divergence
-    bounded, raised = np.isfinite(limits.upper), limits.lower > 0
+    bounded = np.isfinite(limits.upper) & limits.expansion.any(axis=1)
+    raised = limits.lower > 0
     constraints = [cp.sum(r) == 1]
     if bounded.any():
         constraints.append(limits.matrix[bounded] @ r <= limits.upper[bounded])

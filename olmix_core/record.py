@@ -66,6 +66,7 @@ class Mix:
     carried_over: int = 0  # proxies of earlier versions and of the pool that the law was fitted to as well
     pool: Mapping[str, Any] = field(default_factory=dict)  # what was pinned of the ledger (see `flows.carry_over`)
     pooled: int = 0  # proxies of the pool
+    swarms: Sequence[Mapping[str, Any]] = ()  # what each swarm is to a pooled law (see `pooling`)
     origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
     evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing was measured
     left_out: Mapping[str, int] = field(default_factory=dict)  # proxies on record that were not used, by reason
@@ -213,6 +214,8 @@ def _record(
     known = {"natural": mix.natural, "proposed": mix.proposal["weights"]}
     if previous is not None:
         known["previous"] = previous["weights_by_content"]
+    if mix.proposal["full_reuse"] is not None:
+        known["full_reuse"] = mix.proposal["full_reuse"]
     over_atoms = {name: in_atoms(mixture, mix.splits) for name, mixture in known.items()}
     mixtures = {
         name: np.array([mixture.get(leaf, 0.0) for leaf in leaves])
@@ -279,6 +282,7 @@ def _record(
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
         "notes": list(mix.surrogate.notes),
+        "swarms": list(mix.swarms),
         "base": mix.base,
         "change": _labelled_change(mix),
         "removed": [] if mix.change is None else sorted(mix.change.old_labels[leaf] for leaf in mix.change.removed),
@@ -380,8 +384,11 @@ def _labelled_plan(mix: Mix) -> dict[str, Any]:
         "kept": sorted(labels[leaf] for leaf in plan["kept"]),
         "released": sorted(labels[leaf] for leaf in plan["released"]),
         "runs": plan["runs"],
+        "reusable": None,
         "coupling": None,
     }
+    if plan["reusable"] is not None:
+        found["reusable"] = [{labels[leaf]: share for leaf, share in column.items()} for column in plan["reusable"]]
     if plan["coupling"] is not None:
         coupling = dict(plan["coupling"])
         for part in ("released", "leaves"):

@@ -18,6 +18,7 @@ from olmix_core.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
 from olmix_core.levenberg import Problems, minimise
 from olmix_core.multistart import at_mean, lowest, mean_seen
 from olmix_core.observations import Evidence
+from olmix_core.pool import Pool
 
 Array = NDArray[np.float64]
 
@@ -33,13 +34,15 @@ _GONE = -50.0  # b of a law that is a constant: exp(-50) is nothing
 class Estimate:
     """Parameters of one law for all tasks of an Evidence, in its order.
 
-    ridge [T]; loss [T] without penalty; errors [K, T] leave-one-out residuals (zero where unknown);
+    ridge [T]; loss [T] without penalty; errors [K, T] leave-one-out residuals (zero where unknown); levels [T, S] of
+    other swarms, where there is a pool;
     score: mean over tasks of the root mean square leave-one-out error as a share of the task's own
     spread; flags: what to know of a task.
     """
 
     law: Law
     parameters: Parameters
+    levels: Array
     weights: Array
     ridge: Array
     loss: Array
@@ -56,6 +59,7 @@ def estimate(
     ridge: float | None,
     run_weights: Array,
     restarts: bool,
+    pool: Pool | None = None,
 ) -> Estimate:
     """Fit `law` to every task; `ridge` None chooses it per task by leave-one-out error.
 
@@ -66,13 +70,15 @@ def estimate(
     Y, weights = _filled(evidence, run_weights)
     total = weights.sum(axis=0)
     means = np.sum(weights * Y, axis=0) / total
-    theta = np.zeros((len(evidence.tasks), len(evidence.leaves) + 2))
+    leaves = len(evidence.leaves)
+    others = pool.levels(evidence.runs).shape[1] if pool else 0
+    theta = np.zeros((len(evidence.tasks), leaves + 2 + others))
     theta[:, 0], theta[:, 1] = means, _GONE
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
     ridges, loss = np.zeros((2, len(evidence.tasks)))
     if len(fitted):
-        problems = _problems(evidence, law, fitted, huber_delta, run_weights)
+        problems = _problems(evidence, law, fitted, huber_delta, run_weights, pool)
         if ridge is None:
             path = _ridge_path(problems)
             problems, warm = path.problems, path.theta
@@ -81,8 +87,8 @@ def estimate(
         solution = lowest(problems, warm, restarts=restarts)
         theta[fitted], ridges[fitted] = solution.theta, problems.ridge
         errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
-        loss[fitted] = solution.loss - 0.5 * problems.ridge * np.sum(solution.theta[:, 2:] ** 2, axis=1)
-        parameters = len(evidence.leaves) + 2
+        loss[fitted] = solution.loss - problems.penalty(solution.theta)
+        parameters = theta.shape[1]
         for t in fitted[(problems.ridge == 0) & ((problems.weights > 0).sum(axis=0) <= parameters)]:
             flags[evidence.tasks[t]] = (
                 f"{parameters} parameters and no ridge fit the runs exactly: its error is unknown"
@@ -97,7 +103,8 @@ def estimate(
         )
     return Estimate(
         law=law,
-        parameters=Parameters(theta[:, 0], theta[:, 1], theta[:, 2:]),
+        parameters=Parameters(theta[:, 0], theta[:, 1], theta[:, 2 : leaves + 2]),
+        levels=theta[:, leaves + 2 :],
         weights=weights,
         ridge=ridges,
         loss=loss,
@@ -107,7 +114,9 @@ def estimate(
     )
 
 
-def choose_gamma(evidence: Evidence, *, huber_delta: float, ridge: float | None, run_weights: Array) -> float:
+def choose_gamma(
+    evidence: Evidence, *, huber_delta: float, ridge: float | None, run_weights: Array, pool: Pool | None = None
+) -> float:
     """The gamma of diminishing returns with the least leave-one-out error over all tasks.
 
     Walks the grid GAMMAS downhill from the usual 0.6; the error has one valley in gamma. Few runs cannot tell gammas
@@ -122,7 +131,7 @@ def choose_gamma(evidence: Evidence, *, huber_delta: float, ridge: float | None,
         if not 0 <= index < len(GAMMAS):
             return np.inf
         law = Law(DIMINISHING_RETURNS, GAMMAS[index])
-        problems = _problems(evidence, law, fitted, huber_delta, run_weights)
+        problems = _problems(evidence, law, fitted, huber_delta, run_weights, pool)
         path = _ridge_path(problems, RIDGES if ridge is None else (ridge,))
         spread = _spread(problems)
         return float(np.mean(_size(path.errors, problems.weights, spread) / spread))
@@ -167,12 +176,21 @@ def _filled(evidence: Evidence, run_weights: Array) -> tuple[Array, Array]:
 
 
 def _problems(
-    evidence: Evidence, law: Law, fitted: NDArray[np.intp], huber_delta: float, run_weights: Array
+    evidence: Evidence, law: Law, fitted: NDArray[np.intp], huber_delta: float, run_weights: Array, pool: Pool | None
 ) -> Problems:
     """The regressions of the tasks `fitted`, without ridge."""
     Y, weights = _filled(evidence, run_weights)
-    return Problems(
+    alone = Problems(
         law.features(evidence.X), Y[:, fitted], weights[:, fitted], np.zeros(len(fitted)), huber_delta, law.nonnegative
+    )
+    if pool is None:
+        return alone
+    levels = pool.levels(evidence.runs)
+    return replace(
+        alone,
+        design=np.hstack([alone.design, levels]),
+        precision=pool.precision(evidence.leaves, levels.shape[1]),
+        signed=levels.shape[1],
     )
 
 
@@ -222,3 +240,35 @@ def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
         theta=np.array(thetas)[best, tasks],
         errors=np.array(errors)[best, :, tasks].T,
     )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A quick fit under one pool of the tasks that can be fitted.
+
+    errors [K, B] when each run is left out, whatever its weight; seen [K, B] where a run was evaluated; theta where it
+    ended.
+    """
+
+    problems: Problems
+    theta: Array
+    errors: Array
+    seen: NDArray[np.bool_]
+
+
+def trial(
+    evidence: Evidence, law: Law, pool: Pool, *, huber_delta: float, run_weights: Array, before: Trial | None
+) -> Trial:
+    """Fit under `pool`: along the path of ridges, or with the ridges of a trial `before`, from where it ended."""
+    fitted = np.flatnonzero(~_hopeless(evidence)[1])
+    problems = _problems(evidence, law, fitted, huber_delta, run_weights * pool.run_weights(evidence.runs), pool)
+    seen = ~np.isnan(evidence.Y[:, fitted])
+    if before is None:
+        path = _ridge_path(problems)
+        return Trial(path.problems, path.theta, leave_one_out(path.problems, path.theta)[0], seen)
+    problems = _with_ridge(problems, before.problems.ridge)
+    start = np.zeros((len(fitted), problems.design.shape[1] + 2))
+    shared = min(start.shape[1], before.theta.shape[1])
+    start[:, :shared] = before.theta[:, :shared]
+    theta = minimise(problems, start, iterations=40, tol=1e-6).theta
+    return Trial(problems, theta, leave_one_out(problems, theta)[0], seen)

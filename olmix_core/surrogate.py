@@ -22,9 +22,11 @@ from olmix_core.crossval import Diagnostics, out_of_fold
 from olmix_core.errors import FitError
 from olmix_core.family import Model
 from olmix_core.fitted import Surrogate
-from olmix_core.influence import Influence
+from olmix_core.influence import Influence, Pooled
 from olmix_core.laws import DIMINISHING_RETURNS, LAWS, LOG_LINEAR, Law, Parameters
 from olmix_core.observations import Evidence
+from olmix_core.pool import Pool
+from olmix_core.pooling import choose
 from olmix_core.regression import choose_gamma, estimate, paper_form
 
 __all__ = [
@@ -53,6 +55,7 @@ def fit(
     ridge: float | Literal["auto"] = "auto",
     gamma: float | None = None,
     run_weights: Array | None = None,
+    pool: Pool | None = None,
 ) -> Model:
     """Fit one law, or one regressor of a comparison family, per task.
 
@@ -60,13 +63,23 @@ def fit(
     squared coefficients, in units of the mean Huber loss; "auto" chooses it per task by
     leave-one-out error. gamma: power of diminishing_returns; None chooses it by leave-one-out
     error. Comparison families have settings of their own. run_weights [K] >= 0, in the order of
-    evidence.runs. The answer has evidence's order of leaves and tasks. Raises FitError for settings
-    or evidence that cannot be meant.
+    evidence.runs. pool: of which swarms the runs are, and what hangs together; how much to make of
+    that is chosen (see `pooling`); comparison families take all runs as one swarm. The answer has
+    evidence's order of leaves and tasks. Raises FitError for settings or evidence that cannot be
+    meant.
     """
     weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
     if family in REGRESSORS:
         return Jackknifed(family, evidence, weights)
-    return fit_law(evidence, family=family, huber_delta=huber_delta, ridge=ridge, gamma=gamma, run_weights=run_weights)
+    return fit_law(
+        evidence,
+        family=family,
+        huber_delta=huber_delta,
+        ridge=ridge,
+        gamma=gamma,
+        run_weights=run_weights,
+        pool=pool,
+    )
 
 
 def fit_law(
@@ -77,13 +90,19 @@ def fit_law(
     ridge: float | Literal["auto"] = "auto",
     gamma: float | None = None,
     run_weights: Array | None = None,
+    pool: Pool | None = None,
 ) -> Surrogate:
     """`fit` for the two laws, and `auto`, which chooses one of them."""
     weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
+    if pool is not None:
+        pool.check(evidence.runs)
     strength = None if ridge == "auto" else float(ridge)
     if family != AUTO:
-        return _fit(evidence, family, huber_delta, strength, gamma, weights)
-    found = [_fit(evidence, name, huber_delta, strength, gamma, weights) for name in (DIMINISHING_RETURNS, LOG_LINEAR)]
+        return _fit(evidence, family, huber_delta, strength, gamma, weights, pool=pool)
+    found = [
+        _fit(evidence, name, huber_delta, strength, gamma, weights, pool=pool)
+        for name in (DIMINISHING_RETURNS, LOG_LINEAR)
+    ]
     folds = min(_AUTO_FOLDS, len(evidence.runs))
     if folds < 2:
         raise FitError("one run cannot tell families apart; give a family or more runs")
@@ -107,13 +126,14 @@ def cross_validate(
     gamma: float | None = None,
     run_weights: Array | None = None,
     task_weights: Array | None = None,
+    pool: Pool | None = None,
     folds: int = 5,
     seed: int = 0,
 ) -> Diagnostics:
     """Out-of-fold predictions of `fit` with the same settings, and their errors.
 
-    The family ("auto") and gamma (None) are chosen once, on all runs; everything else is fitted
-    anew without the held-out runs. task_weights [T] weigh the objective; None means equal.
+    The family ("auto"), gamma (None) and how to pool are chosen once, on all runs; everything else is
+    fitted anew without the held-out runs. task_weights [T] weigh the objective; None means equal.
     """
     weights = _check(evidence, family, huber_delta, ridge, gamma, run_weights)
     if family in REGRESSORS:
@@ -127,6 +147,7 @@ def cross_validate(
         ridge=ridge,
         gamma=gamma,
         run_weights=run_weights,
+        pool=pool,
     )
     strength = None if ridge == "auto" else float(ridge)
     return _validate(evidence, chosen, strength, weights, folds, seed, task_weights)
@@ -148,7 +169,7 @@ def _validate(
 ) -> Diagnostics:
     def refit(part: Evidence, weights: Array) -> Surrogate:
         # without restarts: the path of ridges reaches the same minimum but for a rare task, and folds are many
-        return _fit(part, chosen.family, chosen.huber_delta, ridge, chosen.gamma, weights, restarts=False)
+        return _fit(part, chosen.family, chosen.huber_delta, ridge, chosen.gamma, weights, chosen.pool, again=True)
 
     return out_of_fold(evidence, refit, folds=folds, seed=seed, run_weights=run_weights, task_weights=task_weights)
 
@@ -189,15 +210,27 @@ def _fit(
     ridge: float | None,
     gamma: float | None,
     run_weights: Array,
-    restarts: bool = True,
+    pool: Pool | None = None,
+    again: bool = False,
 ) -> Surrogate:
-    """Fit one family in canonical order, and give the result evidence's order back."""
+    """Fit one family in canonical order, and give the result evidence's order back.
+
+    again: the pool is one that was chosen before, and the lowest minimum is looked for from one start.
+    With a pool it always is: its prior leaves little room for others, and batches are many.
+    """
     ordered, rows, leaves, tasks = evidence.canonical()
     weights = run_weights[rows]
     if family == DIMINISHING_RETURNS and gamma is None:
-        gamma = choose_gamma(ordered, huber_delta=huber_delta, ridge=ridge, run_weights=weights)
+        gamma = choose_gamma(ordered, huber_delta=huber_delta, ridge=ridge, run_weights=weights, pool=pool)
     law = Law(family, gamma if family == DIMINISHING_RETURNS else None)
-    estimated = estimate(ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights, restarts=restarts)
+    if pool is not None:
+        if not again:
+            pool = choose(ordered, pool, law, huber_delta=huber_delta, run_weights=weights)
+        weights = weights * pool.run_weights(ordered.runs)
+    restarts = pool is None and not again
+    estimated = estimate(
+        ordered, law, huber_delta=huber_delta, ridge=ridge, run_weights=weights, restarts=restarts, pool=pool
+    )
     back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
     sorted_form = paper_form(estimated)
     parameters = Parameters(
@@ -205,6 +238,11 @@ def _fit(
         b=_plain(sorted_form.b[back_tasks]),
         v=_plain(sorted_form.v[np.ix_(back_tasks, back_leaves)]),
     )
+    pooled = None
+    if pool is not None:
+        levels = pool.levels(ordered.runs)
+        precision = pool.precision(evidence.leaves, levels.shape[1])
+        pooled = Pooled(levels, _plain(estimated.levels[back_tasks]), precision)
     return Surrogate(
         law=law,
         leaves=evidence.leaves,
@@ -220,9 +258,11 @@ def _fit(
             X=_plain(ordered.X[:, back_leaves]),
             weights=_plain(estimated.weights[:, back_tasks]),
             errors=_plain(estimated.errors[:, back_tasks]),
+            pooled=pooled,
         ),
+        pool=pool,
         flags={task: estimated.flags[task] for task in evidence.tasks if task in estimated.flags},
-        notes=_notes(evidence),
+        notes=(*_notes(evidence), *(_pool_notes(pool) if pool else ())),
     )
 
 
@@ -244,3 +284,12 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
     if unseen:
         notes.append(f"no run has any weight on {', '.join(unseen)}: nothing is known of their effect")
     return tuple(notes)
+
+
+def _pool_notes(pool: Pool) -> tuple[str, ...]:
+    """Swarms that are believed less than others."""
+    return tuple(
+        f"swarm {swarm[:12]} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
+        for swarm, weight in sorted(pool.weights.items())
+        if weight < 1
+    )

@@ -1,10 +1,18 @@
-"""Step `fit`: one per body of evidence. Key: the evidence rows, the law's family and how it is fitted."""
+"""Step `fit`: one per body of evidence. Key: the evidence rows, the law's family, how it is fitted and pooled."""
 
+import math
+from typing import Any
+
+import numpy as np
+
+from olmix_core.fitted import Surrogate
 from olmix_core.ledger import pinned
 from olmix_core.merged import COLUMNS, merge
+from olmix_core.pool import Pool
+from olmix_core.pooling import members
 from olmix_core.runs import held_out, to_parquet
 from olmix_core.store import Store
-from olmix_core.surrogate import cross_validate
+from olmix_core.surrogate import Evidence, Model, cross_validate
 from olmix_core.surrogate import fit as fit_surrogate
 from tasks.step import Payload, Result, step
 
@@ -28,14 +36,16 @@ def fit(payload: Payload, store: str) -> Result:
     """Fit one law per task to the evidence, and measure its error on proxies left out of the fit.
 
     The law's columns are payload["atoms"]: the leaves of today and those that older runs were made of (see `carry`).
+    Where there are runs of several swarms, payload["pool"] says which is the newest and what hangs together.
     """
     opened, key = Store(store), fit.key(payload)
-    evidence = merge(pinned(opened, payload["evidence"], COLUMNS)).problem(
-        payload["atoms"], payload["splits"], payload["tasks"]
-    )
+    merged = merge(pinned(opened, payload["evidence"], COLUMNS))
+    evidence = merged.problem(payload["atoms"], payload["splits"], payload["tasks"])
+    swarms = dict(zip(merged.proxies, merged.swarms, strict=True))
+    pool = Pool(swarms=swarms, **payload["pool"]) if payload.get("pool") else None
     settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
-    surrogate = fit_surrogate(evidence, **settings)
-    diagnostics = cross_validate(evidence, **settings, folds=FOLDS, seed=0)
+    surrogate = fit_surrogate(evidence, **settings, pool=pool)
+    diagnostics = cross_validate(evidence, **settings, pool=pool, folds=FOLDS, seed=0)
     opened.write_json(surrogate_path(key), surrogate.to_json())
     table = diagnostics.table().to_csv(lineterminator="\n")
     opened.write_bytes(diagnostics_path(key), table.encode())
@@ -46,4 +56,23 @@ def fit(payload: Payload, store: str) -> Result:
         "runs": len(evidence.runs),
         "flags": dict(surrogate.flags),
         "notes": list(surrogate.notes),
+        "swarms": _swarms(surrogate, evidence, payload["huber_delta"]),
     }
+
+
+def _swarms(surrogate: Model, evidence: Evidence, huber_delta: float) -> list[dict[str, Any]]:
+    """What each swarm is to a pooled law; nothing where there is one swarm only."""
+    if not isinstance(surrogate, Surrogate) or surrogate.pool is None:
+        return []
+    found = members(
+        evidence, surrogate.pool, surrogate.law, huber_delta=huber_delta, run_weights=np.ones(len(evidence.runs))
+    )
+    return [
+        {
+            "swarm": one.swarm,
+            "runs": one.runs,
+            "weight": one.weight,
+            "left_out_error": None if math.isnan(one.error) else one.error,
+        }
+        for one in found
+    ]

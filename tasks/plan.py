@@ -1,4 +1,9 @@
-"""Step `plan`: one per domain set. Key: the leaves, the shares pinned, the strategy, and the mix it builds on."""
+"""Step `plan`: one per domain set. Key: the leaves, the shares pinned, the strategy, and the mix it builds on.
+
+Reuse keeps old ratios: E has them as one column. Strategy `auto`, which learns from every run on record, takes from
+that E only how many runs are needed: it explores and optimises over all leaves. Simulated on the paper's updates, that
+reaches with as many runs what exploring in E does not (`make bench-five-updates`).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,18 +20,18 @@ from tasks.step import Payload, Result, step
 from tasks.tokenizer import tokenizer_path
 
 
-@step("plan", code_version=1)
+@step("plan", code_version=2)
 def plan(payload: Payload, store: str, *, rows: Sequence[str], files: dict[str, list[dict[str, Any]]]) -> Result:
     """Choose the free dimensions, {content: share} each, and the number of runs.
 
-    `rows` are the ids of the evidence, and `files` the input files of each leaf, of which the automatic release reads
-    a little.
+    Where ratios could be kept but are not, `reusable` are the columns that would keep them. `rows` are the ids of the
+    evidence, and `files` the input files of each leaf, of which the automatic release reads a little.
     """
     units, base, runs = payload["units"], payload["base"], payload["runs"]
     everything = frozenset(leaf for unit in units for leaf in unit)
     if base is None:
         chosen = plan_columns(units, {}, everything, runs)
-        return {**chosen.to_json(), "released": [], "coupling": None}
+        return {**chosen.to_json(), "released": [], "coupling": None, "reusable": None}
     affected = frozenset(base["affected"])
     released, measured = list(base["release"]), None
     if base["coupling"] is not None and affected:
@@ -36,7 +41,11 @@ def plan(payload: Payload, store: str, *, rows: Sequence[str], files: dict[str, 
     if chosen.runs == 0 and not base["informed"]:
         # Nothing is left to explore, and nothing is known that could be learnt from: begin anew.
         chosen = plan_columns(units, {}, everything, runs)
-    return {**chosen.to_json(), "released": released, "coupling": measured}
+    told = {"released": released, "coupling": measured}
+    if base["coupling"] is None or not chosen.kept:
+        return {**chosen.to_json(), **told, "reusable": None}
+    over_all = {"columns": units, "kept": [], "runs": chosen.runs}
+    return {**over_all, **told, "reusable": chosen.to_json()["columns"]}
 
 
 def _release(

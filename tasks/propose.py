@@ -44,13 +44,17 @@ def wish_of(payload: Mapping[str, Any]) -> Wish:
 def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names: list[str]) -> Result:
     """The mixture that minimises predicted mean BPB + lambda KL(q || reference) within caps and bounds.
 
-    `labels` name the leaves in errors, `bound_names` the bounds.
+    `labels` name the leaves in errors, `bound_names` the bounds. With payload["reusable"], columns that keep old
+    ratios, it is also said what would have been proposed over these: `full_reuse`.
     """
     opened, key = Store(store), propose.key(payload)
     model = read_surrogate(opened.read_json(surrogate_path(payload["fit"])))
     wish = wish_of(payload)
     answer = grant(model, wish, labels=labels, bound_names=bound_names)
     found = answer.proposal
+    reused = None
+    if payload.get("reusable"):
+        reused = grant(model, replace(wish, columns=payload["reusable"]), labels=labels, bound_names=bound_names)
     table = _trade_offs(model, wish, labels, bound_names)
     opened.write_bytes(trade_offs_path(key), table.to_csv(index=False, lineterminator="\n").encode())
 
@@ -60,6 +64,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
     return {
         "proposal": key,
         "weights": by_leaf(answer.weights),
+        "full_reuse": by_leaf(reused.weights) if reused else None,
         "caps": by_leaf(answer.caps),
         "at_cap": by_leaf(answer.at_cap),
         "shadow_prices": by_leaf(answer.shadow_prices),

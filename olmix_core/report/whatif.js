@@ -11,7 +11,8 @@
     const view = new DataView(bytes.buffer);
     return Float64Array.from({ length: bytes.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
   };
-  const inverse = doubles(data.inverse), features = doubles(data.features), pulls = doubles(data.pulls);
+  const inverse = doubles(data.inverse), features = doubles(data.features);
+  const pulls = doubles(data.pulls), root = doubles(data.root);
   const triangle = (P * (P + 1)) / 2;
   // exp(b + phi . v) of every task at every run.
   const runDecay = new Float64Array(K * T);
@@ -48,7 +49,8 @@
         for (let j = 0; j < m; j++) inner += features[k * m + j] * u[j + 2];
         move[k] = (u[0] + runDecay[k * T + t] * inner) * pulls[k * T + t];
       }
-      for (let j = 0; j < m; j++) move[K + j] = u[j + 2] * task.open;
+      for (let i = 0; i < m; i++)
+        for (let j = i; j < m; j++) move[K + i] += root[i * m + j] * u[j + 2] * task.open;
       return { bpb: task.c + decay, move };
     });
   }

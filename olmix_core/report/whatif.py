@@ -1,8 +1,8 @@
 """What a page needs to evaluate the law by itself: plain numbers, and the same formulas as here.
 
-Predictions are c + exp(b + phi(q) . v). Error bars are those of `influence`, computed in the browser from B_t^-1, the
-mixtures of the runs and the pull of each run: nothing is approximated. Matrices are little-endian float64 in base64;
-of the symmetric B_t^-1 the lower triangle is kept, row by row.
+Predictions are c + exp(b + phi(q) . v). Error bars are those of `influence.Ingredients`, computed in the browser:
+nothing is approximated. Matrices are little-endian float64 in base64; of the symmetric B_t^-1 the lower triangle is
+kept, row by row.
 """
 
 import base64
@@ -25,8 +25,8 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
         return None
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     p = surrogate.parameters
-    inverse, pulls, left_open = surrogate.influence.ingredients()
-    lower = np.tril_indices(inverse.shape[1])
+    of = surrogate.influence.ingredients()
+    lower = np.tril_indices(of.inverse.shape[1])
     return {
         "name": mix.record["name"],
         "gamma": surrogate.gamma,
@@ -48,18 +48,19 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
                 "weight": float(mix.task_weights[t]),
                 "c": float(p.c[t]),
                 "b": float(p.b[t]),
-                "v": p.v[t].tolist(),
-                "open": float(left_open[t]),
+                "v": of.slopes[t].tolist(),  # and the offsets of other swarms, which a prediction has nothing of
+                "open": float(of.left_open[t]),
             }
             for t, task in enumerate(surrogate.tasks)
         ],
         "families": [
             {"name": name, "tasks": [position[task] for task in members]} for name, members in mix.families.items()
         ],
-        "runs": len(pulls),
-        "inverse": _base64(inverse[:, lower[0], lower[1]]),  # [T, P (P + 1) / 2], P = columns + 2
-        "features": _base64(surrogate.law.features(surrogate.influence.X)),  # phi [K, columns]
-        "pulls": _base64(pulls),  # [K, T]
+        "runs": len(of.pulls),
+        "inverse": _base64(of.inverse[:, lower[0], lower[1]]),  # [T, P (P + 1) / 2], P = m + S + 2
+        "features": _base64(of.features),  # [K, m + S]
+        "pulls": _base64(of.pulls),  # [K, T]
+        "root": _base64(of.root),  # [m + S, m + S]
     }
 
 

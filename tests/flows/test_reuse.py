@@ -95,6 +95,12 @@ def test_auto_reports_the_coupling_of_every_kept_leaf(run: Run, edited: Edit) ->
     assert {one["leaf"] for one in coupling["leaves"]} == {"code", "manual", "guide"}
     assert coupling["after"] <= coupling["before"]
     assert executed["train"] == 3 * (2 + len(coupling["released"]) + 1)
+    # Evidence is kept rather than ratios; what keeping them would have given is told.
+    assert record["plan"]["kept"] == []
+    assert len(record["plan"]["columns"]) == 4
+    assert sorted(len(column) for column in record["plan"]["reusable"])[-1] == 3 - len(coupling["released"])
+    assert record["gain"]["over_full_reuse"]["bpb"] > -1e-3
+    assert {one["runs"] for one in record["swarms"]} == {FIRST, executed["train"]}
     # The new domain is Python source, and so its text resembles the Python source that is known.
     shares = coupling["resembles"]["extra"]
     assert max(shares, key=lambda leaf: shares[leaf]) == "code"
@@ -110,6 +116,18 @@ def test_a_removed_domain_trains_nothing_and_keeps_the_ratios(run: Run, edited: 
     # The law is that of the same evidence, and so is cached too.
     assert executed == {"plan": 1, "propose": 1, "publish": 1}
     assert ratios(record, "code", "manual") == pytest.approx(ratios(before, "code", "manual"), abs=1e-9)
+
+
+def test_auto_after_a_removal_trains_and_fits_nothing_and_frees_the_ratios(run: Run, edited: Edit) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["domains"] = [domain for domain in config["domains"] if domain["name"] != "guide"]
+        config["proposal"] = {"repetition": 1000}
+        config["reuse"] = {"strategy": "auto"}
+
+    record, executed = run(edited(change))
+    assert executed == {"plan": 1, "propose": 1, "publish": 1}
+    assert record["plan"]["kept"] == []
+    assert record["gain"]["over_full_reuse"]["bpb"] >= -1e-6
 
 
 def test_after_a_removal_caps_hold_all_the_same(run: Run, edited: Edit) -> None:

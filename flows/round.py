@@ -1,0 +1,154 @@
+"""One round of a swarm: train its proxies, measure them, put them on record, and fit the law to all evidence so far."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from flows.carry_over import pool
+from flows.execute import Executor
+from flows.measure import measure
+from flows.outcome import Outcome
+from olmix_core.carry import in_atoms
+from olmix_core.compatible import Wanted
+from olmix_core.config import Config
+from olmix_core.evidence import Row, recipe_key
+from olmix_core.ledger import set_name
+from olmix_core.preflight import Inputs
+from olmix_core.record import next_version
+from olmix_core.store import Store
+from tasks.evaluate import evaluate
+from tasks.evidence import evidence
+from tasks.fit import fit
+from tasks.tokenizer import tokenizer_path
+from tasks.train import train
+
+
+def train_round(
+    config: Config,
+    inputs: Inputs,
+    outcome: Outcome,
+    run: Executor,
+    batch: str,
+    mixtures: Sequence[dict[str, float]],
+    measured: dict[str, Row],
+    corpora: Mapping[str, str],
+) -> None:
+    """Train and evaluate proxies on `mixtures`, and fit the law to all evidence up to now.
+
+    `measured` has what earlier rounds of the swarm `batch` measured, {proxy: row}; that of this one is added.
+    """
+    domains, tasks, recipe = inputs.domains, inputs.tasks, config.proxy.model_dump()
+    payloads: list[dict[str, Any]] = [
+        {"mixture": mixture, "recipe": recipe, "tokenizer": outcome.tokenizer} for mixture in mixtures
+    ]
+    is_first = not measured
+    if is_first:
+        _choose_pool(config, inputs, outcome, recipe, batch, [train.key(payload) for payload in payloads])
+    trained = run.run_all(
+        train,
+        [
+            (payload, {"label": f"{number:03d}", "corpora": corpora})
+            for number, payload in enumerate(payloads, start=len(outcome.trained))
+        ],
+    )
+    outcome.trained += trained
+    source = f"{config.name}@{next_version(Store(config.store), config.name)}"
+    own = {
+        proxy["proxy"]: Row(
+            proxy=proxy["proxy"],
+            mixture=payload["mixture"],
+            bpb={},
+            recipe=recipe,
+            tokenizer=outcome.tokenizer,
+            swarm=batch,
+            seed=config.proxy.seed,
+            tokens=proxy["tokens"],
+            seconds=proxy["seconds"],
+            labels={leaf: domains.labels[leaf] for leaf in payload["mixture"]},
+        )
+        for payload, proxy in zip(payloads, trained, strict=True)
+    }
+    earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
+    # What is on record is measured on tasks that are new since; once is enough.
+    again = list(earlier.values()) if is_first else []
+    origins = outcome.base.origins
+    found = measure(list(own.values()), again, inputs.tasks, origins, corpora, source, run)
+    outcome.evaluation_seconds = found.seconds
+    measured |= {row.proxy: row for row in found.rows}
+    carried = [*outcome.lineage.rows, *outcome.pool.rows]
+    outcome.evidence = run.run(
+        evidence,
+        {"rows": set_name({*carried, *(row.id for row in measured.values())}), "pool": outcome.pool.evidence},
+        added=list(measured.values()),
+        carried=carried,
+        pooled=outcome.pool.rows,
+    )["evidence"]
+
+    atoms: set[str] = set()
+    for mixture in (row.mixture for row in (*earlier.values(), *measured.values(), *own.values())):
+        atoms |= in_atoms(mixture, outcome.splits).keys()
+    atoms |= in_atoms(dict.fromkeys((*outcome.natural, *outcome.pool.contents), 1.0), outcome.splits).keys()
+    outcome.fit = run.run(
+        fit,
+        {
+            "evidence": outcome.evidence,
+            "atoms": sorted(atoms),
+            "splits": outcome.splits,
+            "tasks": [task.fingerprint for task in tasks],
+            **config.surrogate.model_dump(),
+            **_hangs_together(inputs, outcome, batch, atoms),
+        },
+    )
+
+
+def _choose_pool(
+    config: Config, inputs: Inputs, outcome: Outcome, recipe: Mapping[str, Any], batch: str, own: Sequence[str]
+) -> None:
+    """What else of the ledger the law is fitted to, under strategy `auto`; `own` are the first proxies of this swarm.
+
+    Whatever a later round of it has on record comes in with that round, so that a run that was stopped goes on as if
+    it had not been.
+    """
+    store = Store(config.store)
+    if config.reuse.strategy != "auto" or not store.exists(tokenizer_path(outcome.tokenizer)):
+        return
+    leaves = inputs.domains.fingerprints
+    split = {leaf for whole, parts in outcome.splits.items() for leaf in (whole, *parts)}
+    outcome.pool = pool(
+        store,
+        {*own, *(row.proxy for row in outcome.lineage.proxies)},
+        batch,
+        Wanted(
+            recipe_key=recipe_key(recipe),
+            tokenizer=outcome.tokenizer,
+            evaluation=evaluate.code_version,
+            tasks=[task.fingerprint for task in inputs.tasks],
+            contents=sorted({*leaves, *split}),
+        ),
+        {"leaves": list(leaves), "swarm": sorted(own), "lineage": list(outcome.lineage.rows)},
+        outcome.base.pools,
+    )
+
+
+def _hangs_together(inputs: Inputs, outcome: Outcome, batch: str, atoms: Set[str]) -> dict[str, Any]:
+    """What is known of swarms and atoms before a fit of several swarms (`olmix_core.pool`); empty for one swarm.
+
+    Sources go in as groups of content: what they are called is no part of the result.
+    """
+    swarms = {row.swarm for row in outcome.lineage.proxies} | ({batch} if batch else set())
+    if len(swarms) < 2 and not outcome.pool.proxies:
+        return {}
+    earlier = sorted(outcome.lineage.proxies, key=lambda row: (row.recorded, row.proxy))
+    labels: dict[str, str] = {}
+    for row in earlier:
+        labels |= row.labels
+    labels |= inputs.domains.labels
+    sources: dict[str, list[str]] = {}
+    for atom in sorted(atoms & labels.keys()):
+        sources.setdefault(labels[atom].split(":")[0], []).append(atom)
+    revised = {new: old[0] for new, old in outcome.base.origins.items() if len(old) == 1 and {new, *old} <= set(atoms)}
+    pool = {
+        "current": batch or (earlier[-1].swarm if earlier else ""),
+        "sources": sorted(source for source in sources.values() if len(source) > 1),
+        "revised": dict(sorted(revised.items())),
+    }
+    return {"pool": pool}

@@ -1,0 +1,63 @@
+"""Step `choose`: one per round of an adaptive swarm. Key: the law so far, what is asked of the mixture, and how many.
+
+What the next proxies train on is chosen among mixtures drawn as the swarm was, mixtures around the proposal of the
+moment, and the proposals of laws that the runs leave possible (see `olmix_core.adaptive`).
+"""
+
+import numpy as np
+
+from olmix_core.adaptive import Goal, draw_optima, next_batch
+from olmix_core.carry import atom_matrix
+from olmix_core.config import Swarm
+from olmix_core.mixture import expansion, tidy
+from olmix_core.store import Store
+from olmix_core.surrogate import Surrogate
+from olmix_core.swarm import sample_swarm
+from olmix_core.wish import grant
+from tasks.fit import surrogate_path
+from tasks.propose import wish_of
+from tasks.step import Payload, Result, step
+
+DRAWS = 32  # laws that are asked for their optimum
+CANDIDATES = 150  # mixtures drawn around each of two centres
+NEAR = 0.9  # of a centre at the proposal; the rest is natural, so that no leaf is out of reach
+
+
+@step("choose", code_version=1)
+def choose(payload: Payload, store: str, *, label: str) -> Result:
+    """The mixtures of the next round, {content: weight} each, and what is still to be gained, in BPB.
+
+    No mixtures where that is below payload["tolerance"]. `label` names the round.
+    """
+    model = Surrogate.from_json(Store(store).read_json(surrogate_path(payload["fit"])))
+    wish, swarm = wish_of(payload["wish"]), payload["swarm"]
+    leaves = wish.leaves
+    columns, _ = wish.loosened()
+    matrix, made_of = expansion(columns, leaves), atom_matrix(leaves, model.leaves, wish.splits)
+    answer = grant(model, wish)
+    goal = Goal(
+        expansion=made_of @ matrix,
+        reference=wish.in_atoms(wish.reference or wish.natural, model),
+        caps=np.where(made_of.sum(axis=1) > 0, made_of @ wish.caps, np.inf),
+        kl=wish.kl,
+        task_weights=np.array([wish.task_weights[task] for task in model.tasks]),
+    )
+    seed = swarm["settings"]["seed"] + 1000 * payload["round"]
+    optima = draw_optima(model, goal, answer.proposal.weights, draws=DRAWS, seed=seed)
+    if optima.remaining_gain < payload["tolerance"]:
+        return {"mixtures": [], "remaining_gain": optima.remaining_gain}
+    natural = np.array([wish.natural[leaf] for leaf in leaves])
+    settings = Swarm.model_validate({**swarm["settings"], "seed": seed, "bounds": {}})
+    lower, upper = np.array([swarm["bounds"].get(leaf, (0.0, 1.0)) for leaf in leaves]).T
+    drawn = [
+        sample_swarm(CANDIDATES, centre @ (matrix > 0), matrix, settings, lower, upper)
+        for centre in (natural, NEAR * answer.weights + (1 - NEAR) * natural)
+    ]
+    asked = optima.samples @ (made_of > 0)
+    within = np.all((asked >= lower) & (asked <= upper), axis=1)
+    candidates = np.vstack([*drawn, *(tidy(q)[None] for q in asked[within])])
+    chosen = candidates[next_batch(model, optima, candidates @ made_of.T, payload["count"], goal)]
+    return {
+        "mixtures": [{leaf: float(w) for leaf, w in zip(leaves, mixture, strict=True) if w > 0} for mixture in chosen],
+        "remaining_gain": optima.remaining_gain,
+    }

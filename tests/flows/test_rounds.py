@@ -1,0 +1,84 @@
+"""An adaptive swarm in the flow: rounds, what the plan says of them, stopping, and going on after a stop."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.planning import make_plan
+from olmix_core import ledger
+from olmix_core.config import load_config
+from olmix_core.errors import ConfigError
+from olmix_core.store import Store
+from tasks import train
+
+Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
+Edit = Callable[..., Path]
+TASKS = 2
+SWARM = {"runs": 11, "rounds": 2, "min_strength": 1.0}  # 6 and 5
+
+
+@pytest.fixture
+def adaptive(finished: Callable[..., Edit]) -> Edit:
+    return finished(swarm=SWARM)
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    return make_plan(load_config(path), str(path))
+
+
+def test_rounds_train_as_many_proxies_as_one_swarm(run: Run, adaptive: Edit, tmp_path: Path) -> None:
+    record, executed = run(adaptive())
+    assert executed == {"publish": 1}
+    done = {step: counts["executed"] for step, counts in record["run"].items()}
+    assert done["train"] == record["proxies"]["swarm"] == len(record["keys"]["train"]) == 11
+    assert done["evaluate"] == 11 * TASKS
+    assert done["choose"] == 1
+    assert done["fit"] == done["evidence"] == 2
+    rows = ledger.read(Store(str(tmp_path / "store")))
+    assert len(rows) == 11
+    assert len(set(rows["swarm"].to_pylist())) == 1
+    assert not plan_of(adaptive())["pending"]
+
+
+def test_a_swarm_stops_where_little_is_left_to_gain(run: Run, adaptive: Edit) -> None:
+    def content(config: dict[str, Any]) -> None:
+        config["swarm"]["tolerance"] = 1000.0
+
+    record, executed = run(adaptive(content))
+    assert record["proxies"]["swarm"] == 6
+    assert executed.keys() == {"choose", "propose", "publish"}
+
+
+def test_a_run_that_was_stopped_in_a_later_round_goes_on_as_if_it_had_not_been(
+    run: Run, adaptive: Edit, project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, _ = run(adaptive())
+    path = project(file="other.yaml", swarm=SWARM, store="other")
+    plan = plan_of(path)
+    assert plan["cost"]["proxies"] == 11
+    assert plan["cost"]["evaluations"] == 11 * TASKS
+    assert any("at most" in note for note in plan["notes"])
+    bare, trained = train.workers.run, []
+
+    def stop(job: dict[str, Any], *given: Any) -> Any:
+        if job["do"] == "train":
+            trained.append(job)
+            if len(trained) > 8:
+                raise RuntimeError("stopped")
+        return bare(job, *given)
+
+    monkeypatch.setattr(train.workers, "run", stop)
+    with pytest.raises(RuntimeError, match="stopped"):
+        run(path)
+    monkeypatch.undo()
+    record, executed = run(path)
+    assert executed["train"] == 11 - 8
+    assert record["keys"]["train"] == straight["keys"]["train"]
+    assert record["weights"] == straight["weights"]
+
+
+def test_rounds_need_a_law(project: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"swarm\.rounds 2"):
+        load_config(project(swarm=SWARM, surrogate={"family": "lightgbm"}))
