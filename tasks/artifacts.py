@@ -183,9 +183,11 @@ def _train(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
                 "folder": f"`proxies/{one.result['proxy']}`",
             }
         )
-    tokens = sum(one.result["tokens"] for one in done)
-    seconds = sum(one.result["seconds"] for one in done)
-    said = f"{len(done)} proxies of {done[0].result['parameters']:,} parameters: {amount(tokens)} tokens"
+    trained = [one.result for one in done if "diverged" not in one.result]
+    if not trained:
+        return ["Every proxy diverged.", "", *table(rows)]
+    tokens, seconds = (sum(result[name] for result in trained) for name in ("tokens", "seconds"))
+    said = f"{len(trained)} proxies of {trained[0]['parameters']:,} parameters: {amount(tokens)} tokens"
     return [f"{said}, {duration(seconds)} of one worker.", "", *table(rows)]
 
 
