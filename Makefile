@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
 
-.PHONY: quickstart test test-e2e lint format types bench-updates clean
+.PHONY: quickstart test test-e2e lint format types bench-updates bench-signal clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -35,6 +35,9 @@ types: $(DEVELOPMENT)  ## Check types
 
 bench-updates: $(DEVELOPMENT) examples/quickstart/data  ## Five updates with real training (about an hour)
 	$(BIN)/python benchmarks/bench_updates.py
+
+bench-signal: $(DEVELOPMENT) examples/quickstart/data  ## Do proxies see mixtures or noise? (minutes)
+	$(BIN)/python benchmarks/bench_signal.py
 
 examples/quickstart/data: $(RUNTIME)
 	$(BIN)/python examples/quickstart/make_corpus.py

@@ -34,9 +34,10 @@ from rich.table import Table  # noqa: E402
 
 from flows.chain import statistics  # noqa: E402
 from flows.mix import run_mix  # noqa: E402
-from olmix_core.config import Proxy, load_config  # noqa: E402
+from olmix_core.config import load_config  # noqa: E402
 from olmix_core.mixture import natural  # noqa: E402
 from olmix_core.preflight import look  # noqa: E402
+from olmix_core.recipe import Proxy  # noqa: E402
 from olmix_core.workers import workers  # noqa: E402
 from tasks import progress  # noqa: E402
 from tasks.statistics import corpus_folder  # noqa: E402
@@ -150,22 +151,22 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
         if row["update"] == "partition code":
             mixtures[row["strategy"]] = {by_label[name]: weight for name, weight in row["weights"].items()}
     corpora = {leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": tokenizer})) for leaf in tokens}
-    recipe = {**config.proxy.model_dump(), **({} if small else TARGET)}
+    recipe = {**inputs.recipe.identity(), **({} if small else TARGET)}
 
     def train_and_measure(job: tuple[str, int]) -> dict[str, Any]:
         name, seed = job
         common = {
             "store": config.store,
             "key": f"target-{name}-{seed}",
-            "recipe": Proxy.model_validate({**recipe, "seed": seed}).model_dump(),
+            "recipe": Proxy.model_validate({**recipe, "seed": seed}).identity(),
             "tokenizer": tokenizer_path(tokenizer),
         }
         mixture = {leaf: weight for leaf, weight in mixtures[name].items() if weight > 0}
         run = workers.run({"do": "train", "mixture": mixture, "corpora": corpora, **common})
         bpb = {
-            task.label: workers.run(
-                {"do": "evaluate", "file": task.file, "corpora": [], "label": task.label, **common}
-            )["bpb"]
+            task.label: workers.run({"do": "evaluate", **task.where(), "corpora": [], "label": task.label, **common})[
+                "bpb"
+            ]
             for task in inputs.tasks
         }
         print(f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s", flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "pandas", "cvxpy", "clarabel")
+PACKAGES = ("numpy", "scipy", "pandas", "cvxpy", "clarabel", "torch")
 
 
 def _processor() -> str:

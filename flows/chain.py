@@ -41,7 +41,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
 
     Raises OlmixError.
     """
-    domains, recipe = inputs.domains, config.proxy.model_dump()
+    domains, recipe = inputs.domains, inputs.recipe.identity()
     outcome.tokenizer = _tokenizer(config, inputs, run)
     outcome.statistics = _statistics(inputs, outcome.tokenizer, run)
     if not run.estimated:

@@ -15,6 +15,8 @@ from rich.console import Console
 from flows.evidence_command import evidence
 from flows.fit_command import fit
 from flows.predict_command import predict
+from flows.swarm_command import swarm
+from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
@@ -58,7 +60,7 @@ def run(
     config: ConfigFile,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Proxies at once; one per core by default."),
+        typer.Option("--workers", min=1, help="Proxies at once; one per GPU, or per core, by default."),
     ] = None,
     approve: Annotated[
         bool, typer.Option("--approve", help="Show the plan first, and ask before anything is spent.")
@@ -245,6 +247,8 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
 
 app.command()(predict)
 app.command()(fit)
+app.add_typer(tasks, name="tasks")
+app.add_typer(swarm, name="swarm")
 app.add_typer(evidence, name="evidence")
 
 

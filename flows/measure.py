@@ -16,10 +16,14 @@ from tasks.tokenizer import tokenizer_path
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: what was measured, as evidence. seconds: mean per proxy and task, None where nothing was measured."""
+    """rows: what was measured, as evidence. seconds: mean per proxy and task, None where nothing was measured.
+
+    standard_errors: {fingerprint: that of the BPB, mean over proxies} of tasks that are sampled.
+    """
 
     rows: tuple[Row, ...]
     seconds: float | None
+    standard_errors: Mapping[str, float]
 
 
 def measure(
@@ -60,13 +64,17 @@ def measure(
                     "label": f"{row.proxy[:6]} {task.label}",
                     "recipe": dict(row.recipe),
                     "tokenizer": tokenizer_path(row.tokenizer),
-                    "file": task.file,
                     "corpora": [corpora[leaf] for leaf in task.leaves],
+                    "task": task.where(),
                 },
             )
             for row, task in pairs
         ],
     )
+    errors: dict[str, list[float]] = {}
+    for (_, task), result in zip(pairs, results, strict=True):
+        if "standard_error" in result:
+            errors.setdefault(task.fingerprint, []).append(result["standard_error"])
     bpb: dict[str, dict[EvaluationTask, float]] = {}
     for (row, task), result in zip(pairs, results, strict=True):
         bpb.setdefault(row.proxy, {})[task] = result["bpb"]
@@ -82,4 +90,5 @@ def measure(
         for row in (*own, *lacking)
         if row.proxy in bpb
     )
-    return Measured(rows, sum(result["seconds"] for result in results) / len(results) if results else None)
+    seconds = sum(result["seconds"] for result in results) / len(results) if results else None
+    return Measured(rows, seconds, {task: sum(found) / len(found) for task, found in errors.items()})

@@ -4,7 +4,6 @@ A step whose payload was seen before is not run again; so a change of the domain
 what depends on it.
 """
 
-import os
 from typing import Any
 
 from prefect import flow, task
@@ -24,6 +23,7 @@ from olmix_core.record import Mix
 from olmix_core.runs import from_parquet
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
+from olmix_core.workers import at_once
 from tasks import progress
 from tasks.artifacts import Artifacts
 from tasks.fit import diagnostics_path, runs_path, surrogate_path
@@ -38,14 +38,16 @@ POLL_SECONDS = 5
 
 
 def run_mix(config: Config, config_file: str, workers: int | None = None, *, approve: bool = False) -> dict[str, Any]:
-    """Run the flow for `config` with as many proxies at once as `workers` says (by default, one per core).
+    """Run the flow for `config` with as many proxies at once as `workers` says.
+
+    By default that is one per GPU, or one per core where there is none.
 
     With `approve` it pauses once its plan is there, until somebody resumes it in the UI.
 
     Returns mix.json of the published version. Raises OlmixError.
     """
     Store(config.store).preflight()
-    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or os.cpu_count() or 1)
+    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or at_once())
     configured = mix.with_options(task_runner=runner, result_storage=results_block(config.store))
     return configured(config, config_file, approve)
 
@@ -97,8 +99,12 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         origins=base.origins,
         target_tokens=outcome.proposal["target_tokens"],
         tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},
-        settings=config.model_dump(include={"proxy", "swarm", "surrogate", "proposal", "reuse"}),
+        settings={
+            "proxy": inputs.recipe.identity(),
+            **config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"}),
+        },
         proxies=outcome.trained,
+        excluded=outcome.excluded,
         carried_over=outcome.carried_over,
         swarms=outcome.fit["swarms"],
         pool=outcome.pool.to_json(),
@@ -106,6 +112,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         left_out=outcome.left_out,
         evidence=outcome.evidence,
         evaluation_seconds=outcome.evaluation_seconds,
+        standard_errors=outcome.standard_errors,
         keys=executor.keys,
     )
     tracked.expect("publish", 1)

@@ -20,11 +20,13 @@ class Outcome:
     natural: dict[str, float] = field(default_factory=dict)
     plan: Result = field(default_factory=dict)
     trained: list[Result] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)  # why proxies of the swarm were left out, by name
     lineage: Lineage = field(default_factory=Lineage)  # evidence of earlier versions
     pool: Pool = field(default_factory=Pool)  # and of the rest of the ledger
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
     contents: Mapping[str, Any] = field(default_factory=dict)  # files of what splits speak of
     evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing had to be measured
+    standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
     to_come: int = 0  # proxies of rounds that were not reached, at most
     evidence: str = ""
     fit: Result = field(default_factory=dict)

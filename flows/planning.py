@@ -8,6 +8,7 @@ from typing import Any
 from flows.dry_run import Forecast, forecast
 from olmix_core.compatible import told
 from olmix_core.config import Config, Reuse
+from olmix_core.recipe import caution
 from olmix_core.record import latest_version, read_mix
 from olmix_core.store import Store
 
@@ -121,9 +122,10 @@ def _cost(found: Forecast, config: Config, last: Mapping[str, Any] | None, worke
     counts = found.counts
     proxies = counts.get("train", {"executed": 0})["executed"]
     evaluations = counts.get("evaluate", {"executed": 0})["executed"]
-    tokens = proxies * config.proxy.tokens
+    tokens = proxies * (found.inputs.recipe.tokens or 0)
     seconds = None
-    speed = last["speed"] if last is not None and last["settings"]["proxy"] == config.proxy.model_dump() else {}
+    same = last is not None and last["settings"]["proxy"] == found.inputs.recipe.identity()
+    speed = last["speed"] if last is not None and same else {}
     if "train_seconds_per_token" in speed:
         work = tokens * speed["train_seconds_per_token"] + evaluations * speed["evaluate_seconds"]
         seconds = work / (workers or os.cpu_count() or 1)
@@ -165,6 +167,9 @@ def _notes(found: Forecast) -> list[str]:
         notes.append(
             f"trained in rounds: at most as many proxies as said, {found.outcome.to_come} of them in later rounds"
         )
+    warning = caution(found.inputs.recipe.parameters(found.inputs.vocab_size))
+    if warning and found.counts.get("train", {"executed": 0})["executed"]:
+        notes.append(warning)
     if found.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")
     return notes

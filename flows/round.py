@@ -7,6 +7,7 @@ from flows.carry_over import pool
 from flows.execute import Executor
 from flows.measure import measure
 from flows.outcome import Outcome
+from flows.training import proxy_keys, train_swarm
 from olmix_core.carry import in_atoms
 from olmix_core.compatible import Wanted
 from olmix_core.config import Config
@@ -19,7 +20,6 @@ from tasks.evaluate import evaluate
 from tasks.evidence import evidence
 from tasks.fit import fit
 from tasks.tokenizer import tokenizer_path
-from tasks.train import train
 
 
 def train_round(
@@ -36,26 +36,20 @@ def train_round(
 
     `measured` has what earlier rounds of the swarm `batch` measured, {proxy: row}; that of this one is added.
     """
-    domains, tasks, recipe = inputs.domains, inputs.tasks, config.proxy.model_dump()
-    payloads: list[dict[str, Any]] = [
-        {"mixture": mixture, "recipe": recipe, "tokenizer": outcome.tokenizer} for mixture in mixtures
-    ]
+    domains, tasks, recipe = inputs.domains, inputs.tasks, inputs.recipe.identity()
     is_first = not measured
     if is_first:
-        _choose_pool(config, inputs, outcome, recipe, batch, [train.key(payload) for payload in payloads])
-    trained = run.run_all(
-        train,
-        [
-            (payload, {"label": f"{number:03d}", "corpora": corpora})
-            for number, payload in enumerate(payloads, start=len(outcome.trained))
-        ],
-    )
-    outcome.trained += trained
+        keys = proxy_keys(config, mixtures, recipe, outcome.tokenizer)
+        _choose_pool(config, inputs, outcome, recipe, batch, keys)
+    first = len(outcome.trained) + len(outcome.excluded)
+    trained = train_swarm(config, mixtures, inputs.recipe, domains, outcome.tokenizer, corpora, run, first)
+    outcome.trained += trained.proxies
+    outcome.excluded += trained.excluded
     source = f"{config.name}@{next_version(Store(config.store), config.name)}"
     own = {
         proxy["proxy"]: Row(
             proxy=proxy["proxy"],
-            mixture=payload["mixture"],
+            mixture=mixture,
             bpb={},
             recipe=recipe,
             tokenizer=outcome.tokenizer,
@@ -63,16 +57,16 @@ def train_round(
             seed=config.proxy.seed,
             tokens=proxy["tokens"],
             seconds=proxy["seconds"],
-            labels={leaf: domains.labels[leaf] for leaf in payload["mixture"]},
+            labels={leaf: domains.labels[leaf] for leaf in mixture},
         )
-        for payload, proxy in zip(payloads, trained, strict=True)
+        for mixture, proxy in zip(trained.mixtures, trained.proxies, strict=True)
     }
     earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
     # What is on record is measured on tasks that are new since; once is enough.
     again = list(earlier.values()) if is_first else []
     origins = outcome.base.origins
     found = measure(list(own.values()), again, inputs.tasks, origins, corpora, source, run)
-    outcome.evaluation_seconds = found.seconds
+    outcome.evaluation_seconds, outcome.standard_errors = found.seconds, found.standard_errors
     measured |= {row.proxy: row for row in found.rows}
     carried = [*outcome.lineage.rows, *outcome.pool.rows]
     outcome.evidence = run.run(

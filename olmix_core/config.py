@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import fsspec
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -25,14 +24,10 @@ from pydantic import (
 )
 
 from olmix_core.errors import ConfigError
-
-Label = Annotated[str, Field(pattern=r"^[^:/\\\x00-\x1f]+$", max_length=100)]
-
-
-class Section(BaseModel):
-    """A part of the configuration. Unknown fields are refused: a misspelt field must not be a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from olmix_core.execution import Execution
+from olmix_core.recipe import Proxy
+from olmix_core.section import Label, Section
+from olmix_core.tasklist import Evaluation, Task, TaskList
 
 
 class Domain(Section):
@@ -133,108 +128,6 @@ class Bytes(Section):
 
 
 TOKENIZERS: dict[str, type[Section]] = {"bpe": TrainedBPE, "file": TokenizerFile, "bytes": Bytes}
-
-
-class Proxy(Section):
-    """The recipe of the proxy models. All of it belongs to a proxy's identity."""
-
-    layers: PositiveInt = Field(2, description="Transformer blocks.")
-    width: PositiveInt = Field(64, description="Size of the residual stream.")
-    heads: PositiveInt = Field(2, description="Attention heads; divides width into even parts.")
-    sequence_length: Annotated[int, Field(ge=16)] = Field(128, description="Tokens in a training sequence.")
-    batch_size: PositiveInt = Field(4, description="Sequences in a batch.")
-    tokens: PositiveInt = Field(262_144, description="Tokens that a proxy trains on.")
-    learning_rate: PositiveFloat = Field(8e-3, description="Peak learning rate of AdamW.")
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Share of the steps that warm up.")
-    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Learning rate at the end, as a share of the peak; reached linearly."
-    )
-    weight_decay: NonNegativeFloat = Field(0.1, description="Decoupled weight decay of the matrices.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic of the matrix products.")
-    seed: NonNegativeInt = Field(0, description="Seed of the initial weights and of the order of the data.")
-
-    @model_validator(mode="after")
-    def _shapes_fit(self) -> "Proxy":
-        if self.width % (2 * self.heads):
-            raise ValueError(
-                f"found width {self.width} with {self.heads} heads; expected a width divisible by twice the heads"
-            )
-        if self.tokens < self.sequence_length * self.batch_size:
-            raise ValueError(
-                f"found {self.tokens} tokens; expected at least one batch"
-                f" ({self.batch_size} x {self.sequence_length} tokens)"
-            )
-        return self
-
-
-class Task(Section):
-    """Something a proxy is measured on, in bits per byte."""
-
-    name: Label | None = Field(
-        None, description="Label of the task; the file's or the domain's name where it is left out."
-    )
-    file: str | None = Field(None, description='JSON lines of {"context": ..., "continuation": ...}.')
-    heldout: str | None = Field(
-        None, description="A leaf, or a node above leaves: the text of it that no proxy trains on."
-    )
-    family: Label | None = Field(
-        None, description="Family of the task, for a mean over families; a family of its own where it is left out."
-    )
-    weight: PositiveFloat = Field(1.0, description="Weight of the task in the mean that is minimised.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Task":
-        if (self.file is None) == (self.heldout is None):
-            found = "both" if self.file is not None else "neither"
-            raise ValueError(f"found {found}; expected exactly one of file and heldout")
-        return self
-
-    @property
-    def label(self) -> str:
-        return self.name or self.heldout or Path(str(self.file)).stem
-
-
-class Evaluation(Section):
-    """What the mixture is to be good at."""
-
-    tasks: list[Task] = Field(min_length=1, description="The tasks; the mixture minimises their mean BPB.")
-    average: Literal["tasks", "families"] = Field(
-        "tasks",
-        description="tasks: the mean over tasks. families: the mean over families of the mean over their tasks.",
-    )
-    family_weights: dict[str, PositiveFloat] = Field(
-        {}, description="Weight of a family in the mean over families; 1 where it is left out."
-    )
-
-    @model_validator(mode="after")
-    def _labels_differ(self) -> "Evaluation":
-        labels = [task.label for task in self.tasks]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"found two tasks called {label!r}; expected different names")
-        if self.family_weights and self.average != "families":
-            raise ValueError("found family_weights with average: tasks; expected average: families")
-        families = [task.family or task.label for task in self.tasks]
-        for family in self.family_weights:
-            if family not in families:
-                known = ", ".join(dict.fromkeys(families))
-                raise ValueError(f"found a weight for the family {family!r}; expected one of {known}")
-        return self
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """{label: weight of the task in the mean}: within a family tasks share its weight by their own."""
-        if self.average == "tasks":
-            return {task.label: task.weight for task in self.tasks}
-        totals: dict[str, float] = {}
-        for task in self.tasks:
-            family = task.family or task.label
-            totals[family] = totals.get(family, 0.0) + task.weight
-        return {
-            task.label: self.family_weights.get(family, 1.0) * task.weight / totals[family]
-            for task in self.tasks
-            for family in [task.family or task.label]
-        }
 
 
 def check_ranges(bounds: Mapping[str, tuple[float, float]]) -> None:
@@ -375,6 +268,7 @@ class Config(Section):
         TrainedBPE(), description="How text becomes tokens."
     )
     proxy: Proxy = Field(Proxy(), description="The recipe of the proxies.")
+    execution: Execution = Field(Execution(), description="Where and how long proxies may run.")
     evaluation: Evaluation = Field(description="What the mixture is to be good at.")
     swarm: Swarm = Field(Swarm(), description="Which mixtures the proxies train on.")
     surrogate: SurrogateSettings = Field(SurrogateSettings(), description="The law fitted to the evidence.")
@@ -387,6 +281,12 @@ class Config(Section):
         if isinstance(value, dict) and "kind" not in value:
             return {"kind": "file" if "path" in value else "bpe", **value}
         return value
+
+    @model_validator(mode="after")
+    def _a_share_to_match_has_a_target(self) -> "Config":
+        if self.proxy.leaf_share == "match" and self.proposal.target_tokens is None:
+            raise ValueError("found proxy.leaf_share: match without a target; expected proposal.target_tokens with it")
+        return self
 
     @model_validator(mode="after")
     def _sources_are_free(self) -> "Config":
@@ -435,8 +335,8 @@ def load_config(path: str | Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise _first_problem(path, error) from error
-    return _resolved(config, path.resolve().parent)
+        raise first_problem(Config, path, error) from error
+    return _with_lists(_resolved(config, path.resolve().parent), path)
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -468,12 +368,13 @@ UniqueKeys.add_implicit_resolver(
 )
 
 
-def _first_problem(path: Path, error: ValidationError) -> ConfigError:
+def first_problem(model: type[Section], path: Path, error: ValidationError) -> ConfigError:
+    """The first thing that is wrong with a file that is to be read as `model`."""
     problem = error.errors()[0]
     parts = list(problem["loc"])
     if parts[:1] == ["tokenizer"]:
         del parts[1:2]  # the kind, which pydantic names between the field and its parts
-    if parts[:2] == ["surrogate", "ridge"]:
+    if parts[:2] in (["surrogate", "ridge"], ["proxy", "leaf_share"]):
         del parts[2:]  # which of its types was tried
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     kind, message = problem["type"], problem["msg"]
@@ -484,7 +385,7 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     if kind == "missing":
         return ConfigError(str(path), field, "nothing", "this field, which is required")
     if kind == "extra_forbidden":
-        return ConfigError(str(path), field, "an unknown field", _known_fields(list(problem["loc"])))
+        return ConfigError(str(path), field, "an unknown field", _known_fields(model, list(problem["loc"])))
     if kind == "union_tag_invalid":
         return ConfigError(
             str(path), f"{field}.kind", _shown(problem["input"]["kind"]), problem["ctx"]["expected_tags"]
@@ -495,8 +396,7 @@ def _first_problem(path: Path, error: ValidationError) -> ConfigError:
     return ConfigError(str(path), field, _shown(problem["input"]), expected.removeprefix("be "))
 
 
-def _known_fields(parts: list[str | int]) -> str:
-    model: Any = Config
+def _known_fields(model: Any, parts: list[str | int]) -> str:
     for part in parts[:-1]:
         if isinstance(part, int):
             continue
@@ -530,9 +430,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             }
         )
 
-    tasks = [
-        task.model_copy(update={"file": place(task.file)}) if task.file else task for task in config.evaluation.tasks
-    ]
+    tasks = [task.placed(place) for task in config.evaluation.tasks]
     tokenizer = config.tokenizer
     if isinstance(tokenizer, TokenizerFile):
         tokenizer = tokenizer.model_copy(update={"path": place(tokenizer.path)})
@@ -544,3 +442,45 @@ def _resolved(config: Config, folder: Path) -> Config:
             "tokenizer": tokenizer,
         }
     )
+
+
+def _with_lists(config: Config, path: Path) -> Config:
+    """The same with the tasks of every list of tasks in its place."""
+    tasks: list[Task] = []
+    for position, task in enumerate(config.evaluation.tasks):
+        tasks += read_task_list(task, path, f"evaluation.tasks[{position}].list") if task.list else [task]
+    try:
+        evaluation = Evaluation.model_validate(
+            {**config.evaluation.model_dump(), "tasks": [task.model_dump() for task in tasks]}
+        )
+    except ValidationError as error:  # two tasks of one name
+        problem = first_problem(Evaluation, path, error)
+        raise ConfigError(str(path), "evaluation.tasks", problem.found, problem.expected) from error
+    return config.model_copy(update={"evaluation": evaluation})
+
+
+def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
+    """The tasks of the file `entry.list`; what `entry` says of sample and weight holds where they say nothing.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no list of tasks.
+    """
+    assert entry.list is not None
+    try:
+        with fsspec.open(entry.list, "rb") as file:
+            data = yaml.load(file.read().decode(), Loader=UniqueKeys)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise ConfigError(str(config_file), field, f"{entry.list}: {reason}", "a YAML file of tasks") from error
+    try:
+        tasks = TaskList.model_validate({"tasks": data}).tasks
+    except ValidationError as error:
+        raise first_problem(TaskList, Path(entry.list), error) from error
+    folder = entry.list.rpartition("/")[0] or "."
+    given = entry.model_dump(include={"sample", "sample_seed", "weight"} & entry.model_fields_set)
+    return [
+        task.model_copy(
+            update={name: value for name, value in given.items() if name not in task.model_fields_set}
+        ).placed(lambda path: path if "://" in path or path.startswith("/") else f"{folder}/{path}")
+        for task in tasks
+    ]

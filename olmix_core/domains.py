@@ -138,7 +138,7 @@ def _files(node: Domain, config: Config, config_file: str, field: str) -> list[I
     urls: set[str] = set()
     for pattern in node.paths or []:
         try:
-            found = _expand(pattern)
+            found = expand(pattern)
         except Exception as error:  # each kind of store has exceptions of its own
             reason = f"{pattern}: {error}"
             raise ConfigError(config_file, field, reason, "a path or URL that can be opened") from error
@@ -148,7 +148,7 @@ def _files(node: Domain, config: Config, config_file: str, field: str) -> list[I
     return [_input_file(url, node, config, config_file, field) for url in sorted(urls)]
 
 
-def _expand(pattern: str) -> list[str]:
+def expand(pattern: str) -> list[str]:
     fs, path = fsspec.url_to_fs(pattern)
     # What is there under this very name is meant, even where the name has the signs of a glob.
     if fs.isfile(path):

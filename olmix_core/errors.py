@@ -8,6 +8,7 @@ traceback and exits with status 1. Anything else that escapes is a defect of thi
     ├── DataError          an input file cannot be read as what it claims to be
     ├── StoreError         the store cannot be read or written, or holds something it should not
     ├── TrainingError      a proxy could not be trained
+    │   └── DivergenceError    its loss went to infinity, or above that of guessing
     ├── EvaluationError    a proxy could not be evaluated, or gave a BPB that is no number
     ├── FitError           no law can be fitted to the evidence at hand
     └── ProposalError      no mixture meets the constraints, or the solver did not find it
@@ -36,6 +37,10 @@ class StoreError(OlmixError):
 
 class TrainingError(OlmixError):
     """A proxy could not be trained."""
+
+
+class DivergenceError(TrainingError):
+    """The loss of a proxy is no number, or far above that of guessing."""
 
 
 class EvaluationError(OlmixError):

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 import yaml
 from pydantic import ValidationError
 
-from olmix_core.config import Proxy
 from olmix_core.errors import DataError
 from olmix_core.evidence import from_table
 from olmix_core.ledger import WRITING
 from olmix_core.merged import Merged, labels_in
 from olmix_core.published.swarm import IDS
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 
 FORMATS = ("csv", "parquet", "json")

@@ -25,12 +25,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from olmix_core.config import Config, Domain, Evaluation, Proxy, Section, Task, TokenizerFile, UniqueKeys
+from olmix_core.config import Config, Domain, TokenizerFile, UniqueKeys
 from olmix_core.domains import DomainSet, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.evidence import declared
 from olmix_core.fingerprint import ContentIndex, content_fingerprint
+from olmix_core.recipe import Proxy
+from olmix_core.section import Section
 from olmix_core.suite import read_tasks
+from olmix_core.tasklist import Evaluation, Task
 from olmix_core.tokenizer import load_tokenizer
 
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -76,6 +79,14 @@ class Recipe(Choice):
 
     proxy: Proxy | None = None
     declared: str | None = None
+
+    @model_validator(mode="after")
+    def _is_in_numbers(self) -> "Recipe":
+        if self.proxy is not None and (self.proxy.tokens is None or self.proxy.leaf_share == "match"):
+            raise ValueError(
+                "found a recipe with chinchilla or leaf_share: match; expected tokens and leaf_share as numbers"
+            )
+        return self
 
 
 class Tokenized(Choice):

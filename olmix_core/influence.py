@@ -88,17 +88,16 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Ingredients:
-    """With u = B_t^-1 d_t(q): a run moves a prediction by pull_kt J_kt . u, what is left open by left_open_t root u.
+    """inverse B^-1 [T, m + S + 2, m + S + 2]; design [K, m + S], features and levels of the runs; offsets [T, S].
 
-    features [K, m + S] and slopes [T, m + S], from which J follows; inverse B^-1 [T, m + S + 2, m + S + 2];
-    pulls [K, T]; root [m + S, m + S] of the prior's precision, upper triangular; left_open [T].
+    pulls w e [K, T], by which a run pulls; prior [m + S, m + S], the root of P; left_open tau pi [T].
     """
 
-    features: Array
-    slopes: Array
     inverse: Array
+    design: Array
+    offsets: Array
     pulls: Array
-    root: Array
+    prior: Array
     left_open: Array
 
 
@@ -189,18 +188,6 @@ class Influence:
         leverage: Array = np.sum(solved * self._fitted, axis=2).T * self.weights
         return leverage
 
-    def ingredients(self) -> "Ingredients":
-        """What predictions and `moves` are computed from, for who computes them elsewhere."""
-        together = self._together
-        return Ingredients(
-            features=np.hstack([self.law.features(self.X), together.levels]),
-            slopes=np.hstack([self.parameters.v, together.offsets]),
-            inverse=self._inverse,
-            pulls=self.weights * self.errors,
-            root=np.asarray(np.linalg.cholesky(together.precision).T, dtype=np.float64),
-            left_open=self._scatter * self._precision,
-        )
-
     def draws(self, count: int, seed: int) -> Array:
         """[count, T, m + S + 2] moves of (c, b, v, d), drawn from what the runs leave possible.
 
@@ -208,6 +195,17 @@ class Influence:
         """
         unit = np.random.default_rng(seed).standard_normal((count, self._moves.shape[1]))
         return np.asarray(np.tensordot(unit, self._moves, axes=([1], [1])), dtype=np.float64)
+
+    def ingredients(self) -> Ingredients:
+        """What `moves` is computed from, for who computes it elsewhere."""
+        return Ingredients(
+            inverse=self._inverse,
+            design=np.hstack([self.law.features(self.X), self._together.levels]),
+            offsets=self._together.offsets,
+            pulls=self.weights * self.errors,
+            prior=np.asarray(np.linalg.cholesky(self._together.precision).T, dtype=np.float64),
+            left_open=self._scatter * self._precision,
+        )
 
     def moves(self, Q: Array) -> tuple[Array, Array]:
         """How predictions at Q [n, m] move: by run [T, n, K], and by what is left open [T, n, m + S];

@@ -8,15 +8,16 @@ from typing import Any
 import fsspec
 
 from olmix_core.bounds import Wanted, read_wanted
-from olmix_core.config import Config, TokenizerFile
+from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
 from olmix_core.formats import TOKEN_SUFFIXES, suffix_of, text_documents, token_documents
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask, read_tasks
-from olmix_core.tokenizer import Tokenizer, load_tokenizer
+from olmix_core.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 
 # Of every leaf, this many files are opened and this many documents of each are read.
 FILES_SEEN = 16
@@ -25,11 +26,16 @@ DOCUMENTS_SEEN = 20
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a configuration refers to, found and looked at. `tokenizer_content` is set for a tokenizer file."""
+    """What a configuration refers to, found and looked at.
+
+    `recipe` is that of the proxies with its tokens counted; `tokenizer_content` is set for a tokenizer file.
+    """
 
     domains: DomainSet
     tasks: tuple[EvaluationTask, ...]
     tokenizer_content: str | None
+    vocab_size: int
+    recipe: Proxy
     wanted: Wanted
 
 
@@ -39,6 +45,7 @@ def look(config: Config, config_file: str) -> Inputs:
     Raises:
         ConfigError, DataError, StoreError: in one message what is wrong and what to do.
     """
+    _check_trainer(config, config_file)
     Store(config.store)  # raises where there is no such kind of store; touches nothing
     index = ContentIndex()
     try:
@@ -58,11 +65,13 @@ def look(config: Config, config_file: str) -> Inputs:
                 "a domain that is not there",
                 "one of " + ", ".join(sorted(domains.labels.values())),
             )
+    vocab_size = _vocab_size(config, tokenizer)
+    recipe = config.proxy.counted(vocab_size, config.proposal.target_tokens)
     plain = (".txt", ".jsonl", *TOKEN_SUFFIXES)
     if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte: what plain files hold bounds the tokens they can give.
-        _check_length(config, config_file, sum(leaf.size for leaf in domains.leaves), "bytes of data")
-    return Inputs(domains, tasks, content, wanted)
+        _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
+    return Inputs(domains, tasks, content, vocab_size, recipe, wanted)
 
 
 def check_statistics(
@@ -70,32 +79,70 @@ def check_statistics(
 ) -> None:
     """What can only be known once the text is tokenised. Raises ConfigError, DataError."""
     available = sum(leaf.available for leaf in statistics.values())
-    _check_length(config, config_file, available, "tokens to train on")
+    _check_length(config, config_file, inputs.recipe, available, "tokens to train on")
     labels = inputs.domains.labels
-    length = config.proxy.sequence_length
+    length = inputs.recipe.sequence_length
     for fingerprint, leaf in statistics.items():
-        if leaf.available <= length:
+        seen = round(inputs.recipe.share * leaf.available)
+        if seen <= length:
+            share = "" if inputs.recipe.share == 1.0 else f" ({inputs.recipe.share:.2g} of {leaf.available:,})"
             raise DataError(
-                f"domain {labels[fingerprint]!r}: found {leaf.available} tokens to train on; expected more than one"
+                f"domain {labels[fingerprint]!r}: found {seen} tokens to train on{share}; expected more than one"
                 f" sequence of {length}: add text, or remove or merge the domain"
             )
     for task in inputs.tasks:
-        if task.file is None and not sum(statistics[leaf].heldout_bytes for leaf in task.leaves):
+        if task.leaves and not sum(statistics[leaf].heldout_bytes for leaf in task.leaves):
             raise DataError(
                 f"task {task.label!r}: the domain is too small to hold a part of it out; expected at least a few"
                 " documents, each small beside the whole"
             )
 
 
-def _check_length(config: Config, config_file: str, available: int, unit: str) -> None:
-    most = int(available * config.proposal.repetition)
-    if config.proxy.tokens > most:
+def _check_trainer(config: Config, config_file: str) -> None:
+    """A trainer of your own trains and measures: it needs a command, and tasks that are its metrics."""
+    own, command = config.proxy.trainer is not None, config.execution.command
+    if own != (command is not None):
+        found = "a trainer without a command" if own else "a command without a trainer"
         raise ConfigError(
             config_file,
-            "proxy.tokens",
-            f"{config.proxy.tokens:,}, but only {available:,} {unit}",
-            f"at most {most:,}, which repeats all of the data {config.proposal.repetition:g} times",
+            "execution.command",
+            found,
+            "execution.command and proxy.trainer together: how it is run, and what it is",
         )
+    if command is not None and not ("{config}" in command and "{metrics}" in command):
+        raise ConfigError(config_file, "execution.command", repr(command), "{config} and {metrics} in it")
+    for position, task in enumerate(config.evaluation.tasks):
+        if own != (task.metric is not None):
+            who = f"by {config.proxy.trainer}" if own else "without proxy.trainer"
+            raise ConfigError(
+                config_file,
+                f"evaluation.tasks[{position}]",
+                f"task {task.label!r}, {who}",
+                "metrics, and only metrics, of a trainer of your own",
+            )
+
+
+def _check_length(config: Config, config_file: str, recipe: Proxy, available: int, unit: str) -> None:
+    most = int(available * config.proposal.repetition)
+    assert recipe.tokens is not None
+    if recipe.tokens > most:
+        multiple = config.proxy.chinchilla
+        found = f"{recipe.tokens:,}" if multiple is None else f"{multiple:g} times Chinchilla, {recipe.tokens:,} tokens"
+        raise ConfigError(
+            config_file,
+            "proxy.tokens" if multiple is None else "proxy.chinchilla",
+            f"{found}, but only {available:,} {unit}",
+            f"at most {most:,} tokens, which repeats all of the data {config.proposal.repetition:g} times",
+        )
+
+
+def _vocab_size(config: Config, tokenizer: Tokenizer | None) -> int:
+    if tokenizer is not None:
+        return tokenizer.vocab_size
+    if isinstance(config.tokenizer, Bytes):
+        return byte_tokenizer().vocab_size
+    assert isinstance(config.tokenizer, TrainedBPE)
+    return config.tokenizer.vocab_size
 
 
 def _tokenizer(config: Config, config_file: str, index: ContentIndex) -> tuple[Tokenizer | None, str | None]:

@@ -27,6 +27,7 @@ from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
 from olmix_core.family import Model, interval
 from olmix_core.fingerprint import digest
+from olmix_core.recipe import caution
 from olmix_core.runs import Run, from_parquet, to_parquet
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
@@ -68,7 +69,9 @@ class Mix:
     pooled: int = 0  # proxies of the pool
     swarms: Sequence[Mapping[str, Any]] = ()  # what each swarm is to a pooled law (see `pooling`)
     origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
+    standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
     evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing was measured
+    excluded: Sequence[str] = ()  # why proxies of the swarm were left out, by name
     left_out: Mapping[str, int] = field(default_factory=dict)  # proxies on record that were not used, by reason
 
     @property
@@ -246,6 +249,7 @@ def _record(
                 "family": task.family,
                 "fingerprint": task.fingerprint,
                 "weight": task.weight,
+                "standard_error": mix.standard_errors.get(task.fingerprint),
                 **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
             }
             for task in sorted(mix.tasks, key=lambda task: task.label)
@@ -271,6 +275,7 @@ def _record(
             "carried_over": mix.carried_over,
             "pooled": mix.pooled,
             "left_out": dict(mix.left_out),
+            "diverged": len(mix.excluded),
             "tokens": sum(proxy["tokens"] for proxy in mix.proxies),
             "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
             "parameters": mix.proxies[0]["parameters"] if mix.proxies else None,
@@ -281,7 +286,7 @@ def _record(
         "wish": _labelled_wish(mix),
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
-        "notes": list(mix.surrogate.notes),
+        "notes": _notes(mix),
         "swarms": list(mix.swarms),
         "base": mix.base,
         "change": _labelled_change(mix),
@@ -298,6 +303,12 @@ def _record(
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
     }
+
+
+def _notes(mix: Mix) -> list[str]:
+    """What a reader should know of the fit and of the proxies it rests on."""
+    warning = caution(mix.proxies[0]["parameters"]) if mix.proxies else None
+    return [*mix.surrogate.notes, *mix.excluded, *([warning] if warning else [])]
 
 
 def _speed(mix: Mix, previous: Mapping[str, Any] | None) -> dict[str, float]:
@@ -359,7 +370,7 @@ def _labelled_runs(store: Store, mix: Mix, version: str, parent: str | None) -> 
 
 def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
     try:
-        return [(step, loss) for step, loss in store.read_json(f"proxies/{proxy}/run.json")["losses"]]
+        return [(step, loss) for step, loss in store.read_json(f"proxies/{proxy}/run.json").get("losses", [])]
     except FileNotFoundError:  # somebody made room
         return ()
 

@@ -34,11 +34,8 @@ tokenizer:
   vocab_size: 2048        # a small BPE, trained once on the domains and then kept; or {{path: tokenizer.json}}
 
 proxy:                    # the small models that are trained, one per mixture
-  layers: 2
-  width: 64
-  heads: 2
-  sequence_length: 128
-  tokens: 262144
+  recipe: tiny            # for a look on a CPU. For a decision that matters, on a GPU: 30m, the paper's
+  # tokens: 262144        # any field of a recipe may be set here: docs/proxy.md lists them
 
 swarm:
   # runs: 24              # how many proxies; by default 3 (domains + 1)

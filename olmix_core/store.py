@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ class Store:
             self.fs.get_file(full, str(temporary))
             temporary.replace(copy)
         return copy
+
+    def remove(self, path: str) -> None:
+        """Remove the file `path`, if it is there."""
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self._full(path))
 
     def list(self, path: str) -> list[str]:
         """The names in the folder `path`, sorted; empty where there is no such folder."""

@@ -164,5 +164,5 @@ def _expansion(
 def _recipe(given: ImportMap) -> dict[str, Any]:
     """The recipe as rows of proxies trained here have it, or what is declared of it."""
     if given.recipe.proxy is not None:
-        return given.recipe.proxy.model_dump()
+        return given.recipe.proxy.identity()
     return {DECLARED: given.recipe.declared}

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -18,13 +19,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from olmix_core import errors
-from olmix_core.config import Proxy
+from olmix_core.checkpoint import SECONDS, Checkpoints
 from olmix_core.corpus import Corpus, open_corpus
-from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
+from olmix_core.evaltime import seconds_for
+from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, bpb_of_text, finite
+from olmix_core.formats import InputFile, text_documents
 from olmix_core.model import Transformer
 from olmix_core.proxy import Progress, best_device, train
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
-from olmix_core.suite import read_items
+from olmix_core.suite import read_items, sampled
 from olmix_core.tokenizer import Tokenizer
 
 Job = dict[str, Any]
@@ -58,12 +62,24 @@ def _model(store_url: str, key: str, recipe: Proxy, vocab_size: int) -> Transfor
 
 
 def train_job(job: Job, progress: Progress) -> dict[str, Any]:
-    """Train the proxy `job["key"]` on `job["mixture"]` and save it in the store; returns run.json."""
+    """Train the proxy `job["key"]` on `job["mixture"]` and save it in the store; returns run.json.
+
+    One that was killed goes on from its last checkpoint, at most `checkpoint_seconds` back.
+    """
     store, recipe = Store(job["store"]), Proxy.model_validate(job["recipe"])
     tokenizer = _tokenizer(job["store"], job["tokenizer"])
     corpora = {leaf: _corpus(job["store"], job["corpora"][leaf], tokenizer.dtype.name) for leaf in job["mixture"]}
-    trained = train(job["mixture"], corpora, recipe, tokenizer.vocab_size, progress)
     folder = proxy_folder(job["key"])
+    checkpoints = Checkpoints(store, f"{folder}/checkpoint.safetensors", job.get("checkpoint_seconds", SECONDS))
+    trained = train(
+        job["mixture"],
+        corpora,
+        recipe,
+        tokenizer.vocab_size,
+        progress,
+        attempt=job.get("attempt", 0),
+        checkpoints=checkpoints,
+    )
     with store.new_file(f"{folder}/model.safetensors") as path:
         save_file({n: t.detach().cpu().contiguous() for n, t in trained.model.state_dict().items()}, path)
     run = {
@@ -74,25 +90,45 @@ def train_job(job: Job, progress: Progress) -> dict[str, Any]:
         "torch": torch.__version__,
     }
     store.write_json(f"{folder}/run.json", run)
+    checkpoints.remove()
     return run
 
 
 def evaluate_job(job: Job, progress: Progress) -> dict[str, Any]:
-    """BPB of the proxy `job["key"]` on one task: a JSONL `file`, or the held-out text of `corpora`."""
+    """BPB of the proxy `job["key"]` on one task: a JSONL `file`, plain `texts`, or the held-out text of `corpora`."""
     recipe = Proxy.model_validate(job["recipe"])
     tokenizer = _tokenizer(job["store"], job["tokenizer"])
     model = _model(job["store"], job["key"], recipe, tokenizer.vocab_size)
     if job["file"] is not None:
-        bpb = bpb_of_items(model, tokenizer, list(read_items(job["file"])), recipe.sequence_length)
+        items = list(read_items(job["file"]))
+        sample = tuple(job["sample"]) if job.get("sample") else None
+        chosen, population = sampled(items, sample), len(items) if sample else None
+        score = bpb_of_items(model, tokenizer, chosen, recipe.sequence_length, population)
+    elif job.get("texts"):
+        documents = (text for file in job["texts"] for text in text_documents(InputFile(**file)))
+        score = bpb_of_text(model, tokenizer, documents, recipe.sequence_length)
     else:
         corpora = [_corpus(job["store"], folder, tokenizer.dtype.name) for folder in job["corpora"]]
-        bpb = bpb_of_heldout(model, tokenizer, corpora, recipe.sequence_length)
-    return {"bpb": finite(bpb, job["key"], job["label"])}
+        score = bpb_of_heldout(model, tokenizer, corpora, recipe.sequence_length)
+    finite(score.bpb, job["key"], job["label"])
+    return {name: value for name, value in dataclasses.asdict(score).items() if value is not None}
+
+
+def forecast_job(job: Job, progress: Progress) -> dict[str, Any]:
+    """Seconds that evaluating the proxy `job["key"]` on the JSONL `file` will take."""
+    recipe = Proxy.model_validate(job["recipe"])
+    tokenizer = _tokenizer(job["store"], job["tokenizer"])
+    model = _model(job["store"], job["key"], recipe, tokenizer.vocab_size)
+    started = time.monotonic()
+    items = sampled(list(read_items(job["file"])), tuple(job["sample"]) if job["sample"] else None)
+    reading = time.monotonic() - started
+    return {"seconds": reading + seconds_for(model, tokenizer, items, recipe.sequence_length)}
 
 
 JOBS: dict[str, Callable[[Job, Progress], dict[str, Any]]] = {
     "train": train_job,
     "evaluate": evaluate_job,
+    "forecast": forecast_job,
 }
 
 

@@ -1,4 +1,8 @@
-"""Worker processes, kept while there is work and started again when they die. See `worker`."""
+"""Worker processes, kept while there is work and started again when they die. See `worker`.
+
+Each has one CPU thread and, where there are GPUs, one of them: two processes of one thread train far more than one
+process of two, and a GPU that is shared by two processes still serves both.
+"""
 
 import atexit
 import json
@@ -10,13 +14,15 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+import torch
+
 from olmix_core import errors
 from olmix_core.errors import OlmixError, TrainingError
 from olmix_core.proxy import Progress
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         # One thread each: more would fight over the cores that other workers use.
         threads = {
@@ -26,6 +32,8 @@ class _Worker:
         }
         # Deterministic matrix products on CUDA need this before the first one.
         environment = {**os.environ, **threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        if gpus := visible_gpus():
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "olmix_core.worker"],
             stdin=subprocess.PIPE,
@@ -35,7 +43,31 @@ class _Worker:
             text=True,
         )
 
-    def run(self, job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], progress: Progress, hours: float | None) -> dict[str, Any]:
+        if hours is None:
+            return self._run(job, progress)
+        too_late = threading.Event()
+
+        def stop() -> None:
+            too_late.set()
+            self._process.kill()
+
+        timer = threading.Timer(hours * 3600, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._run(job, progress)
+        except TrainingError as error:
+            if not too_late.is_set():
+                raise
+            raise TrainingError(
+                f"a worker process was stopped after {hours:g} hours, with its last checkpoint kept; expected a proxy"
+                " to be trained by then: raise execution.timeout_hours, or take a smaller recipe, and run again"
+            ) from error
+        finally:
+            timer.cancel()
+
+    def _run(self, job: dict[str, Any], progress: Progress) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -78,6 +110,19 @@ class _Worker:
                     stream.close()
 
 
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name] if torch.cuda.is_available() else []
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def at_once() -> int:
+    """How many proxies to train at once by default: one per GPU, or per core that this process may use."""
+    return len(visible_gpus()) or len(os.sched_getaffinity(0))
+
+
 class Workers:
     """As many workers as are asked for at once. Safe to use from several threads."""
 
@@ -85,22 +130,25 @@ class Workers:
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
         self._lock = threading.Lock()
+        self._started = 0
 
-    def run(self, job: dict[str, Any], progress: Progress = lambda state: None) -> dict[str, Any]:
-        """Run a job on an idle worker, or on a new one.
+    def run(
+        self, job: dict[str, Any], progress: Progress = lambda state: None, hours: float | None = None
+    ) -> dict[str, Any]:
+        """Run a job on an idle worker, or on a new one; after `hours` it is stopped.
 
         Raises:
-            OlmixError: what the worker raised; TrainingError where the process died.
+            OlmixError: what the worker raised; TrainingError where the process died or was stopped.
         """
         with self._lock:
-            worker = self._idle.pop() if self._idle else _Worker()
+            worker = self._idle.pop() if self._idle else self._new()
             if not worker.is_alive:  # killed while it had nothing to do
                 worker.close()
-                worker = _Worker()
+                worker = self._new()
             self._busy.add(worker)
         reusable = False
         try:
-            result = worker.run(job, progress)
+            result = worker.run(job, progress, hours)
             reusable = True
             return result
         except OlmixError as error:
@@ -113,6 +161,10 @@ class Workers:
                     self._idle.append(worker)
             if not reusable:
                 worker.close()
+
+    def _new(self) -> _Worker:
+        self._started += 1
+        return _Worker(self._started - 1)
 
     def close(self) -> None:
         """End all workers, busy ones too."""

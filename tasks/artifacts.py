@@ -150,27 +150,44 @@ def _swarm(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     return [said, "", picture(figure, "Spread of each leaf's weight over the mixtures")]
 
 
+def _choose(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
+    [one] = done
+    gain = one.result["remaining_gain"]
+    lines = [f"Before {one.where['label']} about {gain:.4f} BPB are still to be gained."]
+    if not one.result["mixtures"]:
+        return [*lines, f"That is below the tolerance of {one.payload['tolerance']:g}: the swarm ends here."]
+    rows = []
+    for number, drawn in enumerate(one.result["mixtures"]):
+        heaviest = sorted(drawn.items(), key=lambda item: -item[1])[:5]
+        domains = ", ".join(f"{artifacts.label(leaf)} {weight:.0%}" for leaf, weight in heaviest)
+        rows.append({"mixture": number, "heaviest domains": domains})
+    return [*lines, "The mixtures that would tell most of the best one:", "", *table(rows)]
+
+
 def _train(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     if not done:
         return ["Nothing is left to explore: no proxy."]
     rows = []
     for one in done:
         heaviest = sorted(one.payload["mixture"].items(), key=lambda item: -item[1])[:3]
-        proxy = one.where["label"]
+        proxy, loss = one.where["label"], one.result.get("loss")
+        diverged = "diverged" in one.result
         rows.append(
             {
                 "proxy": proxy if one.url is None else f"[{proxy}]({one.url})",
-                "state": one.state,
+                "state": "diverged" if diverged else one.state,
                 "heaviest domains": ", ".join(f"{artifacts.label(leaf)} {weight:.0%}" for leaf, weight in heaviest),
-                "tokens": f"{one.result['tokens']:,}",
-                "seconds": f"{one.result['seconds']:.1f}",
-                "last loss": f"{one.result['loss']:.4f}",
+                "tokens": "" if diverged else f"{one.result['tokens']:,}",
+                "seconds": "" if diverged else f"{one.result['seconds']:.1f}",
+                "last loss": "" if loss is None else f"{loss:.4f}",
                 "folder": f"`proxies/{one.result['proxy']}`",
             }
         )
-    tokens = sum(one.result["tokens"] for one in done)
-    seconds = sum(one.result["seconds"] for one in done)
-    said = f"{len(done)} proxies of {done[0].result['parameters']:,} parameters: {amount(tokens)} tokens"
+    trained = [one.result for one in done if "diverged" not in one.result]
+    if not trained:
+        return ["Every proxy diverged.", "", *table(rows)]
+    tokens, seconds = (sum(result[name] for result in trained) for name in ("tokens", "seconds"))
+    said = f"{len(trained)} proxies of {trained[0]['parameters']:,} parameters: {amount(tokens)} tokens"
     return [f"{said}, {duration(seconds)} of one worker.", "", *table(rows)]
 
 
@@ -271,6 +288,7 @@ _SAY: dict[str, Callable[[Artifacts, Sequence[Done]], list[str]]] = {
     "statistics": _statistics,
     "plan": _plan,
     "swarm": _swarm,
+    "choose": _choose,
     "train": _train,
     "evaluate": _evaluate,
     "evidence": _evidence,

@@ -3,6 +3,9 @@
 import time
 from typing import Any
 
+from olmix_core.errors import EvaluationError
+from olmix_core.store import Store
+from olmix_core.worker import proxy_folder
 from olmix_core.workers import workers
 from tasks.step import Payload, Result, step
 
@@ -15,11 +18,19 @@ def evaluate(
     label: str,
     recipe: dict[str, Any],
     tokenizer: str,
-    file: str | None,
     corpora: list[str],
+    task: dict[str, Any],
 ) -> Result:
-    """BPB of a proxy on a task: a JSONL `file`, or the held-out text of `corpora`."""
+    """BPB of a proxy on a task: what `task` (`EvaluationTask.where`) says, or the held-out text of `corpora`."""
     started = time.monotonic()
+    if task["metric"] is not None:
+        metrics = Store(store).read_json(f"{proxy_folder(payload['proxy'])}/run.json")["metrics"]
+        if task["metric"] not in metrics:
+            known = ", ".join(sorted(metrics))
+            raise EvaluationError(
+                f"proxy {payload['proxy'][:12]}: its trainer measured no {task['metric']!r}; expected one of: {known}"
+            )
+        return {"bpb": metrics[task["metric"]], "seconds": 0.0}
     measured = workers.run(
         {
             "do": "evaluate",
@@ -27,9 +38,9 @@ def evaluate(
             "key": payload["proxy"],
             "recipe": recipe,
             "tokenizer": tokenizer,
-            "file": file,
             "corpora": corpora,
             "label": label,
+            **task,
         }
     )
     return {**measured, "seconds": time.monotonic() - started}

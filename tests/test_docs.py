@@ -219,7 +219,7 @@ def test_every_column_and_field_of_the_record_is_described_and_no_other() -> Non
 
 
 def test_every_field_of_a_trained_proxy_is_described_and_no_other() -> None:
-    kept = {"key", "mixture", "recipe", "torch"}
+    kept = {"key", "mixture", "recipe", "torch", "metrics"}
     assert heading_rows("proxies") == kept | set(proxy.TrainedProxy.__dataclass_fields__) - {"model"}
 
 

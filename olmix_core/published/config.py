@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from olmix_core.config import Section, UniqueKeys
+from olmix_core.config import UniqueKeys
 from olmix_core.errors import ConfigError
 from olmix_core.laws import LOG_LINEAR
+from olmix_core.section import Section
 from olmix_core.surrogate import FAMILIES
 
 PAPER_KL = 0.05

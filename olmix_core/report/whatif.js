@@ -5,21 +5,23 @@
   if (!source) return;
   const data = JSON.parse(source.textContent);
   const { leaves, tasks, families, gamma, z90 } = data;
-  const T = tasks.length, m = tasks[0].v.length, P = m + 2, K = data.runs;
+  // m columns of the law; with the levels of other swarms N coefficients, which only runs of those swarms have.
+  const T = tasks.length, m = tasks[0].v.length, N = m + tasks[0].offsets.length, P = N + 2, K = data.runs;
   const doubles = (text) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     const view = new DataView(bytes.buffer);
     return Float64Array.from({ length: bytes.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
   };
-  const inverse = doubles(data.inverse), features = doubles(data.features);
-  const pulls = doubles(data.pulls), root = doubles(data.root);
+  const inverse = doubles(data.inverse), design = doubles(data.design), pulls = doubles(data.pulls);
+  const prior = doubles(data.prior);
   const triangle = (P * (P + 1)) / 2;
-  // exp(b + phi . v) of every task at every run.
+  // exp(b + phi . v + offset) of every task at every run.
   const runDecay = new Float64Array(K * T);
   for (let k = 0; k < K; k++)
     for (let t = 0; t < T; t++) {
       let sum = tasks[t].b;
-      for (let j = 0; j < m; j++) sum += features[k * m + j] * tasks[t].v[j];
+      for (let j = 0; j < m; j++) sum += design[k * N + j] * tasks[t].v[j];
+      for (let s = 0; s < N - m; s++) sum += design[k * N + m + s] * tasks[t].offsets[s];
       runDecay[k * T + t] = Math.exp(Math.min(sum, 50));
     }
 
@@ -43,14 +45,14 @@
           u[a] += inverse[at] * direction[b];
           if (b < a) u[b] += inverse[at] * direction[a];
         }
-      const move = new Float64Array(K + m);
+      const move = new Float64Array(K + N);
       for (let k = 0; k < K; k++) {
         let inner = u[1];
-        for (let j = 0; j < m; j++) inner += features[k * m + j] * u[j + 2];
+        for (let j = 0; j < N; j++) inner += design[k * N + j] * u[j + 2];
         move[k] = (u[0] + runDecay[k * T + t] * inner) * pulls[k * T + t];
       }
-      for (let i = 0; i < m; i++)
-        for (let j = i; j < m; j++) move[K + i] += root[i * m + j] * u[j + 2] * task.open;
+      for (let i = 0; i < N; i++)
+        for (let j = i; j < N; j++) move[K + i] += prior[i * N + j] * u[j + 2] * task.open;
       return { bpb: task.c + decay, move };
     });
   }
@@ -58,11 +60,11 @@
   // The weighted mean (weights sum to 1) and its standard deviation; minus the same at `other`, where that is given.
   function mean(at, weights, other) {
     let bpb = 0;
-    const total = new Float64Array(K + m);
+    const total = new Float64Array(K + N);
     weights.forEach((w, t) => {
       if (w === 0) return;
       bpb += w * (at[t].bpb - (other ? other[t].bpb : 0));
-      for (let k = 0; k < K + m; k++) total[k] += w * (at[t].move[k] - (other ? other[t].move[k] : 0));
+      for (let k = 0; k < K + N; k++) total[k] += w * (at[t].move[k] - (other ? other[t].move[k] : 0));
     });
     return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, 0)) };
   }

@@ -1,8 +1,8 @@
 """What a page needs to evaluate the law by itself: plain numbers, and the same formulas as here.
 
-Predictions are c + exp(b + phi(q) . v). Error bars are those of `influence.Ingredients`, computed in the browser:
-nothing is approximated. Matrices are little-endian float64 in base64; of the symmetric B_t^-1 the lower triangle is
-kept, row by row.
+Predictions are c + exp(b + phi(q) . v). Error bars are those of `influence`, computed in the browser from B_t^-1, the
+design and the pull of each run, and the prior: nothing is approximated. Matrices are little-endian float64 in base64;
+of the symmetric B_t^-1 the lower triangle is kept, row by row.
 """
 
 import base64
@@ -25,8 +25,8 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
         return None
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     p = surrogate.parameters
-    of = surrogate.influence.ingredients()
-    lower = np.tril_indices(of.inverse.shape[1])
+    errors = surrogate.influence.ingredients()
+    lower = np.tril_indices(errors.inverse.shape[1])
     return {
         "name": mix.record["name"],
         "gamma": surrogate.gamma,
@@ -48,19 +48,20 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
                 "weight": float(mix.task_weights[t]),
                 "c": float(p.c[t]),
                 "b": float(p.b[t]),
-                "v": of.slopes[t].tolist(),  # and the offsets of other swarms, which a prediction has nothing of
-                "open": float(of.left_open[t]),
+                "v": p.v[t].tolist(),
+                "offsets": errors.offsets[t].tolist(),
+                "open": float(errors.left_open[t]),
             }
             for t, task in enumerate(surrogate.tasks)
         ],
         "families": [
             {"name": name, "tasks": [position[task] for task in members]} for name, members in mix.families.items()
         ],
-        "runs": len(of.pulls),
-        "inverse": _base64(of.inverse[:, lower[0], lower[1]]),  # [T, P (P + 1) / 2], P = m + S + 2
-        "features": _base64(of.features),  # [K, m + S]
-        "pulls": _base64(of.pulls),  # [K, T]
-        "root": _base64(of.root),  # [m + S, m + S]
+        "runs": len(errors.pulls),
+        "inverse": _base64(errors.inverse[:, lower[0], lower[1]]),  # [T, P (P + 1) / 2], P = columns + swarms + 2
+        "design": _base64(errors.design),  # [K, columns + swarms]
+        "prior": _base64(errors.prior),  # [columns + swarms, columns + swarms]
+        "pulls": _base64(errors.pulls),  # [K, T]
     }
 
 

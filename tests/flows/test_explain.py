@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows import chain
+from flows import training
 from flows.dry_run import forecast
 from flows.explain import Reason, explain, explain_version
 from olmix_core.config import load_config
@@ -75,8 +75,8 @@ def test_a_new_task(edited: Edit) -> None:
 
 def test_a_raised_code_version(edited: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     config = edited()
-    raised = dataclasses.replace(chain.train, code_version=chain.train.code_version + 1)
-    monkeypatch.setattr(chain, "train", raised)
+    raised = dataclasses.replace(training.train, code_version=training.train.code_version + 1)
+    monkeypatch.setattr(training, "train", raised)
     found = reasons(config)
     [difference] = found["train"].differences
     assert found["train"].cause == "CODE"

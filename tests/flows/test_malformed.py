@@ -90,7 +90,7 @@ CASES: dict[str, Case] = {
     "a date that is none": Case("{dir}/mix.yaml: (file): found month must be in 1..12", text="name: 2026-13-01\n"),
     # Fields
     "unknown field": Case(
-        "{dir}/mix.yaml: proxy.layer: found an unknown field; expected one of layers, width, heads",
+        "{dir}/mix.yaml: proxy.layer: found an unknown field; expected one of recipe, layers, width",
         {"proxy": {"layer": 2}},
     ),
     "unknown field of a topic": Case(
@@ -249,7 +249,7 @@ CASES: dict[str, Case] = {
         {"evaluation": {"tasks": [{"heldout": "poetry"}]}},
     ),
     "a task of two kinds": Case(
-        "{dir}/mix.yaml: evaluation.tasks[0]: found both; expected exactly one of file and heldout",
+        "{dir}/mix.yaml: evaluation.tasks[0]: found file and heldout; expected exactly one of file, text",
         {"evaluation": {"tasks": [{"heldout": "prose", "file": "task.jsonl"}]}},
     ),
     "two tasks of one name": Case(

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from olmix_core import ledger
-from olmix_core.errors import TrainingError
+from olmix_core.errors import DivergenceError
 from olmix_core.store import Store
 from tasks import progress
 
@@ -164,9 +164,13 @@ def test_the_same_config_elsewhere_gives_the_same_keys_and_mixture(run: Run, pro
 
 def test_a_diverging_proxy_stops_the_run_by_name_and_loses_nothing(run: Run, project: Project) -> None:
     config = project(proxy={**yaml.safe_load(project().read_text())["proxy"], "learning_rate": 1e9})
-    with pytest.raises(TrainingError, match=r"diverged|smaller proxy\.learning_rate"):
+    with pytest.raises(DivergenceError, match=r"6 of 6 proxies diverged; .*smaller proxy\.learning_rate"):
         run(config)
     assert progress.current().accounting()["statistics"] == {"executed": LEAVES, "cached": 0, "reused": 0}
+    # It would diverge again: that is on record, and the next time it is told before anything is spent.
+    with pytest.raises(DivergenceError):
+        run(config)
+    assert progress.current().accounting() == {}
 
 
 def test_a_tampered_result_is_not_read_but_made_again(run: Run, edited: Edit, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix_core import evaluation
-from olmix_core.config import Proxy
 from olmix_core.corpus import Corpus
 from olmix_core.errors import EvaluationError
-from olmix_core.evaluation import bpb_of_heldout, bpb_of_items, finite
+from olmix_core.evaluation import bpb_of_heldout as score_heldout
+from olmix_core.evaluation import bpb_of_items as score_items
+from olmix_core.evaluation import bpb_of_text, finite
 from olmix_core.model import Transformer
+from olmix_core.recipe import Proxy
 from olmix_core.suite import Item
 from olmix_core.tokenizer import Tokenizer, byte_tokenizer, train_bpe
 
@@ -48,6 +50,16 @@ def bits_one_by_one(model: Transformer, ids: Sequence[int], first: int) -> float
             logits = model(torch.tensor([list(ids[start:target])]))[0, -1].double()
         bits -= float(torch.log_softmax(logits, 0)[ids[target]]) / math.log(2)
     return bits
+
+
+def bpb_of_items(model: Transformer, tokenizer: Tokenizer, items: Sequence[Item], length: int) -> float:
+    score = score_items(model, tokenizer, items, length)
+    assert (score.documents, score.standard_error) == (len(items), None)
+    return score.bpb
+
+
+def bpb_of_heldout(model: Transformer, tokenizer: Tokenizer, corpora: Sequence[Corpus], length: int) -> float:
+    return score_heldout(model, tokenizer, corpora, length).bpb
 
 
 def brute_force(kind: str, items: Sequence[Item]) -> float:
@@ -154,7 +166,9 @@ def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch, at_once: int) ->
     corpus = corpus_of(tokenizer, [item.continuation for item in items])
     expected = bpb_of_items(model, tokenizer, items, LENGTH), bpb_of_heldout(model, tokenizer, [corpus], LENGTH)
     largest: list[int] = []
-    handle = model.register_forward_pre_hook(lambda module, inputs: largest.append(inputs[0].numel()))
+    handle = model.blocks[0].register_forward_pre_hook(
+        lambda module, inputs: largest.append(inputs[0].numel() // RECIPE.width)
+    )
     monkeypatch.setattr(evaluation, "TOKENS_AT_ONCE", at_once)
     try:
         found = bpb_of_items(model, tokenizer, items, LENGTH), bpb_of_heldout(model, tokenizer, [corpus], LENGTH)
@@ -163,6 +177,97 @@ def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch, at_once: int) ->
     assert found == pytest.approx(expected, rel=1e-6)
     assert max(largest) <= max(at_once, LENGTH + 1)
     assert (len(largest) == 2) == (at_once == 100_000)
+
+
+# A beginning in common
+
+
+LONG = RECIPE.model_copy(update={"sequence_length": 256})
+LONG_MODEL = Transformer(LONG, 257).eval()
+SHOTS = "Question: the cat sat on what? Answer: the mat\n\n"
+
+
+def work_of(items: Sequence[Item]) -> tuple[float, int]:
+    """BPB, and the tokens that went through the model for it."""
+    seen: list[int] = []
+    handle = LONG_MODEL.blocks[0].register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].numel() // LONG.width)
+    )
+    try:
+        bpb = bpb_of_items(LONG_MODEL, TOKENIZERS["bytes"], items, LONG.sequence_length)
+    finally:
+        handle.remove()
+    return bpb, sum(seen)
+
+
+def alone(items: Sequence[Item]) -> float:
+    return sum(bpb_of_items(LONG_MODEL, TOKENIZERS["bytes"], [item], 256) for item in items) / len(items)
+
+
+def test_a_beginning_in_common_is_read_once() -> None:
+    items = [Item(f"{SHOTS * 3}Question: {i}? Answer:", f" {'ab' * (i + 1)}") for i in range(6)]
+    bpb, work = work_of(items)
+    assert bpb == pytest.approx(alone(items), rel=1e-6)
+    assert work < 150 + 6 * 40
+
+
+def test_documents_with_other_examples_share_among_themselves() -> None:
+    # Two subjects, one document that is cut at the left, one without context, one that is all beginning.
+    items = [Item(f"{subject} {SHOTS * 3}{i}:", f" {i * 7}") for subject in ("anatomy", "virology") for i in range(4)]
+    items += [Item("x" * 400, " y"), Item("", "anatomy"), Item(f"anatomy {SHOTS * 3}", "0"), Item("anat", "omy " * 100)]
+    bpb, work = work_of(items)
+    assert bpb == pytest.approx(alone(items), rel=1e-6)
+    assert work < 1500  # of 13 documents of 100 to 400 tokens
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.text("ab", max_size=40), st.text("abc", min_size=1, max_size=6)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(1, 20),
+)
+def test_sharing_changes_no_bpb(parts: list[tuple[int, str, str]], shared: int) -> None:
+    items = [Item("the cat sat on the mat. " * count + context, text) for count, context, text in parts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "SHARED_TOKENS", shared)
+        assert work_of(items)[0] == pytest.approx(alone(items), rel=1e-5)
+
+
+# Samples and plain text
+
+
+def test_a_sample_has_the_standard_error_of_its_mean() -> None:
+    tokenizer, model = TOKENIZERS["bytes"], MODELS["bytes"]
+    items = [Item("the ", "cat" * (i % 5 + 1)) for i in range(20)]
+    each = [bpb_of_items(model, tokenizer, [item], LENGTH) for item in items[:8]]
+    score = score_items(model, tokenizer, items[:8], LENGTH, population=20)
+    assert score.documents == 8
+    assert score.bpb == pytest.approx(np.mean(each), rel=1e-5)
+    # Simple random sampling without replacement (Cochran 1977, theorem 2.2).
+    assert score.standard_error == pytest.approx(np.std(each, ddof=1) / 8**0.5 * (1 - 8 / 20) ** 0.5, rel=1e-4)
+    assert score_items(model, tokenizer, items[:1], LENGTH, population=20).standard_error is None
+
+
+def test_the_standard_error_is_that_of_samples() -> None:
+    bpb = np.random.default_rng(0).gamma(2.0, size=60)
+    random = np.random.default_rng(1)
+    draws = [random.permutation(bpb)[:20] for _ in range(4000)]
+    told = np.sqrt(np.mean([evaluation._standard_error(draw, 60) ** 2 for draw in draws]))  # type: ignore[operator]
+    assert told == pytest.approx(np.std([draw.mean() for draw in draws]), rel=0.05)
+
+
+def test_plain_text_is_all_bits_over_all_bytes() -> None:
+    tokenizer, model = TOKENIZERS["bpe"], MODELS["bpe"]
+    texts = ["the cat sat on the mat " * 3, "größer", ""]
+    bits = sum(
+        bits_one_by_one(model, [tokenizer.eos, *ids.tolist()], 1) for ids in tokenizer.encode([t for t in texts if t])
+    )
+    score = bpb_of_text(model, tokenizer, iter(texts), LENGTH)
+    assert score.bpb == pytest.approx(bits / sum(len(text.encode()) for text in texts), rel=1e-5)
+    assert math.isnan(bpb_of_text(model, tokenizer, [], LENGTH).bpb)
 
 
 # What is no number

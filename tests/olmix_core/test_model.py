@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmix_core.config import Proxy
-from olmix_core.model import Transformer, rms_norm, rotary_table, rotate
+from olmix_core import model as model_module
+from olmix_core.model import Transformer, attend, causal, rms_norm, rotary_table, rotate
+from olmix_core.recipe import Proxy
 
 RECIPE = Proxy(layers=2, width=32, heads=4, sequence_length=24, batch_size=2, tokens=1024)
 VOCABULARY = 50
@@ -49,7 +50,7 @@ def test_every_position_sees_all_that_came_before() -> None:
     embedded = MODEL.embedding(ids).detach().requires_grad_()
     x = rms_norm(embedded)
     for block in MODEL.blocks:
-        x = block(x, MODEL.cos, MODEL.sin)
+        x, _ = block(x, MODEL.cos, MODEL.sin)
     x[0, -1].sum().backward()
     assert embedded.grad is not None
     assert (embedded.grad[0].abs().sum(dim=1) > 0).all()
@@ -74,6 +75,43 @@ def test_the_order_of_what_came_before_matters() -> None:
     swapped[0, 3], swapped[0, 11] = ids[0, 11], ids[0, 3]
     with torch.inference_mode():
         assert not torch.allclose(MODEL(ids)[0, -1], MODEL(swapped)[0, -1], atol=1e-4)
+
+
+@pytest.mark.parametrize("before", [1, 9, 20])
+def test_what_follows_a_prefix_is_the_same_read_once_or_each_time(before: int) -> None:
+    prefix, rows = some_ids(before), some_ids(24 - before, batch=3, seed=5)
+    whole = torch.cat([prefix.expand(3, -1), rows], dim=1)
+    with torch.inference_mode():
+        found = MODEL.hidden(rows, past=MODEL.read(prefix))
+        torch.testing.assert_close(found, MODEL.hidden(whole)[:, before:])
+
+
+def test_a_mask_hides_what_it_hides() -> None:
+    ids = some_ids(batch=2)
+    mask = causal(24, 0, ids.device)[None, None].repeat(2, 1, 1, 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(MODEL.hidden(ids, mask), MODEL.hidden(ids))
+        mask[1, :, 10:, :10] = False  # a new document begins at 10
+        found = MODEL.hidden(ids, mask)
+        torch.testing.assert_close(found[0], MODEL.hidden(ids)[0])
+        # Distances alone matter, so that a document sees itself as if it stood alone.
+        torch.testing.assert_close(found[1, 10:], MODEL.hidden(ids[1:, 10:])[0])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_written_out_is_the_fused_one(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 20, 8, generator=generator).bfloat16().requires_grad_() for _ in range(3))
+    early = torch.arange(20) < 7
+    mask = causal(20, 0, q.device) & (early[:, None] == early) if masked else None
+    found = []
+    for longest in (20, 19):  # written out, and fused
+        monkeypatch.setattr(model_module, "PLAIN_LENGTH", longest)
+        y = attend(q, k, v, mask)
+        found.append((y, *torch.autograd.grad(y.float().square().sum(), (q, k, v))))
+    for plain, fused in zip(*found, strict=True):
+        assert plain.dtype == torch.bfloat16
+        torch.testing.assert_close(plain, fused, rtol=0.05, atol=0.05)
 
 
 # Rotary positions

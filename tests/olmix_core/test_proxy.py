@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.config import Proxy
+from olmix_core import proxy as proxy_module
+from olmix_core.checkpoint import Checkpoints
 from olmix_core.corpus import Corpus, open_corpus, tokenise
-from olmix_core.errors import TrainingError
+from olmix_core.errors import DivergenceError, TrainingError
 from olmix_core.formats import InputFile
 from olmix_core.mixture import apportion
+from olmix_core.model import Transformer
 from olmix_core.proxy import TrainedProxy, learning_rates, train
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.tokenizer import byte_tokenizer
 
@@ -137,10 +141,121 @@ def test_a_leaf_without_a_sequence_to_give_is_named(corpora: dict[str, Corpus]) 
 
 @pytest.mark.filterwarnings("ignore")
 def test_training_that_diverges_is_an_error(corpora: dict[str, Corpus]) -> None:
-    with pytest.raises(
-        TrainingError, match=r"the loss is (nan|inf) at step \d+ of 128: .*a smaller proxy\.learning_rate"
-    ):
+    with pytest.raises(DivergenceError, match=r"the loss is \S+ at step \d+ of 128, .*a smaller proxy\.learning_rate"):
         trained({"code": 1.0}, corpora, learning_rate=1e6)
+
+
+def test_a_loss_far_above_guessing_has_exploded(corpora: dict[str, Corpus]) -> None:
+    with pytest.raises(DivergenceError, match=r"the loss is \d+\S* at step \d+ of 128, where guessing gives 5\.549"):
+        trained({"code": 1.0}, corpora, learning_rate=3.0, warmup=0.0)
+
+
+def test_another_attempt_is_another_order_of_the_same_text(corpora: dict[str, Corpus]) -> None:
+    mixture = {"code": 0.4, "manual": 0.6}
+    first = train(mixture, corpora, SHORT, 257, lambda state: None)
+    again = train(mixture, corpora, SHORT, 257, lambda state: None, attempt=1)
+    assert first.tokens == again.tokens
+    assert not torch.equal(weights_of(first), weights_of(again))
+
+
+# Memory
+
+
+def test_a_few_sequences_at_a_time_give_the_gradient_of_all(
+    corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained({"code": 1.0}, corpora, SHORT)
+    monkeypatch.setattr(proxy_module, "CPU_TOKENS", 96)  # three of four sequences, then the last
+    parts = trained({"code": 1.0}, corpora, SHORT)
+    assert [loss for _, loss in parts.losses] == pytest.approx([loss for _, loss in whole.losses], rel=1e-4)
+
+
+def test_where_memory_runs_out_less_goes_at_once(corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained({"code": 1.0}, corpora, SHORT)
+    hidden, sizes = Transformer.hidden, set()
+
+    def small_memory(self: Transformer, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.add(len(ids))
+        return hidden(self, ids, mask)
+
+    monkeypatch.setattr(Transformer, "hidden", small_memory)
+    parts = trained({"code": 1.0}, corpora, SHORT)
+    assert sizes == {2}
+    assert [loss for _, loss in parts.losses] == pytest.approx([loss for _, loss in whole.losses], rel=1e-4)
+
+    def no_memory(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Transformer, "hidden", no_memory)
+    with pytest.raises(TrainingError, match="too little memory for one sequence; expected a smaller"):
+        trained({"code": 1.0}, corpora, SHORT)
+
+
+# Documents
+
+
+def test_documents_can_be_kept_apart(corpora: dict[str, Corpus]) -> None:
+    mixture = {"tiny": 0.25, "code": 0.75}
+    apart, together = (trained(mixture, corpora, SHORT, document_mask=on) for on in (True, False))
+    assert not torch.equal(weights_of(apart), weights_of(together))
+    assert apart.losses[0][1] == pytest.approx(together.losses[0][1], rel=0.05)
+    # Where no document ends within a sequence there is nothing to keep apart.
+    recipe = {"tokens": 128, "batch_size": 1, "sequence_length": 32}
+    long = [trained({"code": 1.0}, corpora, SHORT, document_mask=on, **recipe) for on in (True, False)]
+    assert torch.allclose(weights_of(long[0]), weights_of(long[1]), atol=1e-5)
+
+
+# Checkpoints
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_was_stopped_goes_on_bit_for_bit(
+    corpora: dict[str, Corpus], precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_module, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("olmix_core.checkpoint.SHARE", 1e9)
+    # 80 steps, of which two make a point of the loss curve: checkpoints fall between points as well.
+    recipe = SHORT.model_copy(update={"precision": precision, "tokens": 160 * 128})
+    mixture = {"code": 0.4, "manual": 0.6}
+    whole = train(mixture, corpora, recipe, 257, lambda state: None)
+    store, told = Store(str(tmp_path)), list[float]()
+
+    def until(stop: float) -> TrainedProxy:
+        def progress(state: dict[str, float]) -> None:
+            told.append(state["done"])
+            if state["done"] >= stop:
+                raise Stop
+
+        checkpoints = Checkpoints(store, "proxies/a/checkpoint.safetensors", seconds=0.0)
+        return train(mixture, corpora, recipe, 257, progress, checkpoints=checkpoints)
+
+    for stop in (0.3, 0.31, 0.75):
+        with pytest.raises(Stop):
+            until(stop)
+    found = until(2.0)
+    assert torch.equal(weights_of(found), weights_of(whole))
+    assert found.losses == whole.losses
+    assert (found.tokens, found.epochs) == (whole.tokens, whole.epochs)
+    assert (found.resumed, whole.resumed) == (3, 0)
+    # No step was taken twice but the one after the last checkpoint.
+    assert len(told) == recipe.steps + 3
+
+
+def test_a_checkpoint_that_cannot_be_read_is_none(corpora: dict[str, Corpus], tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write_bytes("checkpoint.safetensors", b"not one")
+    checkpoints = Checkpoints(store, "checkpoint.safetensors")
+    found = train({"code": 1.0}, corpora, SHORT, 257, lambda state: None, checkpoints=checkpoints)
+    assert found.resumed == 0
+    checkpoints.remove()
+    checkpoints.remove()
+    assert not store.exists("checkpoint.safetensors")
 
 
 def test_progress_is_told(corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from olmix_core.corpus import Corpus
 from olmix_core.mixture import apportion, natural
-from olmix_core.sampling import LeafStream, schedule, seed_of
+from olmix_core.recipe import Proxy
+from olmix_core.sampling import LeafStream, Sequences, schedule, seed_of
 
 
 def corpus_of(lengths: list[int], gap: int = 0) -> Corpus:
@@ -130,3 +131,110 @@ def test_generators_depend_on_all_of_their_parts() -> None:
     draws = {seed_of(*p).random() for p in [("a", 1), ("a", 2), ("b", 1), ("a", "b", 1), ("ab", 1), (1, "a")]}
     assert len(draws) == 6
     assert seed_of("a", 1).random() == pytest.approx(seed_of("a", 1).random(), abs=0)
+
+
+# A share of a leaf
+
+
+@given(lengths, st.floats(0.01, 1.0), st.integers(0, 3))
+def test_a_share_of_a_leaf_is_that_many_tokens_of_it_and_repeats(sizes: list[int], share: float, gap: int) -> None:
+    corpus = corpus_of(sizes, gap)
+    wanted = round(share * sum(sizes))
+    if wanted == 0:
+        return
+    stream = LeafStream(corpus, "leaf", share)
+    assert stream.tokens_per_epoch == wanted
+    first, second = (stream.read(epoch * wanted, wanted).tolist() for epoch in range(2))
+    assert len(set(first)) == wanted
+    assert set(first) == set(second)
+    assert set(first) <= set(LeafStream(corpus, "leaf").read(0, sum(sizes)).tolist())
+
+
+def test_a_larger_share_holds_the_smaller_one() -> None:
+    corpus = corpus_of([7] * 50)
+    seen = [set(LeafStream(corpus, "leaf", share).read(0, round(350 * share)).tolist()) for share in (0.1, 0.5, 1.0)]
+    assert seen[0] < seen[1] < seen[2]
+
+
+@given(lengths, st.integers(0, 200), st.integers(1, 60))
+def test_passages_change_where_the_text_does(sizes: list[int], start: int, count: int) -> None:
+    stream = LeafStream(corpus_of(sizes), "leaf")
+    tokens, passages = stream.read(start, count), stream.passages(start, count)
+    assert passages.tolist() == LeafStream(corpus_of(sizes), "leaf").passages(0, start + count)[start:].tolist()
+    starts = {0, *np.cumsum(sizes).tolist()}
+    for i in range(1, count):
+        if passages[i] == passages[i - 1]:
+            assert tokens[i] == tokens[i - 1] + 1
+        else:
+            assert passages[i] > passages[i - 1]
+            assert int(tokens[i]) in starts
+
+
+# What a mixture becomes
+
+LENGTH = 16
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> tuple[dict[str, Corpus], dict[str, float], Proxy, float]:
+    """Leaves of random documents, a mixture that keeps each below `repetition` epochs, and a recipe."""
+    count = draw(st.integers(1, 6))
+    documents = st.lists(st.integers(1, 60), min_size=4, max_size=40).filter(lambda s: sum(s) > 40)
+    sizes = [draw(documents) for _ in range(count)]
+    available = np.array([sum(size) for size in sizes])
+    steps, rows = draw(st.integers(1, 30)), draw(st.integers(1, 5))
+    total = steps * rows * LENGTH
+    repetition = draw(st.floats(0.5, 6.0))
+    most = np.minimum(1.0, repetition * available / total)
+    if most.sum() < 1:
+        repetition = total / float(available.sum())
+        most = np.minimum(1.0, repetition * available / total)
+    raw = np.array([draw(st.floats(0.0, 1.0)) for _ in range(count)])
+    # Between 0 and the caps: what is missing to 1 goes where there is room.
+    low = raw * most / max(1.0, float((raw * most).sum()))
+    weights = low + (1 - low.sum()) * (most - low) / max(1e-300, float((most - low).sum()))
+    corpora = {f"leaf{i}": corpus_of(size, gap=i) for i, size in enumerate(sizes)}
+    mixture = {f"leaf{i}": float(w) for i, w in enumerate(weights) if w > 1e-9}
+    recipe = Proxy(layers=1, width=16, heads=1, sequence_length=LENGTH, batch_size=rows, tokens=total)
+    return corpora, mixture, recipe, repetition
+
+
+@settings(deadline=None, max_examples=60)
+@given(wishes(), st.integers(0, 1))
+def test_what_is_drawn_is_the_mixture(
+    wish: tuple[dict[str, Corpus], dict[str, float], Proxy, float], attempt: int
+) -> None:
+    corpora, mixture, recipe, repetition = wish
+    data = Sequences(mixture, corpora, recipe, attempt)
+    owner = {leaf: (index + 1) * 1_000_000 for index, leaf in enumerate(sorted(mixture))}
+    marked = {
+        leaf: Corpus(corpora[leaf].tokens + owner[leaf], corpora[leaf].starts, corpora[leaf].ends, (), np.zeros(0, int))
+        for leaf in mixture
+    }
+    drawn = np.concatenate([Sequences(mixture, marked, recipe, attempt).batch(s)[:, :-1] for s in range(recipe.steps)])
+    assert drawn.size == recipe.tokens
+    for leaf, weight in mixture.items():
+        rows = drawn[drawn[:, 0] // 1_000_000 == owner[leaf] // 1_000_000]
+        assert np.all(rows // 1_000_000 == owner[leaf] // 1_000_000)  # a sequence lies within one leaf
+        # As many tokens as asked for, to within one sequence.
+        assert rows.size == data.tokens[leaf]
+        assert abs(rows.size - weight * drawn.size) <= LENGTH + 1e-6
+        # No token, and so no document, comes again before all have come once; and none beyond the cap.
+        available = int((corpora[leaf].ends - corpora[leaf].starts).sum())
+        times = np.unique(rows, return_counts=True)[1]
+        whole, rest = divmod(rows.size, available)
+        assert times.max(initial=0) <= whole + (rest > 0)
+        if whole:
+            assert times.size == available
+            assert times.min() >= whole
+        assert data.epochs[leaf] == pytest.approx(rows.size / available)
+        assert data.epochs[leaf] <= repetition + LENGTH / available + 1e-6
+
+
+def test_another_attempt_draws_the_same_sequences_in_another_order() -> None:
+    corpora = {leaf: corpus_of([5 + i % 3 for i in range(60)], gap=i) for i, leaf in enumerate("abc")}
+    recipe = Proxy(layers=1, width=16, heads=1, sequence_length=LENGTH, batch_size=2, tokens=LENGTH * 40)
+    attempts = [Sequences(dict.fromkeys("abc", 1 / 3), corpora, recipe, attempt) for attempt in range(2)]
+    both = [[tuple(row) for step in range(20) for row in data.batch(step)] for data in attempts]
+    assert both[0] != both[1]
+    assert sorted(both[0]) == sorted(both[1])

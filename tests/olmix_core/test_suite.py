@@ -10,7 +10,7 @@ from olmix_core.config import Config
 from olmix_core.domains import read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
-from olmix_core.suite import EvaluationTask, Item, read_items, read_tasks
+from olmix_core.suite import EvaluationTask, Item, read_items, read_tasks, sampled
 
 Read = Callable[..., tuple[EvaluationTask, ...]]
 LINES = [{"context": "2 + 2 =", "continuation": " 4"}, {"context": "", "continuation": "Größe 漢字"}]
@@ -139,3 +139,92 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, read: Read, file: s
         ConfigError, match=r"mix\.yaml: evaluation\.tasks\[0\]\.file: found .*; expected a file that can"
     ):
         read({"file": path})
+
+
+# Forms of a line
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "choices": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": 1, "id": 7},
+    "choices, the gold as text": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": "1"},
+    "a log of choices": {"doc_id": 0, "arguments": [["2 + 2 =", " 3"], ["2 + 2 =", " 4"]], "target": "1"},
+    "a log of one continuation": {"doc_id": 0, "arguments": [["2 + 2 =", " 4"]], "target": "4"},
+    "a newer log": {
+        "doc_id": 0,
+        "arguments": {
+            "gen_args_0": {"arg_0": "2 + 2 =", "arg_1": " 3"},
+            "gen_args_1": {"arg_0": "2 + 2 =", "arg_1": " 4"},
+        },
+        "target": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lines_of_other_tools_give_the_gold_continuation(form: str, tmp_path: Path) -> None:
+    assert list(read_items(write(tmp_path / "task.jsonl", [FORMS[form]]))) == [Item("2 + 2 =", " 4")]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"query": "a", "choices": ["b"], "gold": 1},
+        {"query": "a", "choices": ["b"], "gold": -1},
+        {"query": "a", "choices": "bc", "gold": 0},
+        {"query": "a", "choices": ["b"]},
+        {"arguments": [["a", "b"], ["a", "c"]], "target": "c"},
+        {"arguments": [], "target": 0},
+        {"arguments": [["a"]]},
+        {"arguments": "a"},
+        {"arguments": {"x": 3}},
+    ],
+)
+def test_a_line_without_a_gold_continuation_is_named(record: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 1: found no text in field 'con"):
+        list(read_items(write(tmp_path / "task.jsonl", [record])))
+
+
+# Samples
+
+
+def test_a_sample_is_the_same_documents_each_time_and_another_task(read: Read, tmp_path: Path) -> None:
+    file = write(tmp_path / "task.jsonl", [{"context": str(i), "continuation": "a"} for i in range(50)])
+    items = list(read_items(file))
+    small, large = sampled(items, (5, 0)), sampled(items, (20, 0))
+    assert small == sampled(items, (5, 0))
+    assert len(set(map(str, small))) == 5
+    assert set(map(str, small)) < set(map(str, large))
+    assert small == sorted(small, key=lambda item: int(item.context))
+    assert small != sampled(items, (5, 1))
+    assert sampled(items, None) == items
+    tasks = [
+        read({"file": file, **more})[0] for more in ({}, {"sample": 5}, {"sample": 5, "sample_seed": 1}, {"sample": 6})
+    ]
+    assert len({task.fingerprint for task in tasks}) == 4
+    # A sample of all is the task itself.
+    assert read({"file": file, "sample": 50})[0].fingerprint == tasks[0].fingerprint
+
+
+# Plain text and metrics
+
+
+def test_plain_text_is_known_by_its_content(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "texts" / f"{name}.txt").write_text(name)
+    [folder] = read({"text": str(tmp_path / "texts"), "name": "t"})
+    [listed] = read({"text": [str(tmp_path / "texts" / "two.txt"), str(tmp_path / "texts" / "one.txt")]})
+    assert (folder.label, len(folder.texts), folder.fingerprint) == ("t", 2, listed.fingerprint)
+    [one] = read({"text": str(tmp_path / "texts" / "one.txt")})
+    assert (one.label, one.fingerprint != folder.fingerprint) == ("one", True)
+    with pytest.raises(ConfigError, match=r"evaluation\.tasks\[0\]\.text: found no file at .*; expected at least one"):
+        read({"text": str(tmp_path / "nowhere" / "*.txt")})
+    (tmp_path / "tokens.npy").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"tokens\.npy; expected text: \.txt, "):
+        read({"text": str(tmp_path / "tokens.npy")})
+
+
+def test_a_metric_is_known_by_its_name(read: Read) -> None:
+    [task] = read({"metric": "arc", "name": "ARC", "family": "qa"})
+    assert (task.label, task.metric, task.family) == ("ARC", "arc", "qa")
+    assert task.fingerprint == read({"metric": "arc"})[0].fingerprint

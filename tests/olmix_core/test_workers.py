@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+import torch
 from safetensors.numpy import load_file
 
-from olmix_core.config import Proxy
+from olmix_core import workers as workers_module
 from olmix_core.corpus import tokenise
 from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
 from olmix_core.formats import InputFile
+from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.tokenizer import byte_tokenizer
 from olmix_core.worker import is_trained, proxy_folder
@@ -66,6 +69,9 @@ def evaluation(store: Store, key: str, corpora: list[str], file: str | None = No
         "recipe": RECIPE.model_dump(),
         "tokenizer": "tokenizers/bytes.json",
         "file": file,
+        "sample": None,
+        "texts": [],
+        "metric": None,
         "corpora": corpora,
     }
 
@@ -122,7 +128,6 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
         workers.run(training(store, "killed", ENDLESS), kill)
     assert not is_trained(store, "killed")
-    assert store.list(proxy_folder("killed")) == []
     assert not pids(workers)
 
     workers.run(training(store, "b"))
@@ -139,6 +144,73 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     workers.run(training(store, "c"))
     assert pids(workers).isdisjoint(second)
+
+
+def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Workers, store: Store) -> None:
+    recipe = Proxy(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=3 * 2**15)
+    whole = workers.run(training(store, "whole", recipe))
+    random, kills = np.random.default_rng(), list[float]()
+    job = {**training(store, "interrupted", recipe), "checkpoint_seconds": 0.05}
+    earliest = 0.0
+    for _ in range(2):
+        [pid] = pids(workers)
+        stop = random.uniform(earliest, earliest + 0.4)
+
+        def kill(state: dict[str, float], stop: float = stop, pid: int = pid) -> None:
+            if state["done"] >= stop:
+                kills.append(state["done"])
+                os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(TrainingError, match="was killed by signal 9"):
+            workers.run(job, kill)
+        assert store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+        earliest = kills[-1]
+        workers.run(training(store, "a"))  # a new process
+    interrupted = workers.run(job)
+    assert interrupted["resumed"] == 2, kills
+    assert interrupted["losses"] == whole["losses"], kills
+    both = ("whole", "interrupted")
+    one, other = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in both)
+    assert all(np.array_equal(one[name], other[name]) for name in one), kills
+    bpb = [workers.run({**evaluation(store, key, ["long"]), "recipe": recipe.model_dump()}) for key in both]
+    assert bpb[0] == bpb[1]
+    assert not store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+
+
+def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: Workers, store: Store) -> None:
+    job = {**training(store, "slow", ENDLESS), "checkpoint_seconds": 0.05}
+    with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
+        workers.run(job, hours=0.001)
+    assert store.exists(f"{proxy_folder('slow')}/checkpoint.safetensors")
+    assert not is_trained(store, "slow")
+    workers.run(training(store, "a"), hours=1.0)
+
+
+def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
+    assert workers_module.at_once() == 2
+    workers = Workers()
+    try:
+        started = [workers._new() for _ in range(3)]
+        gpus = [psutil.Process(one._process.pid).environ()["CUDA_VISIBLE_DEVICES"] for one in started]
+        for one in started:
+            one.close()
+    finally:
+        workers.close()
+    assert gpus == ["3", "GPU-5", "3"]
+
+
+@pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("1,GPU-7", ["1", "GPU-7"]), ("", []), ("-1", [])])
+def test_which_gpus_may_be_used_is_the_users_say(
+    named: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: named not in ("", "-1"))
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert workers_module.visible_gpus() == found
 
 
 def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:

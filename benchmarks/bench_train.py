@@ -1,0 +1,151 @@
+"""How fast proxies train, against two references in the same run.
+
+- eager: a plain loop over the same model in float32, as one would write it first: whole batches, torch's attention and
+  cross-entropy, AdamW parameter by parameter.
+- peak: the largest matrix product that the device manages, in the recipe's precision. Its share is the model FLOP
+  utilisation: 6 per parameter and token (the output layer included, embeddings not), and 12 x layers x width x length
+  for attention (Chowdhery et al. 2022, PaLM, appendix B), over what the peak would do in that time.
+
+Ours and eager take turns, and the best of each counts. On a CPU: one thread, as a worker has, its CPU time (which other
+work on the machine does not count into), and of large batches one sequence. On a GPU: whole batches, by the clock.
+
+    make bench-train
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import report
+import torch
+import torch.nn.functional as F
+
+from olmix_core.model import Transformer
+from olmix_core.proxy import Gradient, best_device, optimiser_of
+from olmix_core.recipe import Proxy
+
+PAPER_TOKENS = 3e9
+VOCABULARY = 50_257  # of the larger recipes; tiny has the small BPE's
+CPU_TOKENS = 4096  # at most, of the batches on a CPU
+CPU_RECIPES = ("tiny", "tiny in bfloat16", "15m", "30m")
+CUDA_RECIPES = ("tiny", "15m", "30m", "60m", "190m")
+PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (4096, 8192)}
+
+
+def recipe_of(name: str, device: str) -> tuple[Proxy, int]:
+    """The recipe, on a CPU with a small batch; and its vocabulary."""
+    preset, _, precision = name.partition(" in ")
+    recipe = Proxy.model_validate({"recipe": preset, **({"precision": precision} if precision else {})})
+    vocabulary = 2048 if preset == "tiny" else VOCABULARY
+    rows = recipe.batch_size if device == "cuda" else min(recipe.batch_size, CPU_TOKENS // recipe.sequence_length)
+    return recipe.model_copy(update={"batch_size": rows}).counted(vocabulary), vocabulary
+
+
+def ours(recipe: Proxy, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
+    model = Transformer(recipe, vocabulary).to(device)
+    gradient, optimiser = Gradient(model, recipe, device), optimiser_of(model, recipe)
+
+    def step(batch: Any) -> float:
+        loss = gradient(batch, None)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return float(loss.detach())
+
+    return step
+
+
+def eager(recipe: Proxy, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
+    model = Transformer(recipe, vocabulary).to(device)
+    options: dict[str, Any] = {"betas": (0.9, 0.95), "weight_decay": recipe.weight_decay, "foreach": False}
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, fused=False, **options)
+
+    def step(batch: Any) -> float:
+        ids = torch.from_numpy(batch).to(device)
+        loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return float(loss.detach())
+
+    return step
+
+
+def best_of(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
+    """Least seconds of each, taking turns for as long as that; three turns at least."""
+    for call in calls.values():
+        call()
+    best = dict.fromkeys(calls, float("inf"))
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    started, turns = time.monotonic(), 0
+    while turns < 3 or time.monotonic() - started < seconds:
+        for name, call in calls.items():
+            before = clock()
+            call()
+            best[name] = min(best[name], clock() - before)
+        turns += 1
+    return best
+
+
+def peak(precision: torch.dtype, device: torch.device, seconds: float) -> float:
+    """FLOP per second of the largest matrix product that is found."""
+    calls, work = {}, {}
+    for size in PEAK_SIZES[device.type]:
+        a, b = (torch.randn(size, size, device=device).to(precision) for _ in range(2))
+
+        def product(a: torch.Tensor = a, b: torch.Tensor = b) -> None:
+            a @ b
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        calls[str(size)], work[str(size)] = product, 2 * size**3
+    return max(work[name] / took for name, took in best_of(calls, seconds).items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each comparison")
+    seconds = parser.parse_args().seconds
+    torch.set_num_threads(1)
+    device = best_device()
+    peaks = {
+        str(precision).removeprefix("torch."): peak(precision, device, seconds / 2)
+        for precision in (torch.float32, torch.bfloat16)
+    }
+    rows = []
+    for name in CUDA_RECIPES if device.type == "cuda" else CPU_RECIPES:
+        recipe, vocabulary = recipe_of(name, device.type)
+        shape = (recipe.batch_size, recipe.sequence_length + 1)
+        batch = np.random.default_rng(0).integers(vocabulary, size=shape)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        a, b = ours(recipe, vocabulary, device), eager(recipe, vocabulary, device)
+        took = best_of({"ours": lambda a=a, batch=batch: a(batch), "eager": lambda b=b, batch=batch: b(batch)}, seconds)
+        tokens = recipe.batch_size * recipe.sequence_length
+        attention = 12 * recipe.layers * recipe.width * recipe.sequence_length
+        flop = tokens * (6 * recipe.parameters(vocabulary) + attention)
+        rows.append(
+            {
+                "recipe": name,
+                "device": device.type,
+                "parameters (M)": recipe.parameters(vocabulary) / 1e6,
+                "tokens/s": tokens / took["ours"],
+                "eager tokens/s": tokens / took["eager"],
+                "over eager": took["eager"] / took["ours"],
+                "utilisation": flop / took["ours"] / peaks[recipe.precision],
+                "eager's (float32)": flop / took["eager"] / peaks["float32"],
+                "hours for 3B tokens": PAPER_TOKENS / (tokens / took["ours"]) / 3600,
+                "memory (GiB)": torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None,
+            }
+        )
+        print(f"{name}: done", flush=True)
+    print(f"\npeak, GFLOP/s: {', '.join(f'{k} {v / 1e9:.4g}' for k, v in peaks.items())}")
+    report.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    report.write("train", {"threads": 1, "peak_flop_per_second": peaks, "recipes": rows})
+
+
+if __name__ == "__main__":
+    main()
