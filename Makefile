@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The stamps are remade when what they install from changes.
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
+E2E := $(VENV)/.e2e
 
 .PHONY: quickstart test test-e2e lint format types bench-updates bench-signal clean
 
@@ -18,7 +19,7 @@ quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and
 test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
 	$(BIN)/pytest -m "not e2e"
 
-test-e2e: $(DEVELOPMENT)  ## Tests that need more than Python
+test-e2e: $(E2E)  ## Tests that need more than Python: a browser, servers
 	$(BIN)/pytest -m e2e
 
 lint: $(DEVELOPMENT)  ## Check style
@@ -54,6 +55,12 @@ $(VENV)/bin/python:
 $(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (some minutes the first time) ..."
 	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(E2E): pyproject.toml constraints.txt $(DEVELOPMENT)
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
+	  || (echo "found no chromium and could not install it: install Debian's package chromium" && exit 1)
+	$(PIP) install --constraint constraints.txt --editable '.[dev,e2e]'
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt $(RUNTIME)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from flows.evidence_command import evidence
 from flows.fit_command import fit
+from flows.predict_command import predict
 from flows.swarm_command import swarm
 from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
@@ -105,12 +106,18 @@ def show(
     name: MixName = None,
     store: StoreOption = ".olmix",
     version: Annotated[str | None, typer.Option("--version", help="A version other than the latest.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the current mixture."""
+    from flows.find import store_and_name
     from olmix_core.record import read_mix
 
-    opened, found = _store_and_name(name, store)
-    console.print(_mix_view(opened.url, read_mix(opened, found, version)))
+    opened, found = store_and_name(name, store)
+    record = read_mix(opened, found, version)
+    if as_json:
+        _print_json(_mix_json(opened, record))
+    else:
+        console.print(_mix_view(opened.url, record))
 
 
 @app.command(name="trade-offs")
@@ -121,10 +128,11 @@ def trade_offs(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a weaker or stronger pull, more or fewer epochs, or another length of the run would give."""
+    from flows.find import store_and_name
     from flows.views import trade_offs_view
     from olmix_core.record import read_mix, read_trade_offs
 
-    opened, found = _store_and_name(name, store)
+    opened, found = store_and_name(name, store)
     table = read_trade_offs(opened, read_mix(opened, found, version))
     if as_json:
         _print_json(table)
@@ -210,8 +218,8 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two published mixtures: leaves, weights, settings, evidence."""
-    from flows.lineage import differences, find_record
     from flows.views import differences_view
+    from olmix_core.lineage import differences, find_record
     from olmix_core.store import Store
 
     opened = Store(store)
@@ -225,10 +233,11 @@ def diff(
 @app.command()
 def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOption = False) -> None:
     """Show the versions of a mix: what changed, what it cost, and what full recomputation would have cost."""
-    from flows.lineage import history as lineage
+    from flows.find import store_and_name
     from flows.views import history_view
+    from olmix_core.lineage import history as lineage
 
-    opened, found = _store_and_name(name, store)
+    opened, found = store_and_name(name, store)
     rows = lineage(opened, found)
     if as_json:
         _print_json(rows)
@@ -236,28 +245,11 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
         console.print(history_view(rows))
 
 
+app.command()(predict)
 app.command()(fit)
 app.add_typer(tasks, name="tasks")
 app.add_typer(swarm, name="swarm")
 app.add_typer(evidence, name="evidence")
-
-
-def _store_and_name(name: str | None, store: str) -> tuple[Any, str]:
-    """The opened store and the name of the mix that a command means."""
-    from olmix_core.config import load_config
-    from olmix_core.store import Store
-
-    if name is not None and name.endswith((".yaml", ".yml")):
-        loaded = load_config(name)
-        return Store(loaded.store), loaded.name
-    opened = Store(store)
-    if name is None:
-        names = opened.list("mixes")
-        if len(names) != 1:
-            found = ", ".join(names) or "none"
-            raise OlmixError(f"{store}: found the mixes: {found}; expected one, or the NAME of the one that is meant")
-        name = names[0]
-    return opened, name
 
 
 def _print_json(value: Any) -> None:
@@ -268,13 +260,34 @@ def _print_json(value: Any) -> None:
 
 def _mix_view(store: str, record: dict[str, Any]) -> Any:
     from flows.terminal import mix_view
-    from olmix_core.record import mix_folder, read_table
     from olmix_core.store import Store
 
-    opened = Store(store)
+    folder, rows = _mixture(Store(store), record)
+    return mix_view(record, rows, folder)
+
+
+def _mix_json(store: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """docs/schemas/show.json"""
+    folder, rows = _mixture(store, record)
+    mixture = [{name: None if value != value else value for name, value in row.items()} for row in rows]
+    task = ("name", "weight", "natural", "previous", "proposed")
+    return {
+        **{name: record[name] for name in ("name", "version", "parent", "created")},
+        "folder": folder,
+        "target_tokens": record["target_tokens"],
+        "mixture": mixture,
+        "tasks": [{name: one[name] for name in task if name in one} for one in record["tasks"]],
+        **{name: record[name] for name in ("predicted", "gain", "proxies", "flags", "notes")},
+    }
+
+
+def _mixture(store: Any, record: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """The folder of a published mix, and the rows of its mix.csv."""
+    from olmix_core.record import mix_folder, read_table
+
     folder = mix_folder(record["name"], record["version"])
-    rows: list[Any] = read_table(opened.read_bytes(f"{folder}/mix.csv")).to_dict("records")
-    return mix_view(record, rows, f"{opened.url}/{folder}")
+    rows: list[Any] = read_table(store.read_bytes(f"{folder}/mix.csv")).to_dict("records")
+    return f"{store.url}/{folder}", rows
 
 
 def _summary(counts: dict[str, dict[str, int]], seconds: float) -> str:

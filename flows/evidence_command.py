@@ -124,7 +124,7 @@ def compact_(store: StoreOption = ".olmix", as_json: JsonOption = False) -> None
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    from flows.terminal import amount
+    from olmix_core.units import amount
 
     several = len({row["tokenizer"] for row in rows}) > 1
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

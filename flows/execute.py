@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from prefect.futures import PrefectFuture
+from prefect.utilities.urls import url_for
 
 from olmix_core.errors import StoreError
 from tasks import progress
+from tasks.artifacts import Artifacts, Done
 from tasks.step import Payload, Result, Step
 
 Call = tuple[Payload, dict[str, Any]]  # the payload, and where things are
@@ -30,8 +32,9 @@ class Executor(Protocol):
 class PrefectExecutor:
     """Runs steps as Prefect tasks; what is cached is not run again."""
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, artifacts: Artifacts) -> None:
         self.store = store
+        self.artifacts = artifacts
         self.estimated = False
         self.keys: dict[str, list[str]] = {}
 
@@ -57,6 +60,11 @@ class PrefectExecutor:
                     f"store: {self.store}: a result of step {step.name!r} could not be written; expected a store"
                     " that stays writable: free some space or check its permissions, then run again"
                 )
+        done = [
+            Done(payload, where, result, "cached" if future.state.name == "Cached" else "executed", _page(future))
+            for (payload, where), result, future in zip(calls, results, futures, strict=True)
+        ]
+        self.artifacts.leave(step.name, done)
         return results
 
     def run(self, step: Step, payload: Payload, **where: Any) -> Result:
@@ -72,3 +80,8 @@ class PrefectExecutor:
 
         future.add_done_callback(count)
         return future
+
+
+def _page(future: PrefectFuture[Result]) -> str | None:
+    """The page of a task run in the UI; None where there is none."""
+    return url_for("task-run", obj_id=future.task_run_id)

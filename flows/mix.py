@@ -20,14 +20,18 @@ from flows.planning import as_markdown, make_plan
 from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
+from olmix_core.runs import from_parquet
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
 from olmix_core.workers import at_once
 from tasks import progress
-from tasks.fit import diagnostics_path, surrogate_path
+from tasks.artifacts import Artifacts
+from tasks.fit import diagnostics_path, runs_path, surrogate_path
+from tasks.progress_artifact import shown
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
+from tasks.step import payload_path
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
 POLL_SECONDS = 5
@@ -67,9 +71,11 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
     inputs = look(config, config_file)
-    executor, outcome = PrefectExecutor(config.store), Outcome(find_base(config, inputs))
-    run_chain(config, config_file, inputs, executor, outcome)
-    tracked = progress.current()
+    labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
+    executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels))
+    outcome, tracked = Outcome(find_base(config, inputs)), progress.current()
+    with shown(config.name, tracked):
+        run_chain(config, config_file, inputs, executor, outcome)
     tracked.reuse("plan", len(outcome.plan["kept"]))
     tracked.reuse("evidence", outcome.carried_over)
     fitted, base = outcome.fit["fit"], outcome.base
@@ -80,9 +86,11 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         statistics=outcome.statistics,
         natural=outcome.natural,
         proposal=outcome.proposal,
+        wish=store.read_json(payload_path("propose", outcome.proposal["proposal"]))["payload"],
         surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
         diagnostics=store.read_bytes(diagnostics_path(fitted)),
         trade_offs=store.read_bytes(trade_offs_path(outcome.proposal["proposal"])),
+        runs=from_parquet(store.read_bytes(runs_path(fitted))),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,

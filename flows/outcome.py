@@ -26,7 +26,7 @@ class Outcome:
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
     contents: Mapping[str, Any] = field(default_factory=dict)  # files of what splits speak of
     evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing had to be measured
-    standard_errors: dict[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
+    standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
     to_come: int = 0  # proxies of rounds that were not reached, at most
     evidence: str = ""
     fit: Result = field(default_factory=dict)

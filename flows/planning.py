@@ -163,13 +163,13 @@ def _notes(found: Forecast) -> list[str]:
             f"{_proxies(outcome.pool.later)} recorded since could be used too, and will be once domains, tasks, swarm,"
             " recipe or imports are others"
         )
-    warning = caution(found.inputs.recipe.parameters(found.inputs.vocab_size))
-    if warning and found.counts.get("train", {"executed": 0})["executed"]:
-        notes.append(warning)
     if found.outcome.to_come:
         notes.append(
             f"trained in rounds: at most as many proxies as said, {found.outcome.to_come} of them in later rounds"
         )
+    warning = caution(found.inputs.recipe.parameters(found.inputs.vocab_size))
+    if warning and found.counts.get("train", {"executed": 0})["executed"]:
+        notes.append(warning)
     if found.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")
     return notes

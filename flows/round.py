@@ -42,9 +42,9 @@ def train_round(
         keys = proxy_keys(config, mixtures, recipe, outcome.tokenizer)
         _choose_pool(config, inputs, outcome, recipe, batch, keys)
     first = len(outcome.trained) + len(outcome.excluded)
-    of_round = train_swarm(config, inputs, mixtures, outcome.tokenizer, corpora, run, first)
-    outcome.trained += of_round.proxies
-    outcome.excluded += of_round.excluded
+    trained = train_swarm(config, mixtures, inputs.recipe, domains, outcome.tokenizer, corpora, run, first)
+    outcome.trained += trained.proxies
+    outcome.excluded += trained.excluded
     source = f"{config.name}@{next_version(Store(config.store), config.name)}"
     own = {
         proxy["proxy"]: Row(
@@ -59,15 +59,14 @@ def train_round(
             seconds=proxy["seconds"],
             labels={leaf: domains.labels[leaf] for leaf in mixture},
         )
-        for mixture, proxy in zip(of_round.mixtures, of_round.proxies, strict=True)
+        for mixture, proxy in zip(trained.mixtures, trained.proxies, strict=True)
     }
     earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
     # What is on record is measured on tasks that are new since; once is enough.
     again = list(earlier.values()) if is_first else []
     origins = outcome.base.origins
     found = measure(list(own.values()), again, inputs.tasks, origins, corpora, source, run)
-    outcome.evaluation_seconds = found.seconds
-    outcome.standard_errors |= found.standard_errors
+    outcome.evaluation_seconds, outcome.standard_errors = found.seconds, found.standard_errors
     measured |= {row.proxy: row for row in found.rows}
     carried = [*outcome.lineage.rows, *outcome.pool.rows]
     outcome.evidence = run.run(

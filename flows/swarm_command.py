@@ -81,6 +81,7 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     from flows.outcome import Outcome
     from olmix_core.preflight import look
     from olmix_core.store import Store
+    from tasks.artifacts import Artifacts
     from tasks.results import results_block
     from tasks.step import Result, Step
 
@@ -100,8 +101,9 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     @flow(name="swarm", flow_run_name=config.name, persist_result=False, result_storage=results_block(config.store))
     def draw() -> None:
         inputs = look(config, config_file)
+        executor = UntilTraining(config.store, Artifacts(config.name, config.store, inputs.domains.labels))
         try:
-            run_chain(config, config_file, inputs, UntilTraining(config.store), Outcome(find_base(config, inputs)))
+            run_chain(config, config_file, inputs, executor, Outcome(find_base(config, inputs)))
         except Reached:
             return
 

@@ -1,6 +1,5 @@
 """What the terminal shows: the live table of steps, and a mixture."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from olmix_core.compatible import told
+from olmix_core.units import amount, duration
 from tasks.progress import RunProgress, StepProgress
 
 STEPS = {
@@ -32,7 +32,6 @@ class LiveSteps:
 
     def __init__(self, progress: RunProgress) -> None:
         self._progress = progress
-        self._began: dict[str, float] = {}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self.table(console.width)
@@ -50,27 +49,24 @@ class LiveSteps:
             step = self._progress.steps.get(name, StepProgress())
             counts = [str(count or "·") for count in (step.executed, step.cached, step.reused)]
             about = [meaning] if width >= 100 else []
-            table.add_row(name, *about, *counts, self._state(name, step))
+            table.add_row(name, *about, *counts, self._state(step))
         return table
 
-    def _state(self, name: str, step: StepProgress) -> Text | ProgressBar | Table:
+    def _state(self, step: StepProgress) -> Text | ProgressBar | Table:
         if step.failed:
             return Text(f"{step.failed} failed", style="red")
         if not step.expected:
             return Text("")
-        if step.done >= step.expected:
+        if step.is_done:
             return Text("done", style="green")
-        began = self._began.setdefault(name, time.monotonic())
-        parts = step.done + sum(step.parts.copy().values())
         row = Table.grid(padding=(0, 1, 0, 0))
         words = f"{step.done} of {step.expected}"
-        if step.tokens_per_second:
-            words += f", {sum(step.tokens_per_second.copy().values()):,.0f} tokens/s"
-        fresh = parts - step.cached
-        if fresh > 0.5:
-            left = (time.monotonic() - began) / fresh * (step.expected - parts)
+        if step.speed:
+            words += f", {step.speed:,.0f} tokens/s"
+        left = step.seconds_left()
+        if left is not None:
             words += f", {duration(left)} left"
-        row.add_row(ProgressBar(total=step.expected, completed=parts, width=16), words)
+        row.add_row(ProgressBar(total=step.expected, completed=step.parts_done, width=16), words)
         return row
 
 
@@ -80,22 +76,6 @@ def line(progress: RunProgress) -> str:
         f"{name} {step.done} of {step.expected}" for name, step in progress.steps.items() if step.done < step.expected
     ]
     return ", ".join(running) or "starting"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def amount(tokens: float) -> str:
-    """A number of tokens, short: 950, 12.3k, 4.5M, 1.2T."""
-    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{unit}"
-    return f"{tokens:.0f}"
 
 
 def mixture_table(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> Table:

@@ -47,7 +47,7 @@ def train_swarm(
     run: Executor,
     first: int = 0,
 ) -> TrainedSwarm:
-    """Train a proxy on every mixture; they are numbered from `first` on.
+    """Train a proxy on every mixture; `first` is the number of the first of them in the swarm.
 
     Raises:
         DivergenceError: more proxies diverged than can be left out.

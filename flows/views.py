@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.explain import Reason, named, shown
-from flows.terminal import STEPS, amount, duration
+from flows.terminal import STEPS
+from olmix_core.units import amount, duration
 
 
 def _table(*columns: str) -> Table:

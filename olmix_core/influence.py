@@ -87,6 +87,21 @@ class Pooled:
 
 
 @dataclass(frozen=True)
+class Ingredients:
+    """inverse B^-1 [T, m + S + 2, m + S + 2]; design [K, m + S], features and levels of the runs; offsets [T, S].
+
+    pulls w e [K, T], by which a run pulls; prior [m + S, m + S], the root of P; left_open tau pi [T].
+    """
+
+    inverse: Array
+    design: Array
+    offsets: Array
+    pulls: Array
+    prior: Array
+    left_open: Array
+
+
+@dataclass(frozen=True)
 class Influence:
     """Error bars of a fitted law.
 
@@ -180,6 +195,17 @@ class Influence:
         """
         unit = np.random.default_rng(seed).standard_normal((count, self._moves.shape[1]))
         return np.asarray(np.tensordot(unit, self._moves, axes=([1], [1])), dtype=np.float64)
+
+    def ingredients(self) -> Ingredients:
+        """What `moves` is computed from, for who computes it elsewhere."""
+        return Ingredients(
+            inverse=self._inverse,
+            design=np.hstack([self.law.features(self.X), self._together.levels]),
+            offsets=self._together.offsets,
+            pulls=self.weights * self.errors,
+            prior=np.asarray(np.linalg.cholesky(self._together.precision).T, dtype=np.float64),
+            left_open=self._scatter * self._precision,
+        )
 
     def moves(self, Q: Array) -> tuple[Array, Array]:
         """How predictions at Q [n, m] move: by run [T, n, K], and by what is left open [T, n, m + S];

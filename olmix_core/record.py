@@ -1,6 +1,7 @@
 """The record of a published mix: everything that a person or a later update needs to know about it.
 
-    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, trade_offs.csv, plan.json
+    mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, trade_offs.csv, plan.json,
+                               runs.parquet, report.html
     mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
 
 A version is a mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
@@ -11,6 +12,7 @@ import io
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -26,9 +28,12 @@ from olmix_core.errors import StoreError
 from olmix_core.family import Model, interval
 from olmix_core.fingerprint import digest
 from olmix_core.recipe import caution
+from olmix_core.runs import Run, from_parquet, to_parquet
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
 from olmix_core.swarm import default_runs
+
+_READERS = 16  # files of the store read at once
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
 
@@ -43,9 +48,11 @@ class Mix:
     statistics: Mapping[str, LeafStatistics]  # by leaf
     natural: Mapping[str, float]
     proposal: Mapping[str, Any]  # result of step `propose`
+    wish: Mapping[str, Any]  # its payload
     surrogate: Model
     diagnostics: bytes
     trade_offs: bytes
+    runs: Sequence[Run]  # that the surrogate was fitted to
     plan: Mapping[str, Any]  # result of step `plan`
     target_tokens: float
     tokenizer: Mapping[str, Any]  # {settings, fingerprint}
@@ -122,6 +129,7 @@ def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]])
     store.write_bytes(f"{folder}/diagnostics.csv", _labelled_diagnostics(mix))
     store.write_bytes(f"{folder}/trade_offs.csv", mix.trade_offs)
     store.write_json(f"{folder}/plan.json", _labelled_plan(mix))
+    store.write_bytes(f"{folder}/runs.parquet", to_parquet(_labelled_runs(store, mix, version, parent)))
     store.write_json(f"{folder}/mix.json", record)
     store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
     return record
@@ -140,8 +148,20 @@ def _number(version: str | None) -> int:
 
 
 def read_table(content: bytes) -> pd.DataFrame:
-    """mix.csv read back; labels are text whatever they spell (NA, 1e5 ...), `previous` is NaN where it is empty."""
-    return pd.read_csv(io.BytesIO(content), dtype={"domain": str}, keep_default_na=False, na_values={"previous": [""]})
+    """mix.csv read back."""
+    return read_labelled(content, "domain")
+
+
+def read_labelled(content: bytes, *labels: str) -> pd.DataFrame:
+    """A CSV file whose columns `labels` are text whatever they spell (NA, 1e5 ...); an empty number is NaN."""
+    columns = pd.read_csv(io.BytesIO(content), nrows=0).columns
+    empty = {name: [""] for name in columns if name not in labels}
+    return pd.read_csv(
+        io.BytesIO(content),
+        dtype=dict.fromkeys(labels, str),
+        keep_default_na=False,
+        na_values=empty,
+    )
 
 
 def read_trade_offs(store: Store, record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -263,6 +283,7 @@ def _record(
             "full_recompute": default_runs(len(mix.domains.units)),
         },
         "speed": _speed(mix, previous),
+        "wish": _labelled_wish(mix),
         "solver": {name: mix.proposal[name] for name in ("status", "gap", "residual")},
         "flags": {mix_label(mix, task): reason for task, reason in mix.surrogate.flags.items()},
         "notes": _notes(mix),
@@ -319,6 +340,51 @@ def _labelled_diagnostics(mix: Mix) -> bytes:
     table = pd.read_csv(io.BytesIO(mix.diagnostics), dtype={"task": str}, keep_default_na=False)
     table["task"] = [mix_label(mix, task) for task in table["task"]]
     return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _labelled_runs(store: Store, mix: Mix, version: str, parent: str | None) -> list[Run]:
+    """The runs with labels, the version whose swarm each belongs to, and how its loss fell."""
+    known: dict[str, Run] = {}
+    for earlier in filter(None, (parent, mix.base)):
+        path = f"{mix_folder(mix.name, earlier)}/runs.parquet"
+        known |= {run.run: run for run in from_parquet(store.read_bytes(path))} if store.exists(path) else {}
+    swarm = {proxy["proxy"] for proxy in mix.proxies}
+    labels = {**mix.domains.labels, **{task.fingerprint: task.label for task in mix.tasks}}
+
+    def labelled(run: Run) -> Run:
+        before = known.get(run.run)
+        return Run(
+            run=run.run,
+            vintage=before.vintage if before else version if run.run in swarm else None,
+            losses=before.losses if before else _losses(store, run.run),
+            **{
+                name: {labels.get(key, key): value for key, value in getattr(run, name).items()}
+                for name in ("mixture", "measured", "predicted", "std")
+            },
+        )
+
+    # On an object store a file takes long to come, and many come at once.
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(labelled, mix.runs))
+
+
+def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
+    try:
+        return [(step, loss) for step, loss in store.read_json(f"proxies/{proxy}/run.json").get("losses", [])]
+    except FileNotFoundError:  # somebody made room
+        return ()
+
+
+def _labelled_wish(mix: Mix) -> dict[str, Any]:
+    """Bounds and reference of the proposal with labels."""
+    labels, reference = mix.domains.labels, mix.wish["reference"]
+    return {
+        "bounds": [
+            {"domains": [labels[leaf] for leaf in leaves], "low": low, "high": high}
+            for leaves, low, high in mix.wish["bounds"]
+        ],
+        "reference": None if reference is None else {labels[leaf]: share for leaf, share in reference.items()},
+    }
 
 
 def _labelled_plan(mix: Mix) -> dict[str, Any]:

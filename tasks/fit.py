@@ -10,6 +10,7 @@ from olmix_core.ledger import pinned
 from olmix_core.merged import COLUMNS, merge
 from olmix_core.pool import Pool
 from olmix_core.pooling import members
+from olmix_core.runs import held_out, to_parquet
 from olmix_core.store import Store
 from olmix_core.surrogate import Evidence, Model, cross_validate
 from olmix_core.surrogate import fit as fit_surrogate
@@ -26,7 +27,11 @@ def diagnostics_path(key: str) -> str:
     return f"cache/surrogates/{key}/diagnostics.csv"
 
 
-@step("fit", code_version=1)
+def runs_path(key: str) -> str:
+    return f"cache/surrogates/{key}/runs.parquet"
+
+
+@step("fit", code_version=2)
 def fit(payload: Payload, store: str) -> Result:
     """Fit one law per task to the evidence, and measure its error on proxies left out of the fit.
 
@@ -44,6 +49,7 @@ def fit(payload: Payload, store: str) -> Result:
     opened.write_json(surrogate_path(key), surrogate.to_json())
     table = diagnostics.table().to_csv(lineterminator="\n")
     opened.write_bytes(diagnostics_path(key), table.encode())
+    opened.write_bytes(runs_path(key), to_parquet(held_out(evidence, diagnostics)))
     return {
         "fit": key,
         "family": surrogate.family,

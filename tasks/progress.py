@@ -1,5 +1,6 @@
 """What the steps tell of themselves while they run, to whoever watches (the command line's live table)."""
 
+import time
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -20,10 +21,32 @@ class StepProgress:
     failed: int = 0
     parts: dict[str, float] = field(default_factory=dict)  # what is running -> share of it done
     tokens_per_second: dict[str, float] = field(default_factory=dict)  # of what is running
+    began: float | None = None  # when the first results were expected, on the monotonic clock
 
     @property
     def done(self) -> int:
         return self.executed + self.cached + self.failed
+
+    @property
+    def is_done(self) -> bool:
+        return self.done >= self.expected
+
+    @property
+    def parts_done(self) -> float:
+        """Results, with the shares of those that are being computed."""
+        return self.done + sum(self.parts.copy().values())
+
+    @property
+    def speed(self) -> float:
+        """Tokens per second of all that is running; 0 where nobody says."""
+        return sum(self.tokens_per_second.copy().values())
+
+    def seconds_left(self) -> float | None:
+        """At the speed so far; None until enough has been computed to tell."""
+        fresh = self.parts_done - self.cached
+        if self.began is None or fresh <= 0.5:
+            return None
+        return (time.monotonic() - self.began) / fresh * (self.expected - self.parts_done)
 
 
 class RunProgress:
@@ -38,7 +61,9 @@ class RunProgress:
 
     def expect(self, name: str, count: int) -> None:
         with self._lock:
-            self._step(name).expected += count
+            step = self._step(name)
+            step.expected += count
+            step.began = step.began or time.monotonic()
 
     def started(self, name: str) -> None:
         with self._lock:

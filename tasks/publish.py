@@ -4,23 +4,36 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from olmix_core import record
+from olmix_core.mixes import load
+from olmix_core.report import page
+from olmix_core.report.charts import charts
 from olmix_core.store import Store
 from tasks import progress
+from tasks.artifacts import picture, publish_markdown
+
+PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
 def publish(mix: record.Mix, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Publish the mix; the same mix again keeps its version."""
     progress.current().started("publish")
-    published = record.publish(Store(store), mix, accounting)
-    create_markdown_artifact(
-        key=f"mix-{mix.name}",
-        markdown=summary(published, record.mix_table(mix, None).to_dict("records"), accounting),
-        description=f"Mixture {mix.name} {published['version']}",
+    opened = Store(store)
+    published = record.publish(opened, mix, accounting)
+    report = f"{record.mix_folder(mix.name, published['version'])}/{page.FILE}"
+    found = load(opened, mix.name, published["version"])
+    if not opened.exists(report):
+        opened.write_bytes(report, page.report_html(found))
+    words = summary(published, record.mix_table(mix, None).to_dict("records"), accounting)
+    shown = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := charts(found).get(name))]
+    where = f"Everything behind it: `{report}` in the store `{opened.url}`."
+    publish_markdown(
+        f"mix-{mix.name}",
+        "\n\n".join([words, where, *shown]) + "\n",
+        f"Mixture {mix.name} {published['version']}",
     )
     return published
 
@@ -32,12 +45,14 @@ def summary(
 ) -> str:
     """The mixture and what is known of it, as markdown."""
     predicted, gain = published["predicted"], published["gain"]["over_natural"]
+    verdict = "real" if gain["low"] > 0 else "within the noise: not to be relied on"
     lines = [
         f"# {published['name']} {published['version']}",
         "",
         f"Predicted mean BPB: natural **{predicted['natural']['bpb']:.4f}**, proposed"
         f" **{predicted['proposed']['bpb']:.4f}**; gain {gain['bpb']:.4f}"
-        f" (90 % interval {gain['low']:.4f} to {gain['high']:.4f}).",
+        f" ({gain['bpb'] / predicted['natural']['bpb']:.1%}; 90 % interval"
+        f" {gain['low']:.4f} to {gain['high']:.4f}): **{verdict}**.",
         "",
         "| domain | natural | weight | ratio | epochs | at cap |",
         "|---|---:|---:|---:|---:|---|",

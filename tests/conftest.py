@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import settings
@@ -138,3 +140,33 @@ def finished(
         return edit
 
     return begin
+
+
+# Labels that would break a page, a table or a pattern that does not expect them.
+SWARM_DOMAINS = ("web:news", "web:<b>blogs</b>", "code:c", "math & [logic]")
+SWARM_TASKS = ("read_news", "read_books", "coding")
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `olmix fit` wrote for a small swarm in two CSV files; tests only read it."""
+    from olmix_core.published.fit import fit_published
+
+    folder = tmp_path_factory.mktemp("swarm")
+    random = np.random.default_rng(0)
+    weights = random.dirichlet([0.7] * len(SWARM_DOMAINS), 40)
+    slopes = np.array([[-1.5, -0.5, 0.3, 0.0], [-0.3, -1.2, 0.2, 0.1], [0.2, 0.2, -2.0, -0.4]])
+    bpb = 0.6 + np.exp(weights @ slopes.T) + random.normal(0, 0.01, (len(weights), len(SWARM_TASKS)))
+    runs = pd.Index([f"r{k:02d}" for k in range(len(weights))], name="run")
+    pd.DataFrame(weights, runs, list(SWARM_DOMAINS)).to_csv(folder / "ratios.csv")
+    pd.DataFrame(bpb, runs, list(SWARM_TASKS)).to_csv(folder / "metrics.csv")
+    config = {
+        "swarm": {"ratios": str(folder / "ratios.csv"), "metrics": str(folder / "metrics.csv")},
+        "priors": {"token_counts": dict(zip(SWARM_DOMAINS, (4e9, 3e9, 3e8, 2e9), strict=True))},
+        "eval": {"type": "offline", "tasks": {"reading": ["read_news", "read_books"], "code": ["coding"]}},
+        "constraints": {"enabled": True, "target_tokens": 8_000_000_000, "repetition_factor": 4.0},
+        "filtering": {"obj_weights": {"coding": 2.0}},
+    }
+    (folder / "fit.yaml").write_text(yaml.safe_dump(config))
+    fit_published(folder / "fit.yaml", folder / "out")
+    return folder / "out"

@@ -13,7 +13,8 @@ import typer
 from pydantic import BaseModel
 
 from flows.cli import app
-from olmix_core import config, evidence, proxy, trade_offs
+from olmix_core import config, evidence, proxy, runs, trade_offs
+from olmix_core.report import page as report_page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -191,7 +192,7 @@ def test_what_a_run_leaves_is_what_the_record_writes() -> None:
     mixes = {path.rsplit("/", 1)[-1] for path in listed if path.startswith("mixes/")}
     written = written_by_record()
     assert {"mix.json", "mix.csv", "latest.json"} <= written
-    assert mixes == written
+    assert mixes == written | {report_page.FILE}
 
 
 def keys(function: ast.FunctionDef) -> set[str]:
@@ -214,6 +215,7 @@ def test_every_column_and_field_of_the_record_is_described_and_no_other() -> Non
     assert heading_rows("diagnostics.csv") == {"task", *keys(functions("crossval.py")["_errors"])}
     assert heading_rows("surrogate.json") == keys(functions("fitted.py")["to_json"])
     assert heading_rows("evidence") == set(evidence.SCHEMA.names)
+    assert heading_rows("runs.parquet") == set(runs.SCHEMA.names)
 
 
 def test_every_field_of_a_trained_proxy_is_described_and_no_other() -> None:

@@ -1,8 +1,8 @@
 """`olmix fit`: from the published tool's fit configuration and swarm files to a mixture, its errors and its record.
 
     fit_published(config, output)  ->  output/ mix.csv, mix.json, surrogate.json, diagnostics.csv, held_out.csv,
-                                       trade_offs.csv, predicted_vs_measured.png, mixture.png, effects.png,
-                                       trade_offs.png
+                                       trade_offs.csv, runs.parquet, report.html, predicted_vs_measured.png,
+                                       mixture.png, effects.png, trade_offs.png
 
 Domains are labels here: nothing is known of their content, so fingerprints are null. Where the default differs from
 what the published tool does, `differences` says so, and `published_behaviour` follows that tool instead. Its known
@@ -21,12 +21,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from olmix_core.errors import ConfigError
+from olmix_core.mixes import read_files
 from olmix_core.proposal import Proposal, propose
 from olmix_core.published import plots
 from olmix_core.published.config import FitConfig, load_fit_config
 from olmix_core.published.domains import Domains, find_domains
 from olmix_core.published.record import as_csv, as_json, labelled, mix_record, mix_table, write_folder
 from olmix_core.published.swarm import PublishedSwarm, read_swarm
+from olmix_core.report.page import report_html
+from olmix_core.runs import held_out as held_out_runs
+from olmix_core.runs import to_parquet
 from olmix_core.surrogate import Diagnostics, Evidence, Model, cross_validate, fit
 from olmix_core.trade_offs import Point, trade_offs
 
@@ -98,9 +102,10 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
 
     proposal = ask(domains, kl)
     table = mix_table(domains, proposal)
+    families = {} if settings.eval is None else settings.eval.families
     curves = _trade_offs(surrogate, domains, kl, weights, ask)
     record = {
-        **mix_record(config.stem, domains, surrogate, proposal, weights),
+        **mix_record(config.stem, domains, surrogate, proposal, weights, families),
         "notes": [*settings.remarks(), *swarm.notes, *domains.notes, *surrogate.notes],
         "weights": dict(zip(table["domain"], table["weight"], strict=True)),
         "evidence": {"runs": len(evidence.runs), "held_out": len(kept_out), "domains": len(surrogate.leaves)},
@@ -108,10 +113,11 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
         "settings": {**settings.model_dump(mode="json"), "published_behaviour": published_behaviour},
     }
     errors = diagnostics.table()
-    contents = {
+    contents: dict[str, bytes] = {
         "mix.csv": as_csv(table, index=False),
         "surrogate.json": as_json({**surrogate.to_json(), "domains": labelled(surrogate.leaves)}),
         "diagnostics.csv": as_csv(errors),
+        "runs.parquet": to_parquet(held_out_runs(evidence, diagnostics)),
         "trade_offs.csv": as_csv(curves, index=False),
         "trade_offs.png": plots.trade_offs(curves),
         "predicted_vs_measured.png": plots.predictions(diagnostics),
@@ -121,6 +127,7 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
     }
     if held_out is not None:
         contents["held_out.csv"] = as_csv(held_out)
+    contents["report.html"] = report_html(read_files(contents))
     files = write_folder(output, contents)
     return PublishedFit(output, table, record, surrogate, proposal, errors, held_out, files)
 

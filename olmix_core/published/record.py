@@ -8,7 +8,7 @@ import json
 import math
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ FILES = (
     "trade_offs.csv",
     "trade_offs.png",
     "held_out.csv",
+    "runs.parquet",
+    "report.html",
     "predicted_vs_measured.png",
     "mixture.png",
     "effects.png",
@@ -88,8 +90,10 @@ def mix_record(
     surrogate: Model,
     proposal: Proposal,
     weights: Array,
+    families: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """mix.json, without what belongs to the configuration and the swarm."""
+    """mix.json, without what belongs to the configuration and the swarm. families: {family: tasks}."""
+    family_of = {task: family for family, members in families.items() for task in members}
     natural = domains.natural()
     by_task = {"natural": surrogate.predict(natural[None])[0], "proposed": proposal.predicted}
     return {
@@ -104,6 +108,7 @@ def mix_record(
             {
                 "name": task,
                 "fingerprint": None,
+                "family": family_of.get(task),
                 "weight": float(weights[t]),
                 **{name: float(bpb[t]) for name, bpb in by_task.items()},
             }

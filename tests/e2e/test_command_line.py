@@ -5,12 +5,11 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,6 @@ pytestmark = pytest.mark.e2e
 OLMIX = str(Path(sys.executable).with_name("olmix"))
 ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prefect's home, new and shared by the tests of this file."""
-    return tmp_path_factory.mktemp("prefect")
-
-
-@pytest.fixture
-def environment(home: Path, tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    return {**kept, "PREFECT_HOME": str(home), "OLMIX_CACHE_DIR": str(tmp_path / "cache"), "COLUMNS": "100"}
 
 
 def olmix(*words: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -109,34 +96,6 @@ def test_a_stopped_run_loses_nothing_that_was_finished(
     assert len(finished_proxies(tmp_path / "store")) == 6
     # What was finished was not trained again.
     assert {key: (tmp_path / f"store/proxies/{key}/run.json").stat().st_mtime_ns for key in done} == times
-
-
-@pytest.fixture
-def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
-    """A Prefect server of its own on 127.0.0.1; its API's address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/api"
-    settings = {**environment, "PREFECT_HOME": str(tmp_path / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    log = (tmp_path / "server.log").open("w")
-    running = subprocess.Popen(
-        [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env=settings, stdout=log, stderr=log
-    )
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail((tmp_path / "server.log").read_text())
-        yield url
-    finally:
-        running.terminate()
-        running.wait(timeout=30)
-        log.close()
 
 
 def ask(url: str, what: str) -> list[dict[str, Any]]:

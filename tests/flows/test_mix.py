@@ -55,6 +55,8 @@ def test_a_first_run_executes_everything_and_leaves_its_record(run: Run, project
         "diagnostics.csv",
         "trade_offs.csv",
         "plan.json",
+        "runs.parquet",
+        "report.html",
     }
     table = pd.read_csv(io.BytesIO(store.read_bytes(f"{folder}/mix.csv")))
     columns = "domain tokens natural weight ratio sequences epochs cap at_cap shadow_price per_billion_tokens previous"

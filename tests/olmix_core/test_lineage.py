@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flows.lineage import differences, find_record, history
 from olmix_core.errors import StoreError
+from olmix_core.lineage import differences, find_record, history
 from olmix_core.store import Store
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]

@@ -9,9 +9,12 @@ from olmix_core.record import latest_version, read_mix
 from olmix_core.store import Store
 
 
-def history(store: Store, name: str) -> list[dict[str, Any]]:
-    """The lineage of a mix, oldest first: what changed, what was spent, and what was gained. Raises StoreError."""
-    version = latest_version(store, name)
+def history(store: Store, name: str, version: str | None = None) -> list[dict[str, Any]]:
+    """The lineage of a mix up to `version` (the latest), oldest first: what changed, what was spent and gained.
+
+    Raises StoreError.
+    """
+    version = version or latest_version(store, name)
     if version is None:
         read_mix(store, name)  # raises, naming the mixes that are there
     rows: list[dict[str, Any]] = []

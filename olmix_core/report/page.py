@@ -1,0 +1,145 @@
+"""report.html: one file with everything in it, that opens from disk and asks nothing of anybody."""
+
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from olmix_core.mixes import PublishedMix
+from olmix_core.report.charts import charts
+from olmix_core.report.mixture import by_source
+from olmix_core.report.style import to_svg
+from olmix_core.report.whatif import whatif
+from olmix_core.units import amount, duration
+
+FILE = "report.html"
+SAME = 1e-6  # BPB; solvers agree no better
+
+
+def report_html(mix: PublishedMix) -> bytes:
+    """The page of a mix, UTF-8."""
+    environment = Environment(
+        loader=PackageLoader("olmix_core.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"amount": amount, "duration": duration, "percent": _percent, "number": _number}
+    drawn = {}
+    for name, chart in charts(mix).items():
+        svg = to_svg(chart.figure(), name, f"{chart.title}. {chart.alternative}")
+        # Made by matplotlib, which escapes what it draws.
+        drawn[name] = {"chart": chart, "svg": Markup(svg)}
+    page = environment.get_template("report.html.j2").render(
+        mix=mix,
+        record=mix.record,
+        figures=drawn,
+        rows=_rows(mix),
+        changes=_changes(mix),
+        verdicts=verdicts(mix),
+        costs=costs(mix),
+        errors=_errors(mix),
+        whatif=whatif(mix),
+        style=Markup(_source("report.css")),
+        scripts=Markup(_source("tables.js") + _source("whatif.js")),
+    )
+    return page.encode()
+
+
+def verdicts(mix: PublishedMix) -> list[dict[str, Any]]:
+    """For each mixture that the proposed one is compared with: gain, its share, its interval, whether it is real."""
+    found = []
+    for name in ("natural", "previous"):
+        gain = mix.record["gain"].get(f"over_{name}")
+        if gain is not None:
+            share = gain["bpb"] / mix.record["predicted"][name]["bpb"]
+            if abs(gain["bpb"]) < SAME:
+                words = "the same mixture"
+            elif gain["low"] > 0:
+                words = "real: its interval lies above 0"
+            elif gain["high"] < 0:
+                words = "a loss: its interval lies below 0"
+            else:
+                words = "within the noise: not to be relied on"
+            found.append({"over": name, "share": share, "words": words, "real": gain["low"] > 0, **gain})
+    return found
+
+
+def costs(mix: PublishedMix) -> list[tuple[str, str]]:
+    """What the mixture rests on and what it cost, in words."""
+    record = mix.record
+    if "proxies" not in record:
+        counts = record["evidence"]
+        return [("runs on record", str(counts["runs"])), ("runs held out", str(counts["held_out"]))]
+    proxies, run = record["proxies"], record["run"].get("train", {"executed": 0, "cached": 0})
+    found = [
+        ("proxies trained", str(run["executed"])),
+        ("cached", str(run["cached"])),
+        ("reused from earlier versions", str(proxies["carried_over"])),
+    ]
+    if proxies["swarm"]:
+        found.append(("training", f"{amount(proxies['tokens'])} tokens, {duration(proxies['seconds'])} of one worker"))
+    full = f"{proxies['full_recompute']} proxies"
+    if "train_seconds_per_token" in record["speed"]:
+        recipe = record["settings"]["proxy"]["tokens"]
+        seconds = proxies["full_recompute"] * recipe * record["speed"]["train_seconds_per_token"]
+        full += f", {duration(seconds)} of one worker"
+    return [*found, ("full recomputation would take", full)]
+
+
+def _rows(mix: PublishedMix) -> list[dict[str, Any]]:
+    """The rows of the table of leaves, by source."""
+    return _records(by_source(mix.table))
+
+
+def _changes(mix: PublishedMix) -> list[dict[str, str]]:
+    """What happened to each leaf since the base, and what was done about it; the changed ones first."""
+    change, plan = mix.record.get("change") or {}, mix.record.get("plan")
+    if not change or plan is None:
+        return []
+    released = {one["leaf"]: one for one in (plan["coupling"] or {"released": []})["released"]}
+    rows = []
+    for leaf, kind in change.items():
+        if leaf in plan["kept"]:
+            action = "its ratio to the other kept leaves is kept"
+        elif leaf in released:
+            action = f"explored again: releasing it takes {released[leaf]['fall']:.0%} off the coupling"
+        elif leaf in plan["released"]:
+            action = "explored again, as the configuration asks"
+        else:
+            action = "explored"
+        rows.append({"domain": leaf, "change": kind, "action": action})
+    rows += [
+        {"domain": leaf, "change": "removed", "action": "weight 0; what was learnt of it stays in the law"}
+        for leaf in mix.record["removed"]
+    ]
+    return sorted(rows, key=lambda row: (row["change"] == "unchanged", row["domain"]))
+
+
+def _errors(mix: PublishedMix) -> list[dict[str, Any]]:
+    """diagnostics.csv, the objective first, then the worst tasks first."""
+    table = mix.diagnostics.sort_values("spearman", na_position="first", kind="stable")
+    order = ["objective", *(task for task in table.index if task != "objective")]
+    return _records(table.loc[order].reset_index())
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries, None for what is missing."""
+    rows = table.astype(object).to_dict("records")
+    return [{str(name): None if value != value else value for name, value in row.items()} for row in rows]
+
+
+def _percent(value: float | None, digits: int = 2) -> str:
+    return "" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _source(name: str) -> str:
+    return files("olmix_core.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,104 @@
+"""How charts look, and how a matplotlib figure becomes part of a page or a picture of its own.
+
+On a page a chart is inline SVG whose colours are CSS variables, so that it follows the page from light to dark; text
+stays text. Elsewhere it is a PNG. Colours are those of Okabe and Ito (2008), which all kinds of colour vision tell
+apart, and no chart relies on colour alone.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import escape
+from matplotlib.figure import Figure
+
+INK, FAINT, PAPER = "#1b1f24", "#8b939c", "#fdfefe"
+NATURAL, PREVIOUS, PROPOSED = "#7d8791", "#e69f01", "#0072b3"
+GOOD, BAD = "#009e74", "#d55e01"
+PALETTE = (PROPOSED, PREVIOUS, GOOD, "#cc79a8", "#56b4ea", BAD, "#b8a800", NATURAL)
+
+# No other part of a figure has exactly these colours, so that they can be told in the SVG.
+_VARIABLES = {
+    INK: "--ink",
+    FAINT: "--faint",
+    PAPER: "--paper",
+    NATURAL: "--natural",
+    PREVIOUS: "--previous",
+    PROPOSED: "--proposed",
+    GOOD: "--good",
+    BAD: "--bad",
+}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "olmix",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": FAINT,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "text.parse_math": False,
+    "image.cmap": "cividis",
+}
+_DPI = 110
+_SMALLEST, _LARGEST = 0.7, 1.45  # of its natural size, within which a chart follows the page's width
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Within it, figures are made in the style of the report."""
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def to_svg(figure: Figure, prefix: str, label: str) -> str:
+    """The figure as an <svg> element for a page; `prefix` makes its ids its own, `label` is its text alternative."""
+    buffer = io.StringIO()
+    with look():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    # The page's own font, and coordinates to a hundredth of a point.
+    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
+    svg = re.sub(r'\b(?:d|x|y)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
+    svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    # As wide as the page, within reason; where it would become too small to read, it scrolls.
+    natural = figure.get_figwidth() * 96
+    limits = f"min-width:{_SMALLEST * natural:.0f}px;max-width:{_LARGEST * natural:.0f}px"
+    svg = re.sub(r'(<svg\b[^>]*?) width="[\d.]+pt"', rf'\1 style="{limits}"', svg, count=1)
+    svg = re.sub(r'(<svg\b[^>]*?) height="[\d.]+pt"', r"\1", svg, count=1)
+    named = svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    return re.sub(r">\s*\n\s*<", "><", named)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG on white."""
+    buffer = io.BytesIO()
+    with look():
+        figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def short(name: object, length: int = 34) -> str:
+    """A label, cut where it is long."""
+    text = str(name)
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,0 +1,74 @@
+"""The Prefect UI of a running server, in a real browser: a run's artifacts with their pictures, and their timeline."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+OLMIX = str(Path(sys.executable).with_name("olmix"))
+# Of each artifact, how many pictures and tables the UI shows.
+SHOWN = {
+    "statistics": (0, 1),
+    "plan": (0, 2),
+    "dimensions": (0, 1),
+    "swarm": (1, 0),
+    "train": (0, 1),
+    "evaluate": (0, 1),
+    "fit": (1, 1),
+    "propose": (1, 1),
+    "mix": (2, 2),
+}
+
+
+def ask(url: str, what: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        f"{url}/{what}/filter", data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+def test_the_ui_shows_every_artifact_with_its_pictures(
+    project: Callable[..., Path],
+    environment: dict[str, str],
+    server: str,
+    start_browser: Callable[[], "Browser"],
+) -> None:
+    config = project()
+    for _ in range(2):
+        subprocess.run([OLMIX, "run", config], env={**environment, "PREFECT_API_URL": server}, check=True, timeout=240)
+    artifacts = {artifact["key"]: artifact for artifact in ask(server, "artifacts")}
+    run = ask(server, "flow_runs")[0]["id"]
+    ui = server.removesuffix("/api")
+    page = start_browser().new_page(viewport={"width": 1400, "height": 1400})
+
+    page.goto(f"{ui}/runs/flow-run/{run}")
+    page.get_by_text("Artifacts", exact=True).last.click()
+    for step in (*SHOWN, "evidence", "progress"):
+        page.get_by_text(f"{step}-test", exact=True).last.wait_for()
+
+    for step, (pictures, tables) in SHOWN.items():
+        page.goto(f"{ui}/artifacts/artifact/{artifacts[f'{step}-test']['id']}")
+        page.get_by_text(f"{step}-test").first.wait_for()
+        if pictures:
+            page.wait_for_function(
+                "n => [...document.images].filter(one => one.naturalWidth > 300).length === n", arg=pictures
+            )
+        if tables:
+            page.locator("table").nth(tables - 1).wait_for()
+
+    page.goto(f"{ui}/artifacts/key/fit-test")
+    timeline = page.locator("a[href*='/artifacts/artifact/']")
+    timeline.nth(1).wait_for()
+    assert timeline.count() == 2

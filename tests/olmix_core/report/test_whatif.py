@@ -1,0 +1,70 @@
+"""What is laid into the page is enough for the numbers of the law, by the formulas that the page evaluates."""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from olmix_core.mixes import PublishedMix, load_folder
+from olmix_core.pool import Pool
+from olmix_core.report.whatif import whatif
+from olmix_core.surrogate import Evidence, fit
+
+
+def doubles(text: str, *shape: int) -> Any:
+    return np.frombuffer(base64.b64decode(text), dtype="<f8").reshape(shape)
+
+
+def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any]:
+    """BPB [T] and its standard deviation [T] at q [leaves], as whatif.js computes them."""
+    tasks, runs = data["tasks"], data["runs"]
+    v = np.array([[*task["v"], *task["offsets"]] for task in tasks])
+    columns = len(tasks[0]["v"])
+    width = v.shape[1]
+    phi = np.zeros(width)
+    for leaf, weight in zip(data["leaves"], q, strict=True):
+        for column, share in leaf["parts"]:
+            phi[column] += share * weight
+    if data["gamma"] is not None:
+        phi[:columns] = -(phi[:columns] ** data["gamma"])
+    features, root = doubles(data["design"], runs, width), doubles(data["prior"], width, width)
+    pulls, size = doubles(data["pulls"], runs, len(tasks)), width + 2
+    lower = np.tril_indices(size)
+    bpb, std = [], []
+    for t, (task, packed) in enumerate(zip(tasks, doubles(data["inverse"], len(tasks), len(lower[0])), strict=True)):
+        inverse = np.zeros((size, size))
+        inverse[lower] = packed
+        inverse = inverse + np.tril(inverse, -1).T
+        decay = np.exp(task["b"] + phi @ v[t])
+        u = inverse @ np.concatenate([[1, decay], decay * phi])
+        at_runs = np.exp(task["b"] + features @ v[t])
+        moves = (u[0] + at_runs * (u[1] + features @ u[2:])) * pulls[:, t]
+        bpb.append(task["c"] + decay)
+        std.append(np.hypot(np.linalg.norm(moves), np.linalg.norm(root @ u[2:] * task["open"])))
+    return np.array(bpb), np.array(std)
+
+
+def pooled(mix: PublishedMix) -> PublishedMix:
+    """The same with a law of two swarms, the second half of the runs another one that lies 0.3 BPB off."""
+    table = mix.evidence
+    x, y = table["mixture"].to_numpy(), table["measured"].to_numpy().copy()
+    y[20:] += 0.3
+    runs = tuple(map(str, table.index))
+    evidence = Evidence(x, y, runs, mix.surrogate.leaves, mix.surrogate.tasks)
+    pool = Pool(swarms={run: "new" if k < 20 else "old" for k, run in enumerate(runs)}, current="new")
+    return replace(mix, surrogate=fit(evidence, family="diminishing_returns", pool=pool))
+
+
+@pytest.mark.parametrize("make", [lambda mix: mix, pooled], ids=["one swarm", "two swarms"])
+def test_the_numbers_of_the_page_are_those_of_the_law(fitted: Path, make: Any) -> None:
+    mix = make(load_folder(fitted))
+    data = whatif(mix)
+    assert data is not None
+    for q in (mix.mixtures["natural"], np.array([0.7, 0.0, 0.2, 0.1])):
+        bpb, std = evaluated(data, q)
+        at = mix.columns @ q
+        np.testing.assert_allclose(bpb, mix.surrogate.predict(at[None])[0], rtol=1e-12)
+        np.testing.assert_allclose(std, mix.surrogate.std(at[None])[0], rtol=1e-6)
