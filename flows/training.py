@@ -6,8 +6,9 @@ from typing import Any
 
 from flows.execute import Executor
 from olmix_core.config import Config
+from olmix_core.domains import DomainSet
 from olmix_core.errors import DivergenceError
-from olmix_core.preflight import Inputs
+from olmix_core.recipe import Proxy
 from olmix_core.swarmfiles import as_json
 from tasks.step import Payload, Result
 from tasks.train import train
@@ -40,8 +41,9 @@ def proxy_keys(
 
 def train_swarm(
     config: Config,
-    inputs: Inputs,
     mixtures: Sequence[dict[str, float]],
+    recipe: Proxy,
+    domains: DomainSet,
     tokenizer: str,
     corpora: Mapping[str, str],
     run: Executor,
@@ -54,7 +56,7 @@ def train_swarm(
         TrainingError: a proxy could not be trained.
     """
 
-    identity = inputs.recipe.identity()
+    identity = recipe.identity()
 
     def results(numbers: Sequence[int], attempt: int) -> list[Result]:
         calls: list[tuple[Payload, dict[str, Any]]] = []
@@ -66,7 +68,7 @@ def train_swarm(
                 name = f"{config.name}-{first + number:03d}"
                 where |= {
                     "command": config.execution.command,
-                    "mixture": as_json(name, mixtures[number], inputs.domains, inputs.recipe),
+                    "mixture": as_json(name, mixtures[number], domains, recipe),
                 }
             calls.append((payload, where))
         return run.run_all(train, calls)

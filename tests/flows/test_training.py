@@ -7,11 +7,9 @@ import pytest
 
 from flows.execute import Call
 from flows.training import TrainedSwarm, train_swarm
-from olmix_core.bounds import Wanted
 from olmix_core.config import Config
 from olmix_core.domains import DomainSet
 from olmix_core.errors import DivergenceError
-from olmix_core.preflight import Inputs
 from tasks.step import Result, Step
 
 MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
@@ -49,9 +47,8 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
             "proxy": proxy,
         }
     )
-    inputs = Inputs(DomainSet(()), (), None, 512, config.proxy, Wanted((), (), None))
     run = Diverging(diverging)
-    return train_swarm(config, inputs, MIXTURES, "tokenizer", {}, run), run
+    return train_swarm(config, MIXTURES, config.proxy, DomainSet(()), "tokenizer", {}, run), run
 
 
 def test_all_is_well() -> None:
