@@ -105,10 +105,16 @@ def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, A
         known = ", ".join(store.list("mixes")) or "none"
         raise StoreError(f"{store.url}: found no mix called {name!r}; expected one of: {known}")
     try:
-        return dict(store.read_json(f"{mix_folder(name, version)}/mix.json"))
+        record = dict(store.read_json(f"{mix_folder(name, version)}/mix.json"))
     except FileNotFoundError as error:
         known = ", ".join(v for v in store.list(f"mixes/{name}") if v.startswith("v")) or "none"
         raise StoreError(f"{store.url}: mix {name!r} has no version {version!r}; expected one of: {known}") from error
+    if "pool" not in record:
+        raise StoreError(
+            f"{store.url}: mix {name!r} {version}: found a record from before evidence was a ledger; expected one of this"
+            " version: name another store, where a run begins anew"
+        )
+    return record
 
 
 def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
