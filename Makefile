@@ -17,7 +17,7 @@ quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and
 	$(BIN)/olmix run examples/quickstart/mix.yaml
 
 test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
-	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest -m "not e2e" --ignore tests/e2e
 
 test-e2e: $(E2E)  ## Tests that need more than Python: a browser, servers
 	$(BIN)/pytest -m e2e

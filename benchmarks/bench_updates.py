@@ -15,8 +15,10 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,7 +34,6 @@ from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from flows.chain import statistics  # noqa: E402
 from flows.mix import run_mix  # noqa: E402
 from olmix_core.config import load_config  # noqa: E402
 from olmix_core.mixture import natural  # noqa: E402
@@ -40,7 +41,7 @@ from olmix_core.preflight import look  # noqa: E402
 from olmix_core.recipe import Proxy  # noqa: E402
 from olmix_core.workers import workers  # noqa: E402
 from tasks import progress  # noqa: E402
-from tasks.statistics import corpus_folder  # noqa: E402
+from tasks.statistics import corpus_folder, statistics  # noqa: E402
 from tasks.tokenizer import tokenizer_path  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -109,9 +110,11 @@ def write_config(folder: Path, strategy: str, domains: Domains, small: bool) -> 
     return path
 
 
-def run_updates(folder: Path, updates: dict[str, Domains], small: bool) -> list[dict[str, Any]]:
+def run_updates(
+    folder: Path, strategies: Sequence[str], updates: dict[str, Domains], small: bool
+) -> list[dict[str, Any]]:
     rows = []
-    for strategy in STRATEGIES:
+    for strategy in strategies:
         for update, domains in updates.items():
             path = write_config(folder, strategy, domains, small)
             tracked, started = progress.begin(), time.monotonic()
@@ -138,11 +141,12 @@ def run_updates(folder: Path, updates: dict[str, Domains], small: bool) -> list[
 
 def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[str, Any]]:
     """Train the larger model on the last mixture of each strategy and on natural, and measure it on the tasks."""
-    path = folder / "full_recompute.yaml"
+    first = rows[0]["strategy"]
+    path = folder / f"{first}.yaml"
     config = load_config(path)
     inputs = look(config, str(path))
-    latest = json.loads((folder / "store-full_recompute/mixes/updates/latest.json").read_text())["version"]
-    record = json.loads((folder / f"store-full_recompute/mixes/updates/{latest}/mix.json").read_text())
+    latest = json.loads((folder / f"store-{first}/mixes/updates/latest.json").read_text())["version"]
+    record = json.loads((folder / f"store-{first}/mixes/updates/{latest}/mix.json").read_text())
     tokenizer = record["tokenizer"]["fingerprint"]
     tokens = {leaf["fingerprint"]: leaf["tokens"] - leaf["heldout_tokens"] for leaf in record["domain_set"]}
     by_label = {leaf.label: leaf.fingerprint for leaf in inputs.domains.leaves}
@@ -217,18 +221,20 @@ def seed_noise(measured: list[dict[str, Any]]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="tiny proxies: only to see that it runs")
-    small = parser.parse_args().small
+    parser.add_argument("--strategies", nargs="*", choices=STRATEGIES, default=list(STRATEGIES))
+    arguments = parser.parse_args()
+    small, strategies = arguments.small, arguments.strategies
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name, prefect_test_harness(server_startup_timeout=120):
         folder = Path(name)
-        rows = run_updates(folder, prepare(folder), small)
+        rows = run_updates(folder, strategies, prepare(folder), small)
         measured = measure(folder, rows, small)
     console = Console(width=140)
     for table in tables(rows, measured):
         console.print(table)
     if not small:
         report = {
-            "command": "make bench-updates",
+            "command": " ".join(["benchmarks/bench_updates.py", *sys.argv[1:]]),
             "date": datetime.now(UTC).date().isoformat(),
             "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
             "versions": {package: version(package) for package in ("torch", "numpy", "cvxpy", "prefect")},
@@ -239,7 +245,8 @@ def main() -> None:
         }
         results = ROOT / "benchmarks" / "results"
         results.mkdir(exist_ok=True)
-        (results / "bench_updates.json").write_text(json.dumps(report, indent=1) + "\n")
+        which = "" if strategies == list(STRATEGIES) else f"_{'_'.join(strategies)}"
+        (results / f"bench_updates{which}.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
