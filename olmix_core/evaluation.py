@@ -85,7 +85,8 @@ def bpb_of_heldout(model: Transformer, tokenizer: Tokenizer, corpora: Sequence[C
     """BPB of the held-out passages of some leaves: all bits over all bytes."""
     passages = [ids for corpus in corpora for ids in corpus.heldout]
     size = sum(int(corpus.heldout_bytes.sum()) for corpus in corpora)
-    return Score(_total_bits(model, tokenizer, passages, length) / size, len(passages))
+    bits = _total_bits(model, tokenizer, passages, length)
+    return Score(bits / size if size else math.nan, len(passages))
 
 
 def bpb_of_text(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str], length: int) -> Score:

@@ -76,7 +76,7 @@ def test_content_and_tasks_are_those_that_a_configuration_would_find(
     contents = {content for row in found.rows for content in row.mixture}
     assert contents == {by_label["manual"].fingerprint, by_label["guide"].fingerprint}
     assert {task for row in found.rows for task in row.bpb} == {inputs.tasks[0].fingerprint}
-    assert {recipe_key(row.recipe) for row in found.rows} == {recipe_key(proxy.model_dump())}
+    assert {recipe_key(row.recipe) for row in found.rows} == {recipe_key(proxy.identity())}
     assert {(row.seed, row.tokens) for row in found.rows} == {(3, proxy.tokens)}
     assert found.notes[0] == "columns of metrics.csv that the map does not name: code"
 
