@@ -111,8 +111,8 @@ def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, A
         raise StoreError(f"{store.url}: mix {name!r} has no version {version!r}; expected one of: {known}") from error
     if "pool" not in record:
         raise StoreError(
-            f"{store.url}: mix {name!r} {version}: found a record from before evidence was a ledger; expected one of this"
-            " version: name another store, where a run begins anew"
+            f"{store.url}: mix {name!r} {version}: found a record from before evidence was a ledger; expected one that"
+            " this version wrote: name another store, where a run begins anew"
         )
     return record
 

@@ -45,7 +45,7 @@ def fit(payload: Payload, store: str) -> Result:
     pool = Pool(swarms=swarms, **payload["pool"]) if payload.get("pool") else None
     settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
     surrogate = fit_surrogate(evidence, **settings, pool=pool)
-    diagnostics = cross_validate(evidence, **settings, pool=pool, folds=FOLDS, seed=0)
+    diagnostics = cross_validate(evidence, **settings, pool=pool, folds=min(FOLDS, len(evidence.runs)), seed=0)
     opened.write_json(surrogate_path(key), surrogate.to_json())
     table = diagnostics.table().to_csv(lineterminator="\n")
     opened.write_bytes(diagnostics_path(key), table.encode())
