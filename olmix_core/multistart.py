@@ -20,8 +20,9 @@ _RANDOM_STARTS = 8  # more where no path of ridges leads to the minimum; c then 
 _HIGHEST = 1.15
 _LEVEL = 0.5
 _SAME = 1e-4  # relative distance of losses that count as one minimum
-_MORE, _MORE_HIGHEST = 128, 2.0  # starts where the first ones disagree, and their highest c
-_SHORT, _FOLLOWED = 60, 4  # iterations of these starts, and how many are followed to their end
+_MORE, _MORE_HIGHEST = 64, 2.0  # starts where the first ones disagree, and their highest c
+_SHORT, _LONG = 60, 400  # iterations of every start, and of those that are followed to their end
+_FOLLOWED = 4  # of the starts where the first ones disagree
 
 
 def at_mean(problems: Problems, level: float = _LEVEL) -> Array:
@@ -85,10 +86,11 @@ def _from(problems: Problems, starts: Sequence[Array], iterations: int) -> Solut
 
 
 def _best(problems: Problems, starts: Sequence[Array]) -> tuple[Solution, NDArray[np.intp]]:
-    """The lowest minimum of every problem, and from how many starts [B] it was reached."""
-    size = len(problems.ridge)
-    found = _from(problems, starts, 400)
-    losses = found.loss.reshape(len(starts), size)
-    best = np.argmin(losses, axis=0) * size + np.arange(size)
-    reached = np.count_nonzero(losses <= losses.min(axis=0) * (1 + _SAME), axis=0)
-    return Solution(found.theta[best], found.loss[best], found.converged[best], found.iterations), reached
+    """The lowest minimum of every problem, and from how many starts [B] it was reached.
+
+    Only the lowest start of a problem is followed to its end; after _SHORT iterations the others are there, or lost.
+    """
+    losses, thetas = _all(problems, starts, _SHORT)
+    found = _from(problems, [thetas[np.argmin(losses, axis=0), np.arange(len(problems.ridge))]], _LONG)
+    reached = np.count_nonzero(losses <= found.loss * (1 + _SAME), axis=0)
+    return found, reached

@@ -155,7 +155,7 @@ def _cone_program(program: Program) -> tuple[Any, Any]:
         # KL as entropy and a linear term: its cones then do not have the scale of tiny references
         divergence = -cp.sum(cp.entr(q[known])) - np.log(program.reference[known]) @ q[known]
         objective += program.kl * divergence
-    bounded = np.isfinite(limits.upper) & limits.expansion.any(axis=1)
+    bounded = np.isfinite(limits.upper) & limits.matrix.any(axis=1)
     raised = limits.lower > 0
     constraints = [cp.sum(r) == 1]
     if bounded.any():
