@@ -126,7 +126,7 @@ _WISHES = {"kl": "pull (kl)", "repetition": "epochs at most", "target_tokens": "
 def trade_offs_view(rows: Sequence[dict[str, Any]]) -> Group:
     if not rows:
         return Group(Text("no trade-offs are on record: every proposal of this family of surrogates takes a search"))
-    table = _table("wish", ">value", ">BPB", ">gain over natural", ">90 % interval", ">KL to natural", ">at cap")
+    table = _table("wish", ">value", ">BPB", ">gain", ">90 % interval", ">KL", ">at cap")
     last = ""
     for row in rows:
         wish = row["parameter"]
@@ -146,4 +146,7 @@ def trade_offs_view(rows: Sequence[dict[str, Any]]) -> Group:
                 style="bold" if row["asked"] else "",
             )
         last = wish
-    return Group(table, Text("\nin bold: what was asked for; one wish varies at a time", style="dim"))
+    return Group(
+        table,
+        Text("\nin bold: what was asked for; gain and KL are over natural", style="dim"),
+    )
