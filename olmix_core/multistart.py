@@ -16,7 +16,7 @@ from olmix_core.levenberg import Problems, Solution, minimise
 Array = NDArray[np.float64]
 
 _LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
-_RANDOM_STARTS = 8  # more where no path of ridges leads to the minimum; c then up to _HIGHEST of the lowest BPB
+_RANDOM_STARTS = 8  # with c up to _HIGHEST of the lowest BPB seen
 _HIGHEST = 1.15
 _LEVEL = 0.5
 _SAME = 1e-4  # relative distance of losses that count as one minimum
@@ -42,8 +42,7 @@ def lowest(problems: Problems, warm: Array | None, *, restarts: bool) -> Solutio
     starts = [at_mean(problems) if warm is None else warm]
     if restarts:
         starts += [at_mean(problems, level) for level in _LEVELS]
-        if warm is None:
-            starts += _random(problems, _RANDOM_STARTS, (0.2, _HIGHEST))
+        starts += _random(problems, _RANDOM_STARTS, (0.2, _HIGHEST))
     found, reached = _best(problems, starts)
     rugged = np.flatnonzero(2 * reached < len(starts))
     if warm is not None or not restarts or not len(rugged):
