@@ -1,6 +1,6 @@
 """The lowest of several minima: where a regression is started, and when one start is not enough.
 
-With a ridge every start ends in the same minimum. Without one a few tasks have many: the law can bend to single runs
+With a ridge nearly all starts end in one minimum. Without one some tasks have many: the law can bend to single runs
 with enormous coefficients. So the starts vote: where fewer than half of them reached the lowest minimum, many more are
 tried for a few iterations each, and the most promising are followed to their end. Random starts are the same for every
 task, so that a task's answer does not depend on which others are fitted with it.
