@@ -5,7 +5,6 @@ one. Paths are relative to the folder of the file. Whatever is wrong is found be
 message that names the file, the field, what was found and what was expected.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,8 @@ from olmix_core.execution import Execution
 from olmix_core.recipe import Proxy
 from olmix_core.section import Label, Section
 from olmix_core.tasklist import Evaluation, Task, TaskList
+from olmix_core.validation import first_problem
+from olmix_core.yaml_file import UniqueKeys, read_mapping
 
 
 class Domain(Section):
@@ -125,9 +126,6 @@ class Bytes(Section):
     """Every byte is a token, and 256 ends a document."""
 
     kind: Literal["bytes"]
-
-
-TOKENIZERS: dict[str, type[Section]] = {"bpe": TrainedBPE, "file": TokenizerFile, "bytes": Bytes}
 
 
 def check_ranges(bounds: Mapping[str, tuple[float, float]]) -> None:
@@ -316,104 +314,12 @@ def load_config(path: str | Path) -> Config:
         ConfigError: the file cannot be read, is not YAML, or says something that cannot be done.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(str(path), "(file)", reason.lower(), "a YAML file that can be read") from error
-    try:
-        data = yaml.load(text, Loader=UniqueKeys)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        place = f"line {where.line + 1}" if where else "(file)"
-        problem = getattr(error, "problem", None) or "no YAML"
-        raise ConfigError(str(path), place, problem, "valid YAML") from error
-    except (ValueError, RecursionError) as error:  # a date that is none, lists without end
-        raise ConfigError(str(path), "(file)", str(error), "valid YAML") from error
-    if not isinstance(data, dict):
-        raise ConfigError(str(path), "(file)", _shown(data), "a mapping with name, domains and evaluation")
+    data = read_mapping(path, "a mapping with name, domains and evaluation")
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         raise first_problem(Config, path, error) from error
     return _with_lists(_resolved(config, path.resolve().parent), path)
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error rather than the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
-                    problem=f"{_shown(key)} as the name of a field, which is no text unless it is in quotes",
-                    problem_mark=key_node.start_mark,
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} twice in one mapping",
-                    problem_mark=key_node.start_mark,
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 takes 1e6 for text; YAML 1.2, and everybody else, for a number.
-UniqueKeys.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def first_problem(model: type[Section], path: Path, error: ValidationError) -> ConfigError:
-    """The first thing that is wrong with a file that is to be read as `model`."""
-    problem = error.errors()[0]
-    parts = list(problem["loc"])
-    if parts[:1] == ["tokenizer"]:
-        del parts[1:2]  # the kind, which pydantic names between the field and its parts
-    if parts[:2] in (["surrogate", "ridge"], ["proxy", "leaf_share"]):
-        del parts[2:]  # which of its types was tried
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    kind, message = problem["type"], problem["msg"]
-    if kind == "value_error":
-        # Our own checks: "found ...; expected ..."
-        found, _, expected = message.removeprefix("Value error, found ").partition("; expected ")
-        return ConfigError(str(path), field or "(file)", found, expected)
-    if kind == "missing":
-        return ConfigError(str(path), field, "nothing", "this field, which is required")
-    if kind == "extra_forbidden":
-        return ConfigError(str(path), field, "an unknown field", _known_fields(model, list(problem["loc"])))
-    if kind == "union_tag_invalid":
-        return ConfigError(
-            str(path), f"{field}.kind", _shown(problem["input"]["kind"]), problem["ctx"]["expected_tags"]
-        )
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return ConfigError(str(path), field, _shown(problem["input"]), "a mapping of fields")
-    expected = re.sub(r"^(Input|Value|String|List|Dictionary) should ", "", message)
-    return ConfigError(str(path), field, _shown(problem["input"]), expected.removeprefix("be "))
-
-
-def _known_fields(model: Any, parts: list[str | int]) -> str:
-    for part in parts[:-1]:
-        if isinstance(part, int):
-            continue
-        model = TOKENIZERS.get(part) or _section_of(model.model_fields[part].annotation)
-    return "one of " + ", ".join(model.model_fields)
-
-
-def _section_of(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    found = [_section_of(argument) for argument in getattr(annotation, "__args__", ())]
-    return next((section for section in found if section is not None), None)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _resolved(config: Config, folder: Path) -> Config:
@@ -438,7 +344,7 @@ def _resolved(config: Config, folder: Path) -> Config:
         update={
             "store": place(config.store),
             "domains": [domain(node) for node in config.domains],
-            "evaluation": Evaluation.model_construct(tasks=tasks),
+            "evaluation": config.evaluation.model_copy(update={"tasks": tasks}),
             "tokenizer": tokenizer,
         }
     )

@@ -22,10 +22,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from olmix_core.config import Config, Domain, TokenizerFile, UniqueKeys
+from olmix_core.config import Config, Domain, TokenizerFile
 from olmix_core.domains import DomainSet, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.evidence import declared
@@ -35,6 +34,7 @@ from olmix_core.section import Section
 from olmix_core.suite import read_tasks
 from olmix_core.tasklist import Evaluation, Task
 from olmix_core.tokenizer import load_tokenizer
+from olmix_core.yaml_file import read_mapping, shown
 
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0)]
@@ -110,17 +110,7 @@ class ImportMap(Section):
 
 def load_map(path: Path) -> ImportMap:
     """Read a map. Raises ConfigError."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(str(path), "(file)", reason.lower(), "a YAML file that can be read") from error
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark else "(file)"
-        raise ConfigError(str(path), place, getattr(error, "problem", None) or str(error), "valid YAML") from error
-    if not isinstance(data, dict):
-        raise ConfigError(str(path), "(file)", repr(data)[:60], f"a mapping with {', '.join(ImportMap.model_fields)}")
+    data = read_mapping(path, f"a mapping with {', '.join(ImportMap.model_fields)}")
     try:
         return ImportMap.model_validate(data)
     except ValidationError as error:
@@ -141,11 +131,11 @@ def _problem(path: Path, error: ValidationError) -> ConfigError:
     if kind == "extra_forbidden":
         return ConfigError(str(path), field, "an unknown field", "one of those that docs/evidence.md lists")
     if kind in ("model_type", "dict_type", "model_attributes_type", "literal_error"):
-        return ConfigError(str(path), field, repr(problem["input"])[:60], "a mapping, or the word declared")
+        return ConfigError(str(path), field, shown(problem["input"]), "a mapping, or the word declared")
     if kind == "string_pattern_mismatch" and parts[-1] == "fingerprint":
-        return ConfigError(str(path), field, repr(problem["input"])[:60], "64 hexadecimal digits")
+        return ConfigError(str(path), field, shown(problem["input"]), "64 hexadecimal digits")
     expected = re.sub(r"^(Input|String|List|Dictionary) should (be )?", "", message)
-    return ConfigError(str(path), field, repr(problem["input"])[:60], expected)
+    return ConfigError(str(path), field, shown(problem["input"]), expected)
 
 
 def entries(given: str | Mapping[str, Any], columns: list[str]) -> dict[str, Any]:

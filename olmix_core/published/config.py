@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from olmix_core.config import UniqueKeys
-from olmix_core.errors import ConfigError
 from olmix_core.laws import LOG_LINEAR
 from olmix_core.section import Section
 from olmix_core.surrogate import FAMILIES
+from olmix_core.validation import first_problem
+from olmix_core.yaml_file import read_mapping
 
 PAPER_KL = 0.05
 _GAUSSIAN_PROCESS = "gp"  # its name in the published tool
@@ -221,52 +220,9 @@ def load_fit_config(path: Path) -> FitConfig:
 
     Raises ConfigError (file, field, found, expected) where it cannot be read or says something that cannot be meant.
     """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(str(path), "(file)", reason.lower(), "a YAML file that can be read") from error
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark else "(file)"
-        raise ConfigError(str(path), place, getattr(error, "problem", None) or str(error), "valid YAML") from error
-    if not isinstance(data, dict):
-        raise ConfigError(str(path), "(file)", repr(data)[:60], "a mapping with swarm and priors")
+    data = read_mapping(path, "a mapping with swarm and priors")
     given = {name: value for name, value in data.items() if value is not None}  # `eval:` with nothing is left out
     try:
         return FitConfig.model_validate(given)
     except ValidationError as error:
-        raise _problem(path, error) from error
-
-
-def _problem(path: Path, error: ValidationError) -> ConfigError:
-    """The first problem that pydantic found, in the project's words."""
-    problem = error.errors()[0]
-    parts = [str(part) for part in problem["loc"]]
-    if parts[:2] == ["eval", "tasks"]:
-        parts = parts[:3]  # below the family stands which of its shapes was tried
-    field = ".".join(parts) or "(file)"
-    kind, message = problem["type"], problem["msg"]
-    if kind == "value_error":
-        found, _, expected = message.removeprefix("Value error, found ").partition("; expected ")
-        return ConfigError(str(path), field, found, expected)
-    if kind == "missing":
-        return ConfigError(str(path), field, "nothing", "this field, which is required")
-    if kind == "extra_forbidden":
-        return ConfigError(str(path), field, "an unknown field", f"one of {', '.join(_known(parts[:-1]))}")
-    return ConfigError(str(path), field, repr(problem["input"])[:60], message.removeprefix("Input should be "))
-
-
-def _known(section: list[str]) -> list[str]:
-    """The fields of a section: of the whole configuration for []."""
-    sections: dict[str, type[Section]] = {
-        "swarm": SwarmFiles,
-        "priors": Priors,
-        "eval": Tasks,
-        "regression": Regression,
-        "proposer": Proposer,
-        "constraints": Constraints,
-        "filtering": Filtering,
-    }
-    model = sections[section[0]] if section else FitConfig
-    return list(model.model_fields)
+        raise first_problem(FitConfig, path, error) from error

@@ -241,6 +241,17 @@ def test_settings_cannot_change_under_way() -> None:
         Swarm().seed = 3  # type: ignore[misc]
 
 
+def test_the_mean_over_families_is_that_of_the_file(tmp_path: Path) -> None:
+    tasks = [{"file": "a.jsonl", "family": "math"}, {"file": "b.jsonl", "family": "math"}, {"file": "c.jsonl"}]
+    evaluation = {"average": "families", "family_weights": {"math": 4.0}, "tasks": tasks}
+    loaded = load(tmp_path, evaluation=evaluation).evaluation
+    assert loaded.weights == {"a": 2.0, "b": 2.0, "c": 1.0}
+    # as much where the tasks stand in a list of their own
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump(tasks))
+    listed = load(tmp_path, evaluation={**evaluation, "tasks": [{"list": "tasks.yaml"}]}).evaluation
+    assert listed.weights == loaded.weights
+
+
 def test_a_task_is_called_by_its_file_or_domain() -> None:
     assert Task(file="/x/arc.jsonl").label == "arc"
     assert Task(heldout="web:sports", name="sports").label == "sports"
