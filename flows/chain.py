@@ -79,6 +79,7 @@ def run_chain(config: Config, config_file: str, inputs: Inputs, run: Executor, o
             if not mixtures:
                 break
     outcome.to_come = 0
+    outcome.wish = wish
     outcome.proposal = run.run(
         propose,
         {"fit": outcome.fit["fit"], **wish},
@@ -154,7 +155,7 @@ def _statistics(inputs: Inputs, tokenizer_fingerprint: str, run: Executor) -> di
             for leaf in leaves
         ],
     )
-    return {leaf.fingerprint: LeafStatistics(**one) for leaf, one in zip(leaves, results, strict=True)}
+    return {leaf.fingerprint: LeafStatistics(**one["statistics"]) for leaf, one in zip(leaves, results, strict=True)}
 
 
 def _carry_over(

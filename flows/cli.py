@@ -15,6 +15,7 @@ from rich.console import Console
 from flows.evidence_command import evidence
 from flows.fit_command import fit
 from flows.predict_command import predict
+from flows.store_command import store_app
 from flows.swarm_command import swarm
 from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
@@ -250,6 +251,7 @@ app.command()(fit)
 app.add_typer(tasks, name="tasks")
 app.add_typer(swarm, name="swarm")
 app.add_typer(evidence, name="evidence")
+app.add_typer(store_app, name="store")
 
 
 def _print_json(value: Any) -> None:

@@ -17,11 +17,11 @@ from flows.chain import run_chain
 from flows.execute import Call
 from flows.outcome import Outcome
 from olmix_core.config import Config
-from olmix_core.errors import StoreError
+from olmix_core.errors import DamageError
 from olmix_core.formats import suffix_of
 from olmix_core.preflight import Inputs, look
 from olmix_core.store import Store
-from tasks.results import check_plain, result_path
+from tasks.results import read_result
 from tasks.step import Payload, Result, Step, result_key
 
 # Until a tokenizer is known: a small BPE makes about one token of three bytes of text.
@@ -71,14 +71,9 @@ class DryRun:
 
     def _cached(self, step: str, key: str) -> Result | None:
         try:
-            content = Store(self.store).read_bytes(result_path(result_key(step, key)))
-        except FileNotFoundError:
-            return None
-        try:
-            check_plain(content)
-            result: Result = json.loads(json.loads(content)["result"])
-        except (StoreError, ValueError):
-            return None  # damaged or tampered with: it will be made again
+            result: Result = json.loads(read_result(Store(self.store), result_key(step, key))["result"])
+        except (FileNotFoundError, DamageError):
+            return None  # it will be made again
         return result
 
     def _predicted(self, step: Step, payload: Payload, key: str, where: dict[str, Any]) -> Result | None:
@@ -93,7 +88,7 @@ class DryRun:
             size = sum(text_size(file["url"]) for file in where["files"])
             tokens = max(1, int(size / BYTES_PER_TOKEN))
             counts = {"documents": 0, "bytes": size, "tokens": tokens, "heldout_bytes": size}
-            return {**counts, "heldout_tokens": 0}
+            return {"statistics": {**counts, "heldout_tokens": 0}}
         return None
 
     def counts(self) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ from olmix_core.carry import may_have_trained_on
 from olmix_core.evidence import Row
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
-from olmix_core.worker import is_trained
+from olmix_core.worker import trained_run
 from tasks.evaluate import evaluate
 from tasks.tokenizer import tokenizer_path
 
@@ -45,7 +45,7 @@ def measure(
         row
         for row in earlier
         # A proxy trained elsewhere is known by its row only.
-        if any(task.fingerprint not in row.bpb for task in tasks) and is_trained(store, row.proxy)
+        if any(task.fingerprint not in row.bpb for task in tasks) and trained_run(store, row.proxy) is not None
     ]
     pairs = [
         (row, task)

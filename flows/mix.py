@@ -31,7 +31,7 @@ from tasks.progress_artifact import shown
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
 from tasks.results import results_block
-from tasks.step import payload_path
+from tasks.step import Result
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
 POLL_SECONDS = 5
@@ -79,6 +79,10 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     tracked.reuse("plan", len(outcome.plan["kept"]))
     tracked.reuse("evidence", outcome.carried_over)
     fitted, base = outcome.fit["fit"], outcome.base
+
+    def kept(result: Result, path: str) -> bytes:
+        return store.read_bytes(path, result["files"][path])
+
     found = Mix(
         name=config.name,
         domains=inputs.domains,
@@ -86,11 +90,11 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         statistics=outcome.statistics,
         natural=outcome.natural,
         proposal=outcome.proposal,
-        wish=store.read_json(payload_path("propose", outcome.proposal["proposal"]))["payload"],
+        wish=outcome.wish,
         surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
-        diagnostics=store.read_bytes(diagnostics_path(fitted)),
-        trade_offs=store.read_bytes(trade_offs_path(outcome.proposal["proposal"])),
-        runs=from_parquet(store.read_bytes(runs_path(fitted))),
+        diagnostics=kept(outcome.fit, diagnostics_path(fitted)),
+        trade_offs=kept(outcome.proposal, trade_offs_path(outcome.proposal["proposal"])),
+        runs=from_parquet(kept(outcome.fit, runs_path(fitted))),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,

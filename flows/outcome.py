@@ -30,6 +30,7 @@ class Outcome:
     to_come: int = 0  # proxies of rounds that were not reached, at most
     evidence: str = ""
     fit: Result = field(default_factory=dict)
+    wish: Mapping[str, Any] = field(default_factory=dict)  # what is asked of the mixture
     proposal: Result = field(default_factory=dict)
 
     @property

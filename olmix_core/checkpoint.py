@@ -5,14 +5,16 @@ moments, and where training is. One file, replaced whole each time, removed when
 """
 
 import json
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
+from olmix_core.errors import DamageError
+from olmix_core.seal import load_tensors, save_tensors
 from olmix_core.store import Store
 
 # Seconds between checkpoints, and the largest share of the time that they may take.
@@ -39,16 +41,21 @@ class Checkpoints:
             tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in moments.items()}
         tensors["state"] = torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
         with self._store.new_file(self._path) as path:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+            save_tensors({name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}, path)
         now = time.monotonic()
         self._next = now + max(self._seconds, (now - started) / SHARE)
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
         """Put the checkpoint into model and optimiser and return its state; None where there is none to be read."""
         try:
-            tensors = load(self._store.read_bytes(self._path))
-        except (FileNotFoundError, SafetensorError):
+            content = self._store.read_bytes(self._path)
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / "checkpoint"
+                copy.write_bytes(content)
+                arrays = load_tensors(copy, self._store.place(self._path))
+        except (FileNotFoundError, DamageError):
             return None
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         state: dict[str, Any] = json.loads(bytes(tensors.pop("state").tolist()))
         weights, moments = {}, dict[int, dict[str, Tensor]]()
         for name, tensor in tensors.items():

@@ -8,7 +8,8 @@ held out when the leaf grows.
 On disk, in the store, under the key of the leaf's statistics:
 
     tokens.bin             token ids of all passages, one after the other, smallest fitting type; a document ends in eos
-    passages.safetensors   ends [n] of the passages in tokens.bin; heldout [h] indices, ascending; heldout_bytes [h]
+    passages.safetensors   ends [n] of the passages in tokens.bin; heldout [h] indices, ascending; heldout_bytes [h];
+                           checks of tokens.bin (`seal`)
 """
 
 import hashlib
@@ -22,13 +23,14 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
-from olmix_core.errors import DataError
+from olmix_core.errors import DamageError, DataError
 from olmix_core.formats import InputFile, text_documents, token_documents
+from olmix_core.seal import CheckedTokens, checks, load_tensors, save_tensors
 from olmix_core.store import Store
 from olmix_core.tokenizer import Tokenizer, sample, train_bpe
 
+FILES = ("tokens.bin", "passages.safetensors")  # of a corpus
 PASSAGE_BYTES = 16 << 10
 PASSAGE_TOKENS = 4096  # of token files, whose text is not at hand
 HELDOUT_BYTES = 64 << 10
@@ -146,19 +148,21 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
                 ends.append(position)
                 total_bytes += size
                 documents += is_last
+        crcs = checks(path)
         if not ends or total_bytes == 0:
             raise DataError(f"{files[0].url}: this domain holds no text; expected at least one document")
     chosen = heldout.chosen(total_bytes)
     index = np.array([passage for passage, _ in chosen], np.int64)
     all_ends = np.array(ends, np.int64)
     sizes = np.diff(all_ends, prepend=0)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "ends": all_ends,
         "heldout": index,
         "heldout_bytes": np.array([size for _, size in chosen], np.int64),
+        "checks": crcs,
     }
     with store.new_file(f"{folder}/passages.safetensors") as path:
-        save_file(arrays, path)
+        save_tensors(arrays, path)
     return LeafStatistics(
         documents=documents,
         bytes=total_bytes,
@@ -209,12 +213,12 @@ def _token_passages(file: InputFile, tokenizer: Tokenizer) -> Iterator[tuple[NDA
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tokenised leaf, opened: `tokens` is a memory map.
+    """A tokenised leaf, opened: `tokens` is a memory map, checked as it is read.
 
     Shapes: starts, ends [n] of the passages that may be trained on; heldout: token ids and bytes per passage.
     """
 
-    tokens: NDArray[np.unsignedinteger[Any]]
+    tokens: CheckedTokens
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     heldout: tuple[NDArray[np.int64], ...]
@@ -222,9 +226,16 @@ class Corpus:
 
 
 def open_corpus(store: Store, folder: str, dtype: np.dtype[Any]) -> Corpus:
-    """Open what `tokenise` wrote. Nothing but the index is read."""
-    index = load_file(store.local_copy(f"{folder}/passages.safetensors"))
-    tokens = np.memmap(store.local_copy(f"{folder}/tokens.bin"), dtype.newbyteorder("<"), "r")
+    """Open what `tokenise` wrote; nothing but the index and what is held out is read.
+
+    Raises DamageError, FileNotFoundError.
+    """
+    names = {name: f"{folder}/{name}" for name in FILES}
+    index = load_tensors(store.local_copy(names["passages.safetensors"]), store.place(names["passages.safetensors"]))
+    path, where = store.local_copy(names["tokens.bin"]), store.place(names["tokens.bin"])
+    if path.stat().st_size % dtype.itemsize:
+        raise DamageError(where, f"{path.stat().st_size:,} bytes, no whole number of tokens")
+    tokens = CheckedTokens(np.memmap(path, dtype.newbyteorder("<"), "r"), index["checks"], where)
     ends = index["ends"]
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
     held = index["heldout"]

@@ -7,6 +7,7 @@ traceback and exits with status 1. Anything else that escapes is a defect of thi
     ├── ConfigError        the configuration file says something that cannot be done
     ├── DataError          an input file cannot be read as what it claims to be
     ├── StoreError         the store cannot be read or written, or holds something it should not
+    │   └── DamageError        a file of the store is not what was written
     ├── TrainingError      a proxy could not be trained
     │   └── DivergenceError    its loss went to infinity, or above that of guessing
     ├── EvaluationError    a proxy could not be evaluated, or gave a BPB that is no number
@@ -33,6 +34,17 @@ class DataError(OlmixError):
 
 class StoreError(OlmixError):
     """The store cannot be read or written, or holds something it should not."""
+
+
+class DamageError(StoreError):
+    """A file of the store is not what was written, and is not used."""
+
+    def __init__(self, where: str, found: str) -> None:
+        super().__init__(
+            f"{where}: found {found}; expected the file as it was written: it is not used; `olmix store check` says"
+            " what else is damaged and what to do"
+        )
+        self.where, self.found = where, found
 
 
 class TrainingError(OlmixError):

@@ -44,7 +44,7 @@ def export(evidence: Merged, folder: Path, kind: str) -> list[str]:
             pq.write_table(evidence.table.sort_by([("proxy", "ascending"), ("row", "ascending")]), temporary, **WRITING)
         return ["evidence.parquet"]
     if kind == "json":
-        store.write_json("evidence.json", _records(evidence))
+        store.write_bytes("evidence.json", json.dumps(_records(evidence), indent=1, allow_nan=False).encode())
         return ["evidence.json"]
     files = _csv(evidence)
     for name, content in files.items():

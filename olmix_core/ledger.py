@@ -1,7 +1,7 @@
 """The ledger: every row of evidence of a store, as parquet files that are only ever added.
 
-    evidence/<digest of its rows>.parquet         rows, by whoever appended them
-    evidence/sets/<digest of row ids>.parquet     a set of rows that some law was fitted to
+    evidence/<digest of its rows>-<checksum>.parquet    rows, by whoever appended them
+    evidence/sets/<digest of row ids>.parquet           a set of rows that some law was fitted to
 
 Appending writes one new file, whole or not at all, whose name is what it holds: any number of writers need no lock,
 and one that is killed leaves nothing that is read. A set pins the exact rows of a fit by their ids, so that it stays
@@ -11,7 +11,8 @@ Compaction puts all rows into one file and then removes the files they came from
 who has written and read back all of its rows; what is appended meanwhile is another file and stays.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,10 +23,12 @@ import pyarrow.parquet as pq
 from olmix_core.errors import StoreError
 from olmix_core.evidence import SCHEMA, Row, to_table
 from olmix_core.fingerprint import digest
+from olmix_core.seal import checksum
 from olmix_core.store import Store
 
 FOLDER = "evidence"
 SUFFIX = ".parquet"
+CHECKED = 16  # hexadecimal digits of the checksum in a name
 READERS = 8  # files read at once: mostly waiting, where the store is remote
 ROWS_AT_ONCE = 10_000  # of a row group; held in memory by compaction
 # Fingerprints repeat in every row; read as codes they take a fraction of the memory. For that, no row group's
@@ -50,10 +53,20 @@ def append_table(store: Store, table: pa.Table) -> str | None:
     """The same for rows that are a table of `evidence.SCHEMA` already, each id once."""
     if not len(table):
         return None
-    name = digest(sorted(table["row"].to_pylist()))
-    if not store.exists(_path(name)):
-        with store.new_file(_path(name)) as temporary:
-            pq.write_table(table, temporary, row_group_size=ROWS_AT_ONCE, **WRITING)
+    said = digest(sorted(table["row"].to_pylist()))
+    there = [name for name in _names(store) if name.startswith(said)]
+    return there[0] if there else _write(store, said, [table])
+
+
+def _write(store: Store, said: str, tables: Iterable[pa.Table]) -> str:
+    """Write a file of the ledger and return its name: what its rows say, and the checksum of its content."""
+    content = pa.BufferOutputStream()
+    with pq.ParquetWriter(content, SCHEMA, **WRITING) as out:
+        for table in tables:
+            out.write_table(table, row_group_size=ROWS_AT_ONCE)
+    written = content.getvalue().to_pybytes()
+    name = f"{said}-{checksum(written)[:CHECKED]}"
+    store.write_bytes(_path(name), written)
     return name
 
 
@@ -74,10 +87,15 @@ def read(store: Store, columns: Sequence[str] = SCHEMA.names, rows: Collection[s
     return table.filter(_first_copies(table.select(["row", "recorded"])))
 
 
+def check_file(store: Store, name: str) -> None:
+    """Read the file `name` of the ledger. Raises StoreError where it is not what was written."""
+    _read_file(store, name, SCHEMA.names)
+
+
 def pin(store: Store, rows: Collection[str]) -> str:
     """Keep the ids of a set of rows, so that just these can be read again. Returns the name of the set."""
     name = set_name(rows)
-    path = f"{FOLDER}/sets/{name}{SUFFIX}"
+    path = set_path(name)
     if not store.exists(path):
         with store.new_file(path) as temporary:
             pq.write_table(pa.table({"row": sorted(rows)}, schema=pa.schema([("row", pa.string())])), temporary)
@@ -89,13 +107,21 @@ def set_name(rows: Collection[str]) -> str:
     return digest(sorted(rows))
 
 
+def set_path(name: str) -> str:
+    """Where the ids of a set are kept."""
+    return f"{FOLDER}/sets/{name}{SUFFIX}"
+
+
 def pinned_rows(store: Store, name: str) -> pa.Array:
     """The ids of the rows of a set. Raises StoreError."""
-    path = f"{FOLDER}/sets/{name}{SUFFIX}"
+    path = set_path(name)
     try:
-        return pq.ParquetFile(store.local_copy(path)).read()["row"].combine_chunks()
+        ids = pq.ParquetFile(store.local_copy(path)).read()["row"].combine_chunks()
+        if set_name(ids.to_pylist()) == name:
+            return ids
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{store.url}/{path}: cannot be read: {error}; {RECOVERY}") from error
+        raise StoreError(f"{store.place(path)}: cannot be read: {error}; {RECOVERY}") from error
+    raise StoreError(f"{store.place(path)}: found other rows than were written; {RECOVERY}")
 
 
 def pinned(store: Store, name: str, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
@@ -140,12 +166,9 @@ def compact(store: Store) -> Compaction:
     keep = _first_copies(together)
     ids = together.filter(keep)["row"].to_pylist()
     if len(there) > 1:
-        target = digest(sorted(ids))
-        with store.new_file(_path(target)) as temporary, pq.ParquetWriter(temporary, SCHEMA, **WRITING) as out:
-            for batch in _batches(store, there, keep):
-                out.write_table(batch, row_group_size=ROWS_AT_ONCE)
-        written = pq.ParquetFile(store.local_copy(_path(target))).read(["row"])["row"].to_pylist()
-        if sorted(written) != sorted(ids):
+        target = _write(store, digest(sorted(ids)), _batches(store, there, keep))
+        written = _read_file(store, target, ["row"])
+        if written is None or sorted(written["row"].to_pylist()) != sorted(ids):
             raise StoreError(f"{store.url}/{_path(target)}: does not hold what was written; nothing was removed")
         for name in there:
             if name != target:
@@ -190,26 +213,24 @@ def _read_file(
     """
     path = _path(name)
     try:
-        file = pq.ParquetFile(store.local_copy(path), read_dictionary=CODED if coded else None)
-        if set(columns) <= set(file.schema_arrow.names):
-            # Arrow reads maps of codes one row group at a time.
-            groups = [file.read_row_group(group, list(columns)) for group in range(file.num_row_groups)]
-            if only is not None:
-                groups = [
-                    group.filter(pa.array([row in only for row in group["row"].to_pylist()], pa.bool_()))
-                    for group in groups
-                ]
-            return pa.concat_tables(groups) if groups else file.read(list(columns))
+        if not re.fullmatch(r"[0-9a-f]{64}-[0-9a-f]{16}", name):
+            raise StoreError(
+                f"{store.place(path)}: found a file that no run wrote; expected evidence as docs/store.md describes it:"
+                " move it away"
+            )
+        content = store.local_copy(path).read_bytes()
+        if checksum(content)[:CHECKED] != name.rpartition("-")[2]:
+            raise StoreError(f"{store.place(path)}: found another content than was written; {RECOVERY}")
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=CODED if coded else None)
+        # Arrow reads maps of codes one row group at a time.
+        groups = [file.read_row_group(group, list(columns)) for group in range(file.num_row_groups)]
+        if only is not None:
+            groups = [group.filter(_among(group["row"], only)) for group in groups]
+        return pa.concat_tables(groups) if groups else file.read(list(columns))
     except FileNotFoundError:
         return None
-    except KeyError:  # a column of maps is not there
-        pass
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{store.url}/{path}: cannot be read: {error}; {RECOVERY}") from error
-    raise StoreError(
-        f"{store.url}/{path}: found a parquet file without the columns of evidence; expected rows as docs/store.md"
-        " describes them: move it away"
-    )
+        raise StoreError(f"{store.place(path)}: cannot be read: {error}; {RECOVERY}") from error
 
 
 def _among(ids: pa.ChunkedArray, only: frozenset[str]) -> pa.Array:

@@ -7,7 +7,6 @@ Everything is in the labels of the version that was read. The law may speak of f
 of today (see `carry`) or of columns of several leaves; `columns` translates.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from olmix_core.mixture import Vector
 from olmix_core.prediction import Prediction, predict
 from olmix_core.record import latest_version, mix_folder, read_labelled, read_mix, read_table
 from olmix_core.runs import Run, from_parquet
+from olmix_core.seal import check, unseal
 from olmix_core.store import Store
 from olmix_core.surrogate import Model, read_surrogate
 
@@ -258,8 +258,11 @@ def read_folder(store: Store, folder: str, lineage: Sequence[Mapping[str, Any]])
 
 
 def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any]] = ()) -> PublishedMix:
-    """The mix that the files {name: content} of its folder describe."""
-    record, law = json.loads(contents["mix.json"]), json.loads(contents["surrogate.json"])
+    """The mix that the files {name: content} of its folder describe. Raises DamageError."""
+    record = unseal(contents["mix.json"], "mix.json")
+    for name in contents.keys() - {"mix.json"}:
+        check(contents[name], record["files"][name], name)
+    law = unseal(contents["surrogate.json"], "surrogate.json")
     table = read_table(contents["mix.csv"])
     names = [domain["label"] or domain["fingerprint"] for domain in law["domains"]]
     return PublishedMix(

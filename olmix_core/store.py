@@ -5,22 +5,25 @@
     tokenizers/  tokenizers trained here
 
 Every file is written whole or not at all: locally through a temporary file that is synced and renamed, on an object
-store by a single upload. Nothing in it is ever executed: JSON, CSV, parquet, safetensors and raw arrays only.
+store by a single upload; and it shows by a seal whether it is still what was written (`seal`). Nothing in it is ever
+executed: JSON, CSV, parquet, safetensors and raw arrays only.
 """
 
 import hashlib
-import json
 import os
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from olmix_core.errors import StoreError
+from olmix_core.errors import DamageError, StoreError
 from olmix_core.fingerprint import cache_dir
+from olmix_core.seal import check, seal, unseal
 
 # Can only be read by setting it, which is not safe once there are threads.
 _UMASK = os.umask(0)
@@ -44,26 +47,38 @@ class Store:
             raise StoreError(f"{path!r} is not a path inside the store {self.url}")
         return f"{self.root}/{path}"
 
+    def place(self, path: str) -> str:
+        """The file `path` as messages name it."""
+        return f"{self.url}/{path}"
+
+    def set_aside(self, damaged: DamageError) -> None:
+        """Move the file that `damaged` names to damaged/, so that what can make it anew finds it missing."""
+        path = damaged.where.removeprefix(f"{self.url}/")
+        with suppress(FileNotFoundError):
+            full = self._full(f"damaged/{path}")
+            self.fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+            self.fs.mv(self._full(path), full)
+        self._copy(path).unlink(missing_ok=True)
+
     def exists(self, path: str) -> bool:
         return bool(self.fs.exists(self._full(path)))
 
-    def read_bytes(self, path: str) -> bytes:
-        """The content of `path`. Raises FileNotFoundError, StoreError."""
+    def read_bytes(self, path: str, sha256: str | None = None) -> bytes:
+        """The content of `path`, whose checksum may be on record elsewhere.
+
+        Raises FileNotFoundError, DamageError, StoreError.
+        """
         try:
-            return bytes(self.fs.cat_file(self._full(path)))
+            content = bytes(self.fs.cat_file(self._full(path)))
+            return content if sha256 is None else check(content, sha256, self.place(path))
         except FileNotFoundError:
             raise
         except OSError as error:
             raise StoreError(f"{self.url}/{path}: cannot be read: {error}") from error
 
-    def read_json(self, path: str) -> Any:
-        """The JSON at `path`. Raises FileNotFoundError, StoreError."""
-        try:
-            return json.loads(self.read_bytes(path))
-        except ValueError as error:
-            raise StoreError(
-                f"{self.url}/{path}: is not JSON ({error}); delete it and run again to make it anew"
-            ) from error
+    def read_json(self, path: str) -> dict[str, Any]:
+        """The JSON at `path`, its seal looked at. Raises FileNotFoundError, DamageError, StoreError."""
+        return unseal(self.read_bytes(path), self.place(path))
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write `content` to `path`, whole or not at all. Raises StoreError."""
@@ -77,9 +92,9 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.url}/{path}: cannot be written: {error}") from error
 
-    def write_json(self, path: str, value: Any) -> None:
-        """Write `value` to `path` as indented JSON (NaN and infinity are refused)."""
-        self.write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+    def write_json(self, path: str, value: Mapping[str, Any]) -> None:
+        """Write `value` to `path` as indented JSON with a seal (NaN and infinity are refused)."""
+        self.write_bytes(path, seal(value))
 
     def new_file(self, path: str) -> "NewFile":
         """A local file to fill within a `with` block, that appears at `path` when the block ends without an error."""
@@ -93,19 +108,30 @@ class Store:
         full = self._full(path)
         if self.is_local:
             return Path(full)
-        name = hashlib.sha256(f"{self.url}/{path}".encode()).hexdigest()
-        copy = cache_dir() / "copies" / name
+        copy = self._copy(path)
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            temporary = copy.with_name(f"{name}.{os.getpid()}-{threading.get_ident()}.part")
+            temporary = copy.with_name(f"{copy.name}.{os.getpid()}-{threading.get_ident()}.part")
             self.fs.get_file(full, str(temporary))
             temporary.replace(copy)
         return copy
+
+    def _copy(self, path: str) -> Path:
+        return cache_dir() / "copies" / hashlib.sha256(f"{self.url}/{path}".encode()).hexdigest()
 
     def remove(self, path: str) -> None:
         """Remove the file `path`, if it is there."""
         with suppress(FileNotFoundError):
             self.fs.rm_file(self._full(path))
+
+    def files(self) -> dict[str, tuple[int, float]]:
+        """{path: (bytes, time of writing in seconds since 1970)} of everything in the store."""
+        self.fs.invalidate_cache()
+        try:
+            found = self.fs.find(self.root, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {path.removeprefix(f"{self.root}/"): (info["size"], _written(info)) for path, info in found.items()}
 
     def list(self, path: str) -> list[str]:
         """The names in the folder `path`, sorted; empty where there is no such folder."""
@@ -137,6 +163,12 @@ class Store:
             ) from error
         if found != b"ok":
             raise StoreError(f"store: {self.url} did not give back what was written to it")
+
+
+def _written(info: Mapping[str, Any]) -> float:
+    """When a file was written, as the different kinds of store tell it."""
+    when = info.get("mtime") or info.get("LastModified") or info.get("created") or 0.0
+    return float(when.timestamp()) if isinstance(when, datetime) else float(when)
 
 
 class NewFile:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from olmix_core import errors
 from olmix_core.checkpoint import SECONDS, Checkpoints
@@ -27,6 +26,7 @@ from olmix_core.formats import InputFile, text_documents
 from olmix_core.model import Transformer
 from olmix_core.proxy import Progress, best_device, train
 from olmix_core.recipe import Proxy
+from olmix_core.seal import load_tensors, save_tensors
 from olmix_core.store import Store
 from olmix_core.suite import read_items, sampled
 from olmix_core.tokenizer import Tokenizer
@@ -38,9 +38,12 @@ def proxy_folder(key: str) -> str:
     return f"proxies/{key}"
 
 
-def is_trained(store: Store, key: str) -> bool:
-    """Whether the proxy is there whole: run.json is written last."""
-    return store.exists(f"{proxy_folder(key)}/run.json")
+def trained_run(store: Store, key: str) -> dict[str, Any] | None:
+    """run.json of a proxy that is there whole, which it is written last to say; else None."""
+    try:
+        return store.read_json(f"{proxy_folder(key)}/run.json")
+    except (FileNotFoundError, errors.DamageError):
+        return None
 
 
 @lru_cache(maxsize=4)
@@ -56,8 +59,9 @@ def _corpus(store_url: str, folder: str, dtype: str) -> Corpus:
 @lru_cache(maxsize=1)
 def _model(store_url: str, key: str, recipe: Proxy, vocab_size: int) -> Transformer:
     model = Transformer(recipe, vocab_size)
-    path = Store(store_url).local_copy(f"{proxy_folder(key)}/model.safetensors")
-    model.load_state_dict(load_file(path))
+    store, path = Store(store_url), f"{proxy_folder(key)}/model.safetensors"
+    arrays = load_tensors(store.local_copy(path), store.place(path))
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return model.to(best_device()).eval()
 
 
@@ -81,7 +85,8 @@ def train_job(job: Job, progress: Progress) -> dict[str, Any]:
         checkpoints=checkpoints,
     )
     with store.new_file(f"{folder}/model.safetensors") as path:
-        save_file({n: t.detach().cpu().contiguous() for n, t in trained.model.state_dict().items()}, path)
+        weights = trained.model.state_dict().items()
+        save_tensors({name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights}, path)
     run = {
         "key": job["key"],
         "mixture": job["mixture"],
@@ -148,6 +153,9 @@ def main() -> None:
         try:
             result = JOBS[job["do"]](job, lambda state: answer("progress", state))
         except errors.OlmixError as error:
+            if isinstance(error, errors.DamageError):
+                Store(job["store"]).set_aside(error)
+                error = errors.StoreError(str(error))
             answer("error", {"kind": type(error).__name__, "message": str(error)})
         else:
             answer("result", result)

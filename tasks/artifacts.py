@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from prefect.artifacts import create_markdown_artifact
 
+from olmix_core.corpus import LeafStatistics
 from olmix_core.record import read_labelled
 from olmix_core.report import law, mixture, swarm
 from olmix_core.report.style import look, to_png
@@ -106,18 +107,19 @@ def _tokenizer(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
 
 
 def _statistics(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
-    total = sum(one.result["tokens"] - one.result["heldout_tokens"] for one in done)
+    found = [LeafStatistics(**one.result["statistics"]) for one in done]
+    total = sum(leaf.available for leaf in found)
     rows = [
         {
             "domain": one.where["label"],
             "state": one.state,
-            "documents": f"{one.result['documents']:,}",
-            "bytes": f"{one.result['bytes']:,}",
-            "tokens": f"{one.result['tokens']:,}",
-            "held out": f"{one.result['heldout_tokens']:,}",
-            "natural share": f"{(one.result['tokens'] - one.result['heldout_tokens']) / total:.4f}",
+            "documents": f"{leaf.documents:,}",
+            "bytes": f"{leaf.bytes:,}",
+            "tokens": f"{leaf.tokens:,}",
+            "held out": f"{leaf.heldout_tokens:,}",
+            "natural share": f"{leaf.available / total:.4f}",
         }
-        for one in done
+        for one, leaf in zip(done, found, strict=True)
     ]
     return [f"{amount(total)} tokens to train on in {len(done)} domains.", "", *table(rows)]
 
@@ -221,8 +223,12 @@ def _evidence(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
 def _fit(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     [one] = done
     store, key = Store(artifacts.store), one.result["fit"]
-    errors = read_labelled(store.read_bytes(diagnostics_path(key)), "task").set_index("task")
-    runs = from_parquet(store.read_bytes(runs_path(key)))
+
+    def kept(path: str) -> bytes:
+        return store.read_bytes(path, one.result["files"][path])
+
+    errors = read_labelled(kept(diagnostics_path(key)), "task").set_index("task")
+    runs = from_parquet(kept(runs_path(key)))
     tasks = list(errors.drop(index="objective").sort_values("spearman", na_position="first").index)
     measured, predicted = law.arrays(runs, tasks)
     panels = {"mean": (np.full(len(tasks), 1 / len(tasks)), "")}

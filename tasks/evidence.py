@@ -20,4 +20,5 @@ def evidence(
     ledger.append(opened, added)
     if pooled:
         ledger.pin(opened, pooled)
-    return {"evidence": ledger.pin(opened, {*carried, *(row.id for row in added)})}
+    name = ledger.pin(opened, {*carried, *(row.id for row in added)})
+    return {"evidence": name, "files": {ledger.set_path(name): None}}

@@ -11,6 +11,7 @@ from olmix_core.merged import COLUMNS, merge
 from olmix_core.pool import Pool
 from olmix_core.pooling import members
 from olmix_core.runs import held_out, to_parquet
+from olmix_core.seal import checksum
 from olmix_core.store import Store
 from olmix_core.surrogate import Evidence, Model, cross_validate
 from olmix_core.surrogate import fit as fit_surrogate
@@ -48,8 +49,13 @@ def fit(payload: Payload, store: str) -> Result:
     diagnostics = cross_validate(evidence, **settings, pool=pool, folds=min(FOLDS, len(evidence.runs)), seed=0)
     opened.write_json(surrogate_path(key), surrogate.to_json())
     table = diagnostics.table().to_csv(lineterminator="\n")
-    opened.write_bytes(diagnostics_path(key), table.encode())
-    opened.write_bytes(runs_path(key), to_parquet(held_out(evidence, diagnostics)))
+    files: dict[str, str | None] = {surrogate_path(key): None}
+    for path, content in (
+        (diagnostics_path(key), table.encode()),
+        (runs_path(key), to_parquet(held_out(evidence, diagnostics))),
+    ):
+        opened.write_bytes(path, content)
+        files[path] = checksum(content)
     return {
         "fit": key,
         "family": surrogate.family,
@@ -57,6 +63,7 @@ def fit(payload: Payload, store: str) -> Result:
         "flags": dict(surrogate.flags),
         "notes": list(surrogate.notes),
         "swarms": _swarms(surrogate, evidence, payload["huber_delta"]),
+        "files": files,
     }
 
 

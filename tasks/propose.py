@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from olmix_core.family import Model
+from olmix_core.seal import checksum
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
 from olmix_core.trade_offs import Point, trade_offs
@@ -56,7 +57,8 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
     if payload.get("reusable"):
         reused = grant(model, replace(wish, columns=payload["reusable"]), labels=labels, bound_names=bound_names)
     table = _trade_offs(model, wish, labels, bound_names)
-    opened.write_bytes(trade_offs_path(key), table.to_csv(index=False, lineterminator="\n").encode())
+    curves = table.to_csv(index=False, lineterminator="\n").encode()
+    opened.write_bytes(trade_offs_path(key), curves)
 
     def by_leaf(values: NDArray[Any]) -> dict[str, Any]:
         return {leaf: value.item() for leaf, value in zip(wish.leaves, values, strict=True)}
@@ -74,6 +76,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
         "status": found.status,
         "gap": found.gap,
         "residual": found.residual,
+        "files": {trade_offs_path(key): checksum(curves)},
     }
 
 

@@ -1,5 +1,7 @@
 """Where Prefect keeps step results: as plain JSON in the store's cache/, and nothing but plain JSON.
 
+A result that names `files` is there only with them: where one is missing or damaged the step runs again.
+
 Prefect lets a result file's own metadata choose how it is read back, and some of the ways run code. So every file is
 looked at before Prefect parses it, and refused unless it is JSON without a decoder: writing to the store must not
 mean running code on a worker. A refused file counts as missing, and the step runs again.
@@ -14,7 +16,7 @@ from prefect.filesystems import WritableFileSystem
 from prefect.logging import get_logger
 from prefect.serializers import JSONSerializer
 
-from olmix_core.errors import StoreError
+from olmix_core.errors import DamageError, StoreError
 from olmix_core.store import Store
 
 SERIALIZER = JSONSerializer(object_encoder=None, object_decoder=None)
@@ -34,20 +36,16 @@ class StoreResults(WritableFileSystem):
     # Prefect asks for synchronous work by `_sync`, and for asynchronous work by the methods with an a.
 
     def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]
-        content = Store(self.url).read_bytes(result_path(path))
         try:
-            check_plain(content)
+            return json.dumps(read_result(Store(self.url), path)).encode()
         except StoreError as error:
-            get_logger("olmix").warning("%s/%s: %s", self.url, result_path(path), error)
+            get_logger("olmix").warning("%s: its step runs again", error)
             raise
-        return content
 
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
-        try:
-            check_plain(content)
-        except StoreError as error:
-            raise StoreError("only results in plain JSON are kept in the store") from error
-        Store(self.url).write_bytes(result_path(path), content)
+        record = json.loads(content)
+        check_plain(record, path)
+        Store(self.url).write_json(result_path(path), record)
 
     async def aread_path(self, path: str) -> bytes:
         return await asyncio.to_thread(self.read_path, path)
@@ -60,15 +58,33 @@ def result_path(key: str) -> str:
     return f"cache/{key}.json"
 
 
-def check_plain(content: bytes) -> None:
-    """Refuse a result file that reading could run code from. Raises StoreError."""
+def read_result(store: Store, key: str) -> dict[str, Any]:
+    """What Prefect keeps of a result, whose files are all there.
+
+    Raises FileNotFoundError; DamageError, StoreError where it is not to be used.
+    """
+    path = result_path(key)
+    record = store.read_json(path)
+    check_plain(record, store.place(path))
+    for file, sha256 in json.loads(record["result"]).get("files", {}).items():
+        if sha256 is not None:
+            store.read_bytes(file, sha256)
+        elif file.endswith(".json"):
+            store.read_json(file)
+        elif not store.exists(file):  # large: looked at where it is used
+            raise FileNotFoundError(store.place(file))
+    return record
+
+
+def check_plain(record: Any, where: str) -> None:
+    """Refuse a result that reading could run code from. Raises StoreError."""
     try:
-        record: Any = json.loads(content)
         serializer = record["metadata"]["serializer"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError("this result file is damaged and is not used; its step runs again") from error
-    if any(serializer.get(name, PLAIN[name]) != PLAIN[name] for name in PLAIN):
-        raise StoreError("this result file asks to be read as something else than plain JSON; it is not used")
+        asked = any(serializer.get(name, PLAIN[name]) != PLAIN[name] for name in PLAIN)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamageError(where, "no result of a step") from error
+    if asked:
+        raise StoreError(f"{where}: found a result that asks to be read as something else than plain JSON; not used")
 
 
 def results_block(store_url: str) -> StoreResults:

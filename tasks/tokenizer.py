@@ -27,4 +27,8 @@ def tokenizer(payload: Payload, store: str, *, file: str | None, leaves: list[li
         files = [[InputFile(**one) for one in leaf] for leaf in leaves]
         made = train_tokenizer(files, payload["vocab_size"])
     Store(store).write_json(tokenizer_path(made.fingerprint), made.to_json())
-    return {"fingerprint": made.fingerprint, "vocab_size": made.vocab_size}
+    return {
+        "fingerprint": made.fingerprint,
+        "vocab_size": made.vocab_size,
+        "files": {tokenizer_path(made.fingerprint): None},
+    }

@@ -11,7 +11,7 @@ from olmix_core.errors import DivergenceError
 from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.tokenizer import Tokenizer
-from olmix_core.worker import is_trained, proxy_folder
+from olmix_core.worker import proxy_folder, trained_run
 from olmix_core.workers import workers
 from tasks import progress
 from tasks.step import Payload, Result, step
@@ -47,10 +47,8 @@ def train(
         "corpora": {leaf: corpora[leaf] for leaf in payload["mixture"]},
     }
     opened = Store(store)
-    if is_trained(opened, key):
-        # Trained, but its step was killed before it could say so.
-        run = opened.read_json(f"{proxy_folder(key)}/run.json")
-    else:
+    run, model = trained_run(opened, key), f"{proxy_folder(key)}/model.safetensors"
+    if run is None or not opened.exists(model):  # else its step was killed before it could say so
         tracked = progress.current()
         try:
             run = workers.run(job, lambda state: tracked.advanced("train", label, state), timeout_hours)
@@ -64,6 +62,7 @@ def train(
         "tokens": sum(run["tokens"].values()),
         "seconds": run["seconds"],
         "loss": run["losses"][-1][1],
+        "files": {f"{proxy_folder(key)}/run.json": None, model: None},
     }
 
 
@@ -71,9 +70,8 @@ def _by_command(
     payload: Payload, key: str, store: str, command: str, mixture: dict[str, Any], timeout_hours: float
 ) -> Result:
     opened, path = Store(store), f"{proxy_folder(key)}/run.json"
-    if is_trained(opened, key):
-        run = opened.read_json(path)
-    else:
+    run = trained_run(opened, key)
+    if run is None:
         started = time.monotonic()
         metrics = run_command(command, mixture, timeout_hours)
         run = {
@@ -87,4 +85,11 @@ def _by_command(
     tokenizer = Tokenizer.from_json(opened.read_json(tokenizer_path(payload["tokenizer"])))
     recipe = Proxy.model_validate(payload["recipe"])
     parameters = recipe.parameters(tokenizer.vocab_size)
-    return {"proxy": key, "parameters": parameters, "tokens": recipe.tokens, "seconds": run["seconds"], "loss": None}
+    return {
+        "proxy": key,
+        "parameters": parameters,
+        "tokens": recipe.tokens,
+        "seconds": run["seconds"],
+        "loss": None,
+        "files": {path: None},
+    }

@@ -26,11 +26,12 @@ from olmix_core.proposal import Proposal, propose
 from olmix_core.published import plots
 from olmix_core.published.config import FitConfig, load_fit_config
 from olmix_core.published.domains import Domains, find_domains
-from olmix_core.published.record import as_csv, as_json, labelled, mix_record, mix_table, write_folder
+from olmix_core.published.record import as_csv, labelled, mix_record, mix_table, write_folder
 from olmix_core.published.swarm import PublishedSwarm, read_swarm
 from olmix_core.report.page import report_html
 from olmix_core.runs import held_out as held_out_runs
 from olmix_core.runs import to_parquet
+from olmix_core.seal import checksum, seal
 from olmix_core.surrogate import Diagnostics, Evidence, Model, cross_validate, fit
 from olmix_core.trade_offs import Point, trade_offs
 
@@ -115,7 +116,7 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
     errors = diagnostics.table()
     contents: dict[str, bytes] = {
         "mix.csv": as_csv(table, index=False),
-        "surrogate.json": as_json({**surrogate.to_json(), "domains": labelled(surrogate.leaves)}),
+        "surrogate.json": seal({**surrogate.to_json(), "domains": labelled(surrogate.leaves)}),
         "diagnostics.csv": as_csv(errors),
         "runs.parquet": to_parquet(held_out_runs(evidence, diagnostics)),
         "trade_offs.csv": as_csv(curves, index=False),
@@ -123,10 +124,11 @@ def fit_published(config: Path, output: Path, *, published_behaviour: bool = Fal
         "predicted_vs_measured.png": plots.predictions(diagnostics),
         "mixture.png": plots.mixture(table),
         "effects.png": plots.effects(surrogate, domains.natural()),
-        "mix.json": as_json(record),
     }
     if held_out is not None:
         contents["held_out.csv"] = as_csv(held_out)
+    record["files"] = {name: checksum(content) for name, content in contents.items()}
+    contents["mix.json"] = seal(record)
     contents["report.html"] = report_html(read_files(contents))
     files = write_folder(output, contents)
     return PublishedFit(output, table, record, surrogate, proposal, errors, held_out, files)

@@ -4,7 +4,6 @@ The formats are those of a published mix (`record`), with null for what only con
 """
 
 import importlib.metadata
-import json
 import math
 import platform
 import tempfile
@@ -143,11 +142,6 @@ def _known(tokens: float) -> float | None:
 def as_csv(table: pd.DataFrame, *, index: bool = True) -> bytes:
     """A table as a CSV file."""
     return table.to_csv(index=index, lineterminator="\n").encode()
-
-
-def as_json(value: Any) -> bytes:
-    """A value as a JSON file. Raises ValueError for NaN, which is no JSON."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
 
 def write_folder(output: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:

@@ -50,7 +50,7 @@ def test_not_a_number_is_not_written(store: Store) -> None:
 
 def test_damage_is_named(store: Store) -> None:
     store.write_bytes("a.json", b"{")
-    with pytest.raises(StoreError, match=r"a\.json: is not JSON .* delete it"):
+    with pytest.raises(StoreError, match=r"a\.json: found no JSON .* is not used"):
         store.read_json("a.json")
 
 

@@ -21,7 +21,7 @@ from olmix_core.formats import InputFile
 from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.tokenizer import byte_tokenizer
-from olmix_core.worker import is_trained, proxy_folder
+from olmix_core.worker import proxy_folder, trained_run
 from olmix_core.workers import Workers
 
 RECIPE = Proxy(layers=1, width=16, heads=1, sequence_length=32, batch_size=2, tokens=2048)
@@ -81,9 +81,9 @@ def pids(workers: Workers) -> set[int]:
 
 
 def test_a_proxy_is_trained_and_evaluated(workers: Workers, store: Store, tmp_path: Path) -> None:
-    assert not is_trained(store, "a")
+    assert trained_run(store, "a") is None
     run = workers.run(training(store, "a"))
-    assert is_trained(store, "a")
+    assert trained_run(store, "a") is not None
     assert store.read_json(f"{proxy_folder('a')}/run.json") == run
     assert run["tokens"] == {"long": 2048}
     assert run["losses"][-1][1] < run["losses"][0][1]
@@ -102,7 +102,7 @@ def test_an_error_comes_back_as_what_it_is_and_the_worker_stays(workers: Workers
     before = pids(workers)
     with pytest.raises(TrainingError, match="found 7 tokens to train on; expected more than one sequence of 32"):
         workers.run(training(store, "d", leaf="short"))
-    assert not is_trained(store, "d")
+    assert trained_run(store, "d") is None
     (tmp_path / "task.jsonl").write_text('{"context": "li"}\n')
     with pytest.raises(DataError, match="line 1: found no text in field 'continuation'"):
         workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))
@@ -127,7 +127,7 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
 
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
         workers.run(training(store, "killed", ENDLESS), kill)
-    assert not is_trained(store, "killed")
+    assert trained_run(store, "killed") is None
     assert not pids(workers)
 
     workers.run(training(store, "b"))
@@ -182,7 +182,7 @@ def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers
     with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
         workers.run(job, hours=0.001)
     assert store.exists(f"{proxy_folder('slow')}/checkpoint.safetensors")
-    assert not is_trained(store, "slow")
+    assert trained_run(store, "slow") is None
     workers.run(training(store, "a"), hours=1.0)
 
 
@@ -240,4 +240,4 @@ def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Sto
     for pid in busy:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    assert not is_trained(store, "g")
+    assert trained_run(store, "g") is None

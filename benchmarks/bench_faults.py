@@ -1,0 +1,335 @@
+"""Break a run in every way that can be thought of, and see that nothing is lost, repeated or wrong.
+
+A small real flow (real text, real training, a Prefect server of its own) runs undisturbed once; its mixture is what
+every broken run has to end with. Then, each time in a fresh store:
+
+- killed (SIGKILL) at a random moment, and run again;
+- killed while a file is being written;
+- a disk that is full (a tmpfs of few megabytes) or read-only, then room again;
+- the Prefect server killed under way, and started again;
+- the clock set back by a day between two runs (with libfaketime, where it is installed).
+
+After each: does the run that follows end with the same mixture? Was a proxy trained again that was finished? Is `olmix
+store check` clean? It prints a table of faults tried, lost and repeated, and exits with 1 if there is any.
+
+    make faults        (a quarter of an hour on two cores)
+"""
+
+import argparse
+import inspect
+import json
+import os
+import pydoc_data.topics
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from report import table, write
+
+OLMIX = str(Path(sys.executable).with_name("olmix"))
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+SECONDS = 300  # after which a run is taken to hang
+
+
+@dataclass
+class Tally:
+    """What became of the faults of one kind."""
+
+    tried: int = 0
+    lost: int = 0  # another mixture, a run that did not end, or a store that is not whole
+    repeated: int = 0  # finished proxies that were trained again
+
+    def row(self) -> tuple[int, int, int]:
+        return self.tried, self.lost, self.repeated
+
+
+class Trial:
+    """A project in a fresh folder, and its runs."""
+
+    def __init__(self, folder: Path, store: Path | None = None) -> None:
+        self.folder, self.store = folder, store or folder / "store"
+        self.config = prepare(folder, self.store)
+        self.environment = {**os.environ, "OLMIX_CACHE_DIR": str(folder / "cache")}
+
+    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+        log = (self.folder / "log").open("ab")
+        return subprocess.Popen(
+            [OLMIX, "run", str(self.config)], env={**self.environment, **environment}, stdout=log, stderr=log
+        )
+
+    def run(self, **environment: str) -> int:
+        process = self.start(**environment)
+        try:
+            return process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return -1
+
+    def mixture(self) -> dict[str, float] | None:
+        """The weights published last."""
+        try:
+            version = json.loads((self.store / "mixes/faults/latest.json").read_text())["version"]
+            weights: dict[str, float] = json.loads((self.store / f"mixes/faults/{version}/mix.json").read_text())[
+                "weights"
+            ]
+        except FileNotFoundError:
+            return None
+        return weights
+
+    def finished(self) -> dict[str, int]:
+        """{run.json of a finished proxy: time of writing}."""
+        return {str(path): path.stat().st_mtime_ns for path in self.store.glob("proxies/*/run.json")}
+
+    def is_whole(self) -> bool:
+        checked = subprocess.run(
+            [OLMIX, "store", "check", "--store", str(self.store)], env=self.environment, capture_output=True, text=True
+        )
+        if checked.returncode:
+            print(checked.stdout, checked.stderr, file=sys.stderr)
+        return checked.returncode == 0
+
+
+def prepare(folder: Path, store: Path) -> Path:
+    """Three domains of what every Python ships, and a configuration of few small proxies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    topics = [inspect.cleandoc(text) for _, text in sorted(pydoc_data.topics.topics.items())]
+    modules = ("argparse", "ast", "datetime", "difflib", "shutil", "tarfile")
+    code = [(Path(sysconfig.get_paths()["stdlib"]) / f"{name}.py").read_text() for name in modules]
+    for name, documents in {"code": code, "manual": topics[::2], "guide": topics[1::2]}.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    config = {
+        "name": "faults",
+        "store": str(store),
+        "domains": [{"name": name, "paths": f"{name}.jsonl"} for name in ("code", "manual", "guide")],
+        "tokenizer": {"vocab_size": 512},
+        "proxy": {"layers": 1, "width": 32, "heads": 1, "sequence_length": 64, "batch_size": 4, "tokens": 16_384},
+        "evaluation": {"tasks": [{"heldout": "code"}, {"heldout": "manual"}]},
+        "swarm": {"runs": 8, "min_strength": 1.0},
+    }
+    path = folder / "mix.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def judge(trial: Trial, expected: dict[str, float], tally: Tally, **environment: str) -> None:
+    """Run again after a fault, and count what became of it."""
+    before = trial.finished()
+    status = trial.run(**environment)
+    after = trial.finished()
+    tally.tried += 1
+    tally.repeated += sum(after.get(path) != written for path, written in before.items())
+    if status != 0 or trial.mixture() != expected or not trial.is_whole():
+        tally.lost += 1
+        print(f"lost: status {status}, see {trial.folder / 'log'}", file=sys.stderr)
+
+
+def at_random_moments(folder: Path, expected: dict[str, float], seconds: float, count: int, seed: int) -> Tally:
+    tally, draws = Tally(), random.Random(seed)
+    for number in range(count):
+        trial = Trial(folder / f"moment-{number}")
+        process = trial.start()
+        time.sleep(draws.uniform(0.5, seconds))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        judge(trial, expected, tally)
+        tell("killed at a random moment", tally, count)
+        tidy(trial, tally)
+    return tally
+
+
+def while_writing(folder: Path, expected: dict[str, float], count: int, seed: int) -> Tally:
+    """Killed while a file is half there; which of the files of a run is drawn."""
+    tally, draws = Tally(), random.Random(seed)
+    for number in range(count):
+        trial = Trial(folder / f"writing-{number}")
+        process, nth = trial.start(), draws.randrange(40)
+        seen: set[str] = set()
+        while process.poll() is None and len(seen) <= nth:
+            seen |= set(being_written(trial.store))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        judge(trial, expected, tally)
+        tell("killed while writing", tally, count)
+        tidy(trial, tally)
+    return tally
+
+
+def being_written(store: Path) -> Iterator[str]:
+    """Temporary files of the store at this moment."""
+    for folder, _, files in os.walk(store):
+        yield from (f"{folder}/{file}" for file in files if file.startswith(".new-"))
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, in memory. Needs root."""
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def disk_full(folder: Path, expected: dict[str, float], sizes: list[str]) -> Tally:
+    """The store's disk fills up at some point of the run; then it is given room."""
+    tally = Tally()
+    for size in sizes:
+        with small_disk(folder / f"full-{size}" / "disk", size) as disk:
+            trial = Trial(folder / f"full-{size}", disk / "store")
+            status = trial.run()
+            log = (trial.folder / "log").read_text()
+            if status == 0 or "Traceback" in log:
+                tally.lost += 1
+                print(
+                    f"full disk of {size}: status {status}, or a traceback, in {trial.folder / 'log'}", file=sys.stderr
+                )
+            subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
+            judge(trial, expected, tally)
+            tell("disk full", tally, len(sizes))
+    return tally
+
+
+def read_only(folder: Path, expected: dict[str, float]) -> Tally:
+    """The store cannot be written; then it can."""
+    tally = Tally()
+    with small_disk(folder / "read-only" / "disk", "1g") as disk:
+        trial = Trial(folder / "read-only", disk / "store")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        status = trial.run()
+        log = (trial.folder / "log").read_text()
+        if status != 1 or "Traceback" in log or "cannot be used" not in log:
+            tally.lost += 1
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        judge(trial, expected, tally)
+    return tally
+
+
+def server_killed(folder: Path, expected: dict[str, float], server: "Server", seconds: float, count: int) -> Tally:
+    """The Prefect server dies under way, and comes back; the run may fail, the next one must not."""
+    tally = Tally()
+    for number in range(count):
+        trial = Trial(folder / f"server-{number}")
+        process = trial.start()
+        time.sleep(seconds * (number + 1) / (count + 1))
+        server.kill()
+        time.sleep(2)
+        server.start()
+        try:
+            process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            tally.lost += 1
+        judge(trial, expected, tally)
+        tell("Prefect server killed", tally, count)
+    return tally
+
+
+def clock_set_back(folder: Path, expected: dict[str, float]) -> Tally:
+    """Half a run today, the rest of it yesterday."""
+    tally = Tally()
+    trial = Trial(folder / "clock")
+    process = trial.start()
+    while process.poll() is None and len(trial.finished()) < 3:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    judge(trial, expected, tally, LD_PRELOAD=str(FAKETIME), FAKETIME="-1d")
+    return tally
+
+
+class Server:
+    """A Prefect server of the harness's own."""
+
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.home = home
+        os.environ |= {
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def start(self) -> None:
+        prefect = str(Path(sys.executable).with_name("prefect"))
+        command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(self.port), "--no-ui"]
+        log = (self.home / "server.log").open("ab")
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.2)
+        sys.exit(f"the Prefect server did not start: see {self.home / 'server.log'}")
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def tell(what: str, tally: Tally, count: int) -> None:
+    print(f"{what}: {tally.tried} of {count}, lost {tally.lost}, repeated {tally.repeated}", flush=True)
+
+
+def tidy(trial: Trial, tally: Tally) -> None:
+    if not tally.lost:
+        shutil.rmtree(trial.folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--moments", type=int, default=50, help="kills at random moments")
+    parser.add_argument("--writes", type=int, default=20, help="kills while a file is being written")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="olmix-faults-"))
+    server = Server(folder)
+    server.start()
+    try:
+        plain = Trial(folder / "undisturbed")
+        began = time.monotonic()
+        if plain.run() != 0:
+            sys.exit(f"the undisturbed run failed: see {plain.folder / 'log'}")
+        seconds, expected = time.monotonic() - began, plain.mixture()
+        assert expected is not None
+        print(f"undisturbed: {seconds:.0f} s", flush=True)
+        kinds: dict[str, Callable[[], Tally]] = {
+            "killed at a random moment": lambda: at_random_moments(
+                folder, expected, seconds, arguments.moments, arguments.seed
+            ),
+            "killed while writing": lambda: while_writing(folder, expected, arguments.writes, arguments.seed),
+            "Prefect server killed and started again": lambda: server_killed(folder, expected, server, seconds, 3),
+        }
+        if os.geteuid() == 0:
+            kinds["disk full"] = lambda: disk_full(folder, expected, ["300k", "1m", "1600k"])
+            kinds["store read-only"] = lambda: read_only(folder, expected)
+        if FAKETIME.exists():
+            kinds["clock set back a day"] = lambda: clock_set_back(folder, expected)
+        tallies = {kind: fault() for kind, fault in kinds.items()}
+    finally:
+        server.kill()
+    print()
+    table(("fault", "tried", "lost", "repeated"), [(kind, *tally.row()) for kind, tally in tallies.items()])
+    write("bench_faults", {"faults": {kind: vars(tally) for kind, tally in tallies.items()}, "run_seconds": seconds})
+    if any(tally.lost or tally.repeated for tally in tallies.values()):
+        sys.exit(1)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
