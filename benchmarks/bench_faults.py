@@ -7,6 +7,7 @@ every broken run has to end with. Then, each time in a fresh store:
 - killed while a file is being written;
 - a disk that is full (a tmpfs of few megabytes) or read-only, then room again;
 - the Prefect server killed under way, and started again;
+- two runs at the same moment that share all mixtures: each is trained once;
 - the clock set back by a day between two runs (with libfaketime, where it is installed).
 
 After each: does the run that follows end with the same mixture? Was a proxy trained again that was finished? Is `olmix
@@ -23,7 +24,6 @@ import pydoc_data.topics
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -36,6 +36,7 @@ from pathlib import Path
 
 import yaml
 from report import table, write
+from server import Server
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -62,11 +63,10 @@ class Trial:
         self.config = prepare(folder, self.store)
         self.environment = {**os.environ, "OLMIX_CACHE_DIR": str(folder / "cache")}
 
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, config: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         log = (self.folder / "log").open("ab")
-        return subprocess.Popen(
-            [OLMIX, "run", str(self.config)], env={**self.environment, **environment}, stdout=log, stderr=log
-        )
+        command = [OLMIX, "run", str(config or self.config)]
+        return subprocess.Popen(command, env={**self.environment, **environment}, stdout=log, stderr=log)
 
     def run(self, **environment: str) -> int:
         process = self.start(**environment)
@@ -86,6 +86,11 @@ class Trial:
         except FileNotFoundError:
             return None
         return weights
+
+    def trained(self, name: str) -> int:
+        """Proxies that the run behind the first version of a mix trained."""
+        record = json.loads((self.store / "mixes" / name / "v0001" / "mix.json").read_text())
+        return int(record["run"]["train"]["executed"])
 
     def finished(self) -> dict[str, int]:
         """{run.json of a finished proxy: time of writing}."""
@@ -216,7 +221,7 @@ def read_only(folder: Path, expected: dict[str, float]) -> Tally:
     return tally
 
 
-def server_killed(folder: Path, expected: dict[str, float], server: "Server", seconds: float, count: int) -> Tally:
+def server_killed(folder: Path, expected: dict[str, float], server: Server, seconds: float, count: int) -> Tally:
     """The Prefect server dies under way, and comes back; the run may fail, the next one must not."""
     tally = Tally()
     for number in range(count):
@@ -236,6 +241,24 @@ def server_killed(folder: Path, expected: dict[str, float], server: "Server", se
     return tally
 
 
+def two_at_once(folder: Path, expected: dict[str, float], count: int) -> Tally:
+    """Two mixes that share all of their mixtures, run at the same moment in one store: each is trained once."""
+    tally = Tally()
+    for number in range(count):
+        trial = Trial(folder / f"two-{number}")
+        other = trial.config.with_name("other.yaml")
+        other.write_text(trial.config.read_text().replace("name: faults", "name: other", 1))
+        processes = [trial.start(config=config) for config in (trial.config, other)]
+        ended = [process.wait(SECONDS) for process in processes]
+        trained = sum(trial.trained(name) for name in ("faults", "other"))
+        tally.tried += 1
+        tally.lost += ended != [0, 0] or trial.mixture() != expected or not trial.is_whole()
+        tally.repeated += trained - len(trial.finished())
+        tell("two runs at once", tally, count)
+        tidy(trial, tally)
+    return tally
+
+
 def clock_set_back(folder: Path, expected: dict[str, float]) -> Tally:
     """Half a run today, the rest of it yesterday."""
     tally = Tally()
@@ -247,39 +270,6 @@ def clock_set_back(folder: Path, expected: dict[str, float]) -> Tally:
     process.wait()
     judge(trial, expected, tally, LD_PRELOAD=str(FAKETIME), FAKETIME="-1d")
     return tally
-
-
-class Server:
-    """A Prefect server of the harness's own."""
-
-    def __init__(self, home: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.home = home
-        os.environ |= {
-            "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
-
-    def start(self) -> None:
-        prefect = str(Path(sys.executable).with_name("prefect"))
-        command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(self.port), "--no-ui"]
-        log = (self.home / "server.log").open("ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.2)
-        sys.exit(f"the Prefect server did not start: see {self.home / 'server.log'}")
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 def tell(what: str, tally: Tally, count: int) -> None:
@@ -298,9 +288,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="olmix-faults-"))
-    server = Server(folder)
-    server.start()
-    try:
+    with Server(folder) as server:
         plain = Trial(folder / "undisturbed")
         began = time.monotonic()
         if plain.run() != 0:
@@ -313,6 +301,7 @@ def main() -> None:
                 folder, expected, seconds, arguments.moments, arguments.seed
             ),
             "killed while writing": lambda: while_writing(folder, expected, arguments.writes, arguments.seed),
+            "two runs at once": lambda: two_at_once(folder, expected, 5),
             "Prefect server killed and started again": lambda: server_killed(folder, expected, server, seconds, 3),
         }
         if os.geteuid() == 0:
@@ -321,8 +310,6 @@ def main() -> None:
         if FAKETIME.exists():
             kinds["clock set back a day"] = lambda: clock_set_back(folder, expected)
         tallies = {kind: fault() for kind, fault in kinds.items()}
-    finally:
-        server.kill()
     print()
     table(("fault", "tried", "lost", "repeated"), [(kind, *tally.row()) for kind, tally in tallies.items()])
     write("bench_faults", {"faults": {kind: vars(tally) for kind, tally in tallies.items()}, "run_seconds": seconds})
