@@ -4,13 +4,16 @@
                                runs.parquet, report.html
     mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
 
-A version is a mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
+mix.json is written first: it claims the version, so that two publishers never write into one folder. A version is a
+mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
 """
 
 import importlib.metadata
 import io
+import json
 import platform
 import re
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,15 +28,17 @@ from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
+from olmix_core.exclusive import advance, create
 from olmix_core.family import Model, interval
 from olmix_core.fingerprint import digest
 from olmix_core.recipe import caution
 from olmix_core.runs import Run, from_parquet, to_parquet
-from olmix_core.store import Store
+from olmix_core.store import Store, as_json
 from olmix_core.suite import EvaluationTask
 from olmix_core.swarm import default_runs
 
 _READERS = 16  # files of the store read at once
+PUBLISHING = 30.0  # seconds after which a publisher that has not ended is taken to be dead
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
 
@@ -120,25 +125,62 @@ def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, A
 def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Write a new version of `mix`, unless the latest says the same. Returns its mix.json.
 
-    `accounting` is {step: {executed, cached}} of the run that publishes.
+    `accounting` is {step: {executed, cached}} of the run that publishes. Of several publishers at once each ends with
+    a version of its own, or with that of another who says the same, and latest.json with the newest.
     """
-    parent = latest_version(store, mix.name)
-    previous = read_mix(store, mix.name, parent) if parent else None
-    if previous is not None and previous["identity"] == mix.identity:
-        return previous
-    version = next_version(store, mix.name)
-    folder = mix_folder(mix.name, version)
-    table = mix_table(mix, previous)
-    record = _record(mix, version, parent, previous, table, accounting)
+    while True:
+        parent = latest_version(store, mix.name)
+        previous = read_mix(store, mix.name, parent) if parent else None
+        if previous is not None and previous["identity"] == mix.identity:
+            return previous
+        record = _claimed(store, mix, parent, previous, accounting)
+        if record is not None:
+            break
+    folder, table = mix_folder(mix.name, record["version"]), mix_table(mix, previous)
     store.write_bytes(f"{folder}/mix.csv", table.to_csv(index=False, lineterminator="\n").encode())
     store.write_json(f"{folder}/surrogate.json", _labelled_surrogate(mix))
     store.write_bytes(f"{folder}/diagnostics.csv", _labelled_diagnostics(mix))
     store.write_bytes(f"{folder}/trade_offs.csv", mix.trade_offs)
     store.write_json(f"{folder}/plan.json", _labelled_plan(mix))
-    store.write_bytes(f"{folder}/runs.parquet", to_parquet(_labelled_runs(store, mix, version, parent)))
-    store.write_json(f"{folder}/mix.json", record)
-    store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
+    store.write_bytes(f"{folder}/runs.parquet", to_parquet(_labelled_runs(store, mix, record["version"], parent)))
+    number = _number(record["version"])
+    advance(
+        store,
+        f"mixes/{mix.name}/latest.json",
+        as_json({"version": record["version"]}),
+        lambda current: _number(json.loads(current)["version"]) < number,
+    )
     return record
+
+
+def _claimed(
+    store: Store,
+    mix: Mix,
+    parent: str | None,
+    previous: Mapping[str, Any] | None,
+    accounting: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any] | None:
+    """mix.json of a version after `parent` that is ours to fill; None where another publisher has ended meanwhile.
+
+    mix.json is what claims a version: it is written first, by one publisher only.
+    """
+    table, number = mix_table(mix, previous), _number(parent)
+    deadline = time.monotonic() + PUBLISHING
+    while True:
+        number += 1
+        version = f"v{number:04d}"
+        path = f"{mix_folder(mix.name, version)}/mix.json"
+        record = _record(mix, version, parent, previous, table, accounting)
+        if create(store, path, as_json(record)):
+            return record
+        claimed: dict[str, Any] = store.read_json(path)
+        if claimed["identity"] == mix.identity and claimed["parent"] == parent:
+            return claimed  # the same, by a publisher at this moment or one that was killed: its files are these
+        while time.monotonic() < deadline:
+            if latest_version(store, mix.name) != parent:
+                return None
+            time.sleep(PUBLISHING / 60)
+        # Whoever claimed it was killed, and the number stays unused.
 
 
 def next_version(store: Store, name: str) -> str:

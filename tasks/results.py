@@ -60,6 +60,23 @@ def result_path(key: str) -> str:
     return f"cache/{key}.json"
 
 
+def known_result(store: Store, key: str) -> dict[str, Any] | None:
+    """The result that Prefect keeps as `key`; None where there is none, or one that is damaged or refused.
+
+    Raises StoreError where the store does not tell.
+    """
+    try:
+        content = store.read_bytes(result_path(key))
+    except FileNotFoundError:
+        return None
+    try:
+        check_plain(content)
+        result: dict[str, Any] = json.loads(json.loads(content)["result"])
+    except (StoreError, ValueError):
+        return None  # it will be made again
+    return result
+
+
 def check_plain(content: bytes) -> None:
     """Refuse a result file that reading could run code from. Raises StoreError."""
     try:

@@ -113,7 +113,7 @@ def token_file(kind: str, folder: Path) -> InputFile:
     url = str(folder / name)
     return InputFile(
         url,
-        token_reader(url),
+        "tokens-megatron" if kind == "megatron" else token_reader(url),
         dtype="uint32" if kind == "raw 32" else None,
         index=str(folder / "a.idx") if kind == "megatron" else None,
     )
