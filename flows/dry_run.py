@@ -14,9 +14,9 @@ from flows.chain import run_chain
 from flows.execute import Call
 from flows.outcome import Outcome
 from olmix_core.config import Config
-from olmix_core.formats import suffix_of
 from olmix_core.preflight import Inputs, look
 from olmix_core.store import Store
+from olmix_core.suffix import suffix_of
 from tasks.results import known_result
 from tasks.step import Payload, Result, Step, result_key
 

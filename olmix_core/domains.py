@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from olmix_core.config import Config, Domain, TokenizerFile
 from olmix_core.errors import ConfigError, OlmixError
 from olmix_core.fingerprint import ContentIndex, content_fingerprint
-from olmix_core.formats import InputFile, index_of, suffix_of, token_reader
+from olmix_core.formats import InputFile, index_of, token_reader
 from olmix_core.listing import AT_ONCE, Found, expand_all, look_up
 from olmix_core.remote import reason_of
+from olmix_core.suffix import suffix_of
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,9 @@ from numpy.typing import NDArray
 
 from olmix_core.errors import DataError
 from olmix_core.remote import open_file, reason_of
+from olmix_core.suffix import suffix_of
 
 Tokens = NDArray[np.unsignedinteger[Any]]
-
-TEXT_SUFFIXES = (".txt", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
-TOKEN_SUFFIXES = (".npy", ".bin")
 
 TOKENS_AT_ONCE = 1 << 22
 HALF_A_CHARACTER = "found half a surrogate pair (like \\ud83d alone); expected whole characters: write the file anew"
@@ -59,12 +57,6 @@ class InputFile:
     @property
     def is_tokens(self) -> bool:
         return self.reader.startswith("tokens")
-
-
-def suffix_of(url: str) -> str | None:
-    """The suffix of `url` that names its format, or None where there is no such format."""
-    lower = url.lower()
-    return next((s for s in (*TEXT_SUFFIXES, *TOKEN_SUFFIXES) if lower.endswith(s)), None)
 
 
 def text_documents(file: InputFile) -> Iterator[str]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from fsspec.utils import glob_translate
 
-from olmix_core.formats import suffix_of
 from olmix_core.remote import filesystem, is_local, is_s3
+from olmix_core.suffix import suffix_of
 
 AT_ONCE = 16  # requests under way
 

@@ -11,10 +11,11 @@ from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
-from olmix_core.formats import TOKEN_SUFFIXES, suffix_of, text_documents, token_documents
+from olmix_core.formats import text_documents, token_documents
 from olmix_core.recipe import Proxy
 from olmix_core.remote import knock, open_file, reason_of
 from olmix_core.store import Store
+from olmix_core.suffix import TOKEN_SUFFIXES, suffix_of
 from olmix_core.suite import EvaluationTask, read_tasks
 from olmix_core.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 

@@ -4,15 +4,16 @@ S3 has a module of its own (`s3`); other kinds are fsspec's, without its memory 
 as soon as another machine writes.
 """
 
+import io
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import fsspec
 from fsspec.core import split_protocol
 
 from olmix_core.credentials import refuse_credentials
 
-BLOCK = 8 << 20  # bytes read ahead of a file that is streamed
+BLOCK = 8 << 20  # bytes asked for at once of a file that is streamed
 
 
 def is_s3(url: str) -> bool:
@@ -48,11 +49,13 @@ def open_file(url: str, *, parts: bool = False) -> IO[bytes]:
     read that is not asked for. Raises OlmixError, OSError.
     """
     fs, path = filesystem(url)
-    how: dict[str, Any] = {}
-    if not is_local(fs):
-        how = {"cache_type": "none"} if parts else {"cache_type": "readahead", "block_size": BLOCK}
-    opened: IO[bytes] = fs.open(path, "rb", **how)
-    return opened
+    opened: IO[bytes]
+    if is_local(fs):
+        opened = fs.open(path, "rb")
+        return opened
+    opened = fs.open(path, "rb", cache_type="none")
+    # fsspec's own reading of lines goes back and forth, and asks for most bytes twice.
+    return opened if parts else cast(IO[bytes], io.BufferedReader(opened, BLOCK))
 
 
 def knock(urls: Iterable[str]) -> None:

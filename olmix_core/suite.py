@@ -19,10 +19,11 @@ from olmix_core.config import Config
 from olmix_core.domains import DomainSet
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex, digest
-from olmix_core.formats import HALF_A_CHARACTER, TEXT_SUFFIXES, InputFile, is_utf8, suffix_of, text_documents
+from olmix_core.formats import HALF_A_CHARACTER, InputFile, is_utf8, text_documents
 from olmix_core.listing import expand
 from olmix_core.remote import open_file, reason_of
 from olmix_core.sampling import seed_of
+from olmix_core.suffix import TEXT_SUFFIXES, suffix_of
 from olmix_core.tasklist import Task
 
 
