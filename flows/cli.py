@@ -219,11 +219,11 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two published mixtures: leaves, weights, settings, evidence."""
+    from flows.find import open_store
     from flows.views import differences_view
     from olmix_core.lineage import differences, find_record
-    from olmix_core.store import Store
 
-    opened = Store(store)
+    opened = open_store(store)
     found = differences(find_record(opened, a), find_record(opened, b))
     if as_json:
         _print_json(found)

@@ -5,23 +5,19 @@ Where a result is missing it is predicted, if that takes no time (plan, swarm) o
 will be executed.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-
-import fsspec
 
 from flows.base import find_base
 from flows.chain import run_chain
 from flows.execute import Call
 from flows.outcome import Outcome
 from olmix_core.config import Config
-from olmix_core.errors import DamageError
-from olmix_core.formats import suffix_of
 from olmix_core.preflight import Inputs, look
 from olmix_core.store import Store
-from tasks.results import read_result
+from olmix_core.suffix import suffix_of
+from tasks.results import known_result
 from tasks.step import Payload, Result, Step, result_key
 
 # Until a tokenizer is known: a small BPE makes about one token of three bytes of text.
@@ -70,11 +66,7 @@ class DryRun:
         return self.run_all(step, [(payload, where)])[0]
 
     def _cached(self, step: str, key: str) -> Result | None:
-        try:
-            result: Result = json.loads(read_result(Store(self.store), result_key(step, key))["result"])
-        except (FileNotFoundError, DamageError):
-            return None  # it will be made again
-        return result
+        return known_result(Store(self.store), result_key(step, key))
 
     def _predicted(self, step: Step, payload: Payload, key: str, where: dict[str, Any]) -> Result | None:
         if step.name in ("plan", "swarm", "choose"):
@@ -85,7 +77,7 @@ class DryRun:
             return {"proxy": key, "tokens": 0, "seconds": 0.0}
         if step.name == "statistics":
             self.estimated = True
-            size = sum(text_size(file["url"]) for file in where["files"])
+            size = sum(text_size(file["url"], file["size"]) for file in where["files"])
             tokens = max(1, int(size / BYTES_PER_TOKEN))
             counts = {"documents": 0, "bytes": size, "tokens": tokens, "heldout_bytes": size}
             return {"statistics": {**counts, "heldout_tokens": 0}}
@@ -100,11 +92,9 @@ class DryRun:
         return found
 
 
-def text_size(url: str) -> int:
-    """Bytes of text in a file, by its size on disk and what its format usually makes of it."""
-    fs, path = fsspec.url_to_fs(url)
-    packed = {".jsonl.gz": 4, ".jsonl.zst": 4, ".parquet": 2}.get(suffix_of(url) or "", 1)
-    return int(fs.size(path)) * packed
+def text_size(url: str, size: int) -> int:
+    """Bytes of text in a file of `size` bytes, by what its format usually makes of it."""
+    return size * {".jsonl.gz": 4, ".jsonl.zst": 4, ".parquet": 2}.get(suffix_of(url) or "", 1)
 
 
 @dataclass(frozen=True)

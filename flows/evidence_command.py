@@ -29,12 +29,12 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List what is on record, by swarm."""
+    from flows.find import open_store
     from olmix_core import ledger
     from olmix_core.merged import merge
     from olmix_core.overview import NEEDED, Filters, overview, select
-    from olmix_core.store import Store
 
-    everything = merge(ledger.read(Store(store), NEEDED))
+    everything = merge(ledger.read(open_store(store), NEEDED))
     chosen = merge(everything.rows(select(everything, Filters(swarm, source, recipe, tokenizer))))
     rows = overview(chosen)
     if as_json:
@@ -54,14 +54,14 @@ def export_(
     tokenizer: TokenizerOption = "",
 ) -> None:
     """Write evidence for others: the CSV files of the published tool, parquet, or JSON."""
+    from flows.find import open_store
     from olmix_core import ledger
     from olmix_core.errors import DataError
     from olmix_core.export import export
     from olmix_core.merged import merge
     from olmix_core.overview import Filters, select
-    from olmix_core.store import Store
 
-    everything = merge(ledger.read(Store(store)))
+    everything = merge(ledger.read(open_store(store)))
     filters = Filters(swarm, source, recipe, tokenizer)
     chosen = merge(everything.rows(select(everything, filters)))
     if not len(chosen):
@@ -83,12 +83,12 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Put a swarm that was run elsewhere on record."""
+    from flows.find import open_store
     from olmix_core import ledger
-    from olmix_core.store import Store
     from olmix_core.swarm_import import import_swarm
 
     found = import_swarm(ratios, metrics, domains)
-    opened = Store(store)
+    opened = open_store(store)
     opened.preflight()
     known = set(ledger.read(opened, ["proxy"])["proxy"].to_pylist())
     ledger.append(opened, found.rows)
@@ -109,10 +109,10 @@ def import_(
 @evidence.command("compact")
 def compact_(store: StoreOption = ".olmix", as_json: JsonOption = False) -> None:
     """Put all files of the ledger into one; safe while others append."""
+    from flows.find import open_store
     from olmix_core import ledger
-    from olmix_core.store import Store
 
-    done = ledger.compact(Store(store))
+    done = ledger.compact(open_store(store))
     if as_json:
         _print_json(vars(done))
         return

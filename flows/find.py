@@ -8,12 +8,19 @@ from olmix_core.mixes import PublishedMix, load, load_folder
 from olmix_core.store import Store
 
 
+def open_store(url: str) -> Store:
+    """The store, once its server was found to answer. Raises StoreError."""
+    opened = Store(url)
+    opened.knock()
+    return opened
+
+
 def store_and_name(name: str | None, store: str) -> tuple[Store, str]:
     """The opened store, and the name of the mix. Raises OlmixError where it could be several."""
     if name is not None and name.endswith((".yaml", ".yml")):
         loaded = load_config(name)
-        return Store(loaded.store), loaded.name
-    opened = Store(store)
+        return open_store(loaded.store), loaded.name
+    opened = open_store(store)
     if name is None:
         names = opened.list("mixes")
         if len(names) != 1:

@@ -76,7 +76,7 @@ def gc_(
     found = garbage(opened, days)
     if delete:
         for path in found:
-            opened.delete(path)
+            opened.remove(path)
     if as_json:
         typer.echo(json.dumps([{"path": path, "bytes": size} for path, size in sorted(found.items())], indent=1))
         return

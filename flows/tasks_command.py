@@ -49,8 +49,8 @@ def measure(
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at once.")] = None,
 ) -> None:
     """Measure a proxy of the store on the tasks of LIST, after telling how long it will take."""
+    from flows.find import open_store
     from olmix_core.config import read_task_list
-    from olmix_core.store import Store
     from olmix_core.tasklist import Task
     from olmix_core.workers import at_once
     from olmix_core.workers import workers as pool
@@ -59,7 +59,7 @@ def measure(
 
     entry = Task.model_validate({"list": str(listed), **({"sample": sample} if sample else {})})
     found = [task for task in read_task_list(entry, listed, "(file)") if task.file is not None]
-    opened = Store(store)
+    opened = open_store(store)
     key = _whole_key(opened.list("proxies"), proxy, store)
     payload = opened.read_json(payload_path("train", key))["payload"]
     common = {

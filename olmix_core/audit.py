@@ -40,7 +40,7 @@ _EVIDENCE = re.compile(r"evidence/([0-9a-f]{64}-[0-9a-f]{16})\.parquet")
 _SET = re.compile(r"evidence/sets/([0-9a-f]{64})\.parquet")
 _VERSION = re.compile(r"mixes/([^/]+)/(v\d+)/([a-z_]+\.(json|csv|parquet|html))")
 _LATEST = re.compile(r"mixes/([^/]+)/latest\.json")
-_PROBE = "cache/.preflight"
+_PROBES = ("cache/.preflight", "cache/.conditional", "cache/.lock")
 _TEMPORARY = re.compile(r"(.*/)?\.new-[^/]*")
 
 
@@ -89,7 +89,7 @@ def repair(store: Store, findings: list[Finding]) -> list[Finding]:
         if one.remedy == "set aside":
             store.set_aside(DamageError(store.place(one.path), one.what))
         elif one.remedy == "remove":
-            store.delete(one.path)
+            store.remove(one.path)
         elif one.remedy == "rebuild":
             name = one.path.split("/")[1]
             store.write_json(one.path, {"version": _whole_versions(store, name)[-1]})
@@ -120,7 +120,7 @@ def _file(
         ledger.pinned_rows(store, match[1])
     elif _PAYLOAD.fullmatch(path) or _TOKENIZER.fullmatch(path):
         store.read_json(path)
-    elif path != _PROBE and not _OUTPUT.fullmatch(path):  # those are looked at with the results that name them
+    elif path not in _PROBES and not _OUTPUT.fullmatch(path):  # those are looked at with the results that name them
         yield Finding(path, "unknown", "a file that no run wrote", "none")
 
 
@@ -170,9 +170,13 @@ def _version(store: Store, path: str, there: set[str], mixes: dict[str, dict[str
         yield Finding(path, "unfinished", "a version that was being published", "none")
     elif file == "mix.json":
         record = mixes[path] = store.read_json(path)
-        for name in record["files"]:
-            if f"{folder}/{name}" not in there:
-                yield Finding(f"{folder}/{name}", "missing", f"{path} refers to it", "none")
+        gone = [name for name in record["files"] if f"{folder}/{name}" not in there]
+        if gone and int(record["version"][1:]) > int((latest_version(store, record["name"]) or "v0")[1:]):
+            # mix.json claims a version before its other files are written
+            yield Finding(path, "unfinished", "a version that was being published", "run again")
+            return
+        for name in gone:
+            yield Finding(f"{folder}/{name}", "missing", f"{path} refers to it", "none")
         parent, tokenizer = record["parent"], f"tokenizers/{record['tokenizer']['fingerprint']}.json"
         if parent is not None and f"{mix_folder(record['name'], parent)}/mix.json" not in there:
             yield Finding(path, "missing", f"its parent {parent} is not there", "none")

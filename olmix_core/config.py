@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import fsspec
 import yaml
 from pydantic import (
     Field,
@@ -22,9 +21,11 @@ from pydantic import (
     model_validator,
 )
 
+from olmix_core.credentials import HOW, field_with_credentials
 from olmix_core.errors import ConfigError
 from olmix_core.execution import Execution
 from olmix_core.recipe import Proxy
+from olmix_core.remote import knock, open_file, reason_of
 from olmix_core.section import Label, Section
 from olmix_core.tasklist import Evaluation, Task, TaskList
 from olmix_core.validation import first_problem
@@ -315,6 +316,8 @@ def load_config(path: str | Path) -> Config:
     """
     path = Path(path)
     data = read_mapping(path, "a mapping with name, domains and evaluation")
+    if (secret := field_with_credentials(data)) is not None:
+        raise ConfigError(str(path), secret, "credentials", HOW)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -373,11 +376,14 @@ def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
     """
     assert entry.list is not None
     try:
-        with fsspec.open(entry.list, "rb") as file:
+        knock([entry.list])
+        with open_file(entry.list) as file:
             data = yaml.load(file.read().decode(), Loader=UniqueKeys)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
+        reason = reason_of(error) if isinstance(error, OSError) else str(error).lower()
         raise ConfigError(str(config_file), field, f"{entry.list}: {reason}", "a YAML file of tasks") from error
+    if (secret := field_with_credentials(data)) is not None:
+        raise ConfigError(entry.list, secret, "credentials", HOW)
     try:
         tasks = TaskList.model_validate({"tasks": data}).tasks
     except ValidationError as error:

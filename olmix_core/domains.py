@@ -5,17 +5,17 @@ is the fingerprint of its files' content. Whatever is computed takes leaves in t
 neither labels nor their order in the configuration can change a result.
 """
 
-import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import takewhile
-
-import fsspec
 
 from olmix_core.config import Config, Domain, TokenizerFile
-from olmix_core.errors import ConfigError
+from olmix_core.errors import ConfigError, OlmixError
 from olmix_core.fingerprint import ContentIndex, content_fingerprint
-from olmix_core.formats import InputFile, index_of, suffix_of, token_reader
+from olmix_core.formats import InputFile, index_of, token_reader
+from olmix_core.listing import AT_ONCE, Found, expand_all, look_up
+from olmix_core.remote import reason_of
+from olmix_core.suffix import suffix_of
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,20 @@ def read_domains(config: Config, config_file: str, index: ContentIndex) -> Domai
         ConfigError: a path matches nothing or cannot be read, a format is unknown, or two leaves hold the same
             content.
     """
+    places = list(_walk(config.domains, "domains", "", _Above()))
+    patterns = sorted({path for place in places for path in place.node.paths or ()})
+    listed = dict(zip(patterns, expand_all(patterns), strict=True))
     leaves: list[Leaf] = []
     seen: dict[str, str] = {}
-    for place in _walk(config.domains, "domains", "", _Above()):
+    for place in places:
         field, label = f"{place.field}.paths", place.label
-        files = _files(place.node, config, config_file, field)
-        ordered, contents = _contents(files, index, config_file, field)
+        found = _found(place.node, listed, config_file, field)
+        try:
+            ordered, contents = _contents(_input_files(found, place.node, config, config_file, field, index))
+        except OSError as error:
+            raise ConfigError(config_file, field, reason_of(error), "files that can be read") from error
+        if not any(size for _, size, _ in contents):
+            raise ConfigError(config_file, field, "only empty files", "files with text or tokens")
         fingerprint = content_fingerprint(contents)
         if fingerprint in seen:
             raise ConfigError(
@@ -134,42 +142,83 @@ def _walk(nodes: list[Domain], field: str, prefix: str, above: _Above) -> Iterat
             yield from _walk(node.children, f"{here}.{kind}", f"{label}:", below)
 
 
-def _files(node: Domain, config: Config, config_file: str, field: str) -> list[InputFile]:
-    urls: set[str] = set()
+def _found(node: Domain, listed: dict[str, list[Found] | Exception], config_file: str, field: str) -> list[Found]:
+    """The files of a leaf, each once, sorted by name."""
+    files: dict[str, Found] = {}
     for pattern in node.paths or []:
-        try:
-            found = expand(pattern)
-        except Exception as error:  # each kind of store has exceptions of its own
-            reason = f"{pattern}: {error}"
-            raise ConfigError(config_file, field, reason, "a path or URL that can be opened") from error
+        found = listed[pattern]
+        if isinstance(found, OlmixError):
+            raise found
+        if isinstance(found, Exception):
+            words = reason_of(found) if isinstance(found, OSError) else str(found)
+            raise ConfigError(config_file, field, f"{pattern}: {words}", "a path or URL that can be opened") from found
         if not found:
             raise ConfigError(config_file, field, f"no file at {pattern}", "at least one file")
-        urls.update(found)
-    return [_input_file(url, node, config, config_file, field) for url in sorted(urls)]
+        files |= {file.url: file for file in found}
+    return [files[url] for url in sorted(files)]
 
 
-def expand(pattern: str) -> list[str]:
-    fs, path = fsspec.url_to_fs(pattern)
-    # What is there under this very name is meant, even where the name has the signs of a glob.
-    if fs.isfile(path):
-        return [fs.unstrip_protocol(path)]
-    if fs.isdir(path):
-        path = f"{glob.escape(path.rstrip('/'))}/**"
-    elif not glob.has_magic(path):
-        return []
-    # Hidden files and folders are no data, unless the pattern leads into them.
-    fixed = sum(1 for _ in takewhile(lambda part: not glob.has_magic(part), path.split("/")))
-    urls = [
-        fs.unstrip_protocol(name)
-        for name, info in fs.glob(path, detail=True).items()
-        if info["type"] == "file" and not any(part.startswith(".") for part in name.split("/")[fixed:])
-    ]
-    known = [url for url in urls if suffix_of(url) is not None]
-    # A folder may hold an index or a licence beside its data; a file named outright is checked by the caller.
-    return known or urls
+_Contents = list[tuple[str, int, str]]  # (content hash, size, reader) of a file and, of Megatron's, its index
 
 
-def _input_file(url: str, node: Domain, config: Config, config_file: str, field: str) -> InputFile:
+def _input_files(
+    files: list[Found], node: Domain, config: Config, config_file: str, field: str, index: ContentIndex
+) -> list[tuple[InputFile, _Contents]]:
+    """The files with how each is read, and what stands for their content. Raises OSError."""
+    for file in files:
+        _check_format(file.url, config, config_file, field)
+    bins = [file.url for file in files if suffix_of(file.url) == ".bin"]
+    beside = dict(zip(bins, look_up([index_of(url) for url in bins]), strict=True))
+    hashes = [_hash(file, index) for file in files]
+    numpy = [(file.url, content) for file, (content, _) in zip(files, hashes, strict=True) if file.url.endswith(".npy")]
+    readers = _token_readers(numpy, index)
+    found = []
+    for file, (content, size) in zip(files, hashes, strict=True):
+        suffix, megatron = suffix_of(file.url), beside.get(file.url)
+        dtype = None
+        if suffix not in (".npy", ".bin"):
+            reader = "text" if suffix == ".txt" else f"{suffix} {node.text_field}"
+        elif megatron is not None:
+            reader = "tokens-megatron"
+        else:
+            reader, dtype = readers.get(file.url, "tokens-raw"), node.dtype
+            reader = f"{reader} {dtype}" if dtype else reader
+        contents = [(content, size, reader)]
+        if megatron is not None:
+            contents.append((*_hash(megatron, index), reader))
+        text = {} if suffix in (".npy", ".bin") else {"text_field": node.text_field}
+        one = InputFile(
+            file.url,
+            reader,
+            dtype=dtype,
+            index=index_of(file.url) if megatron else None,
+            content=content,
+            size=size,
+            **text,
+        )
+        found.append((one, contents))
+    return found
+
+
+def _hash(file: Found, index: ContentIndex) -> tuple[str, int]:
+    try:
+        return index.hash(file)
+    except OSError as error:
+        raise OSError(f"{file.url}: {reason_of(error)}") from error
+
+
+def _token_readers(files: Sequence[tuple[str, str]], index: ContentIndex) -> dict[str, str]:
+    """{URL: reader} of .npy files (URL, content); a content is opened once ever."""
+    known = {url: index.recall(content, "reader") for url, content in files}
+    new = [(url, content) for url, content in files if known[url] is None]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        readers = list(pool.map(lambda one: token_reader(one[0]), new))
+    index.learn((content, "reader", reader) for (_, content), reader in zip(new, readers, strict=True))
+    opened = {url: reader for (url, _), reader in zip(new, readers, strict=True)}
+    return opened | {url: reader for url, reader in known.items() if reader is not None}
+
+
+def _check_format(url: str, config: Config, config_file: str, field: str) -> None:
     suffix = suffix_of(url)
     if suffix is None:
         raise ConfigError(
@@ -178,35 +227,19 @@ def _input_file(url: str, node: Domain, config: Config, config_file: str, field:
             f"a file of unknown format: {url}",
             "one of .txt .jsonl .jsonl.gz .jsonl.zst .parquet .npy .bin",
         )
-    if suffix not in (".npy", ".bin"):
-        return InputFile(url, "text" if suffix == ".txt" else f"{suffix} {node.text_field}", node.text_field)
-    if not isinstance(config.tokenizer, TokenizerFile):
+    if suffix in (".npy", ".bin") and not isinstance(config.tokenizer, TokenizerFile):
         raise ConfigError(
             config_file,
             "tokenizer",
             f"kind {config.tokenizer.kind!r} for the tokens in {url}",
             "the tokenizer.json that these tokens were made with",
         )
-    reader = token_reader(url)
-    if reader == "tokens-megatron":
-        return InputFile(url, reader, index=index_of(url))
-    return InputFile(url, f"{reader} {node.dtype}" if node.dtype else reader, dtype=node.dtype)
 
 
 def _contents(
-    files: list[InputFile], index: ContentIndex, config_file: str, field: str
+    files: list[tuple[InputFile, _Contents]],
 ) -> tuple[tuple[InputFile, ...], tuple[tuple[str, int, str], ...]]:
     """The files in the order of their content, so that their names decide nothing; and (hash, size, reader) of all."""
-    found: list[tuple[list[tuple[str, int, str]], InputFile]] = []
-    for file in files:
-        urls = [file.url] if file.index is None else [file.url, file.index]
-        try:
-            found.append(([(*index.hash(url), file.reader) for url in urls], file))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise ConfigError(config_file, field, f"{file.url}: {reason}", "a file that can be read") from error
-    found.sort(key=lambda pair: pair[0])
-    contents = sorted(content for of_file, _ in found for content in of_file)
-    if not any(size for _, size, _ in contents):
-        raise ConfigError(config_file, field, "only empty files", "files with text or tokens")
-    return tuple(file for _, file in found), tuple(contents)
+    files = sorted(files, key=lambda pair: pair[1])
+    contents = sorted(content for _, of_file in files for content in of_file)
+    return tuple(file for file, _ in files), tuple(contents)

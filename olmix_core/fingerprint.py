@@ -5,7 +5,8 @@ written as canonical JSON. A type that has no canonical form raises; nothing is 
 
 A *content hash* stands for the bytes of a file, wherever it lies. It is the MD5 of the content, since that is what
 object stores report as the ETag of a plain upload: the same file has the same identity on a disk and on S3. The hash
-of a local file is computed once and remembered by (path, size, modification time), as git's index does.
+of a local file is computed once and remembered by (path, size, modification time), as git's index does. What was
+learnt by opening a file is remembered by its content, so that it is not opened again.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import fsspec
+from olmix_core.listing import Found, look_up
+from olmix_core.remote import filesystem, is_local, open_file
 
 CHUNK = 1 << 20
 
@@ -94,7 +96,10 @@ def cache_dir() -> Path:
 
 
 class ContentIndex:
-    """Content hashes of files, each computed once: a local file is known again by its size and modification time."""
+    """Content hashes of files, each computed once, and what was learnt of contents.
+
+    A local file is known again by its size and modification time.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or cache_dir()
@@ -103,27 +108,42 @@ class ContentIndex:
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, hash TEXT)"
         )
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS learnt"
+            " (content TEXT, question TEXT, answer TEXT, PRIMARY KEY (content, question)) WITHOUT ROWID"
+        )
 
     def close(self) -> None:
         self._database.close()
 
-    def hash(self, url: str) -> tuple[str, int]:
-        """(content hash, size in bytes) of the file at `url`.
+    def hash(self, file: str | Found) -> tuple[str, int]:
+        """(content hash, size in bytes) of a file: its URL, or what a listing told of it.
 
-        On an object store the ETag is taken and nothing is read. Raises OSError.
+        On an object store the ETag is taken and nothing is read. Raises OlmixError, OSError.
         """
-        try:
-            fs, path = fsspec.url_to_fs(url)
-        except (ValueError, ImportError) as error:  # no such kind of URL, or its package is not there
-            raise OSError(str(error)) from error
-        if fs.protocol == "file" or "file" in fs.protocol:
+        url = file if isinstance(file, str) else file.url
+        fs, path = filesystem(url)
+        if is_local(fs):
             return self._hash_local(Path(path))
-        info = fs.info(path)
-        etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
-        if etag is None:
-            with fs.open(path, "rb") as file:
-                return _md5(file), int(info["size"])
-        return str(etag).strip('"'), int(info["size"])
+        found = look_up([url])[0] if isinstance(file, str) else file
+        if found is None:
+            raise FileNotFoundError("there is no such file")
+        if found.content is None:
+            with open_file(url) as opened:
+                return _md5(opened), found.size
+        return found.content, found.size
+
+    def recall(self, content: str, question: str) -> str | None:
+        """What was learnt of a content before; None where nothing was."""
+        known = self._database.execute(
+            "SELECT answer FROM learnt WHERE content = ? AND question = ?", (content, question)
+        ).fetchone()
+        return None if known is None else str(known[0])
+
+    def learn(self, answers: Iterable[tuple[str, str, str]]) -> None:
+        """Remember (content, question, answer)."""
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO learnt VALUES (?, ?, ?)", answers)
 
     def _hash_local(self, path: Path) -> tuple[str, int]:
         status = path.stat()

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,11 +25,10 @@ import zstandard
 from numpy.typing import NDArray
 
 from olmix_core.errors import DataError
+from olmix_core.remote import open_file, reason_of
+from olmix_core.suffix import suffix_of
 
 Tokens = NDArray[np.unsignedinteger[Any]]
-
-TEXT_SUFFIXES = (".txt", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
-TOKEN_SUFFIXES = (".npy", ".bin")
 
 TOKENS_AT_ONCE = 1 << 22
 HALF_A_CHARACTER = "found half a surrogate pair (like \\ud83d alone); expected whole characters: write the file anew"
@@ -44,7 +42,8 @@ MEGATRON_DTYPES = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2"}
 class InputFile:
     """One file of a leaf and the way it is read.
 
-    `dtype` is given for raw tokens only; `index` is the URL of the .idx beside a Megatron .bin.
+    `dtype` is given for raw tokens only; `index` is the URL of the .idx beside a Megatron .bin. `content` (see
+    `fingerprint`) and `size`, in bytes, are those of the file when it was found.
     """
 
     url: str
@@ -52,16 +51,12 @@ class InputFile:
     text_field: str = "text"
     dtype: str | None = None
     index: str | None = None
+    content: str = ""
+    size: int = 0
 
     @property
     def is_tokens(self) -> bool:
         return self.reader.startswith("tokens")
-
-
-def suffix_of(url: str) -> str | None:
-    """The suffix of `url` that names its format, or None where there is no such format."""
-    lower = url.lower()
-    return next((s for s in (*TEXT_SUFFIXES, *TOKEN_SUFFIXES) if lower.endswith(s)), None)
 
 
 def text_documents(file: InputFile) -> Iterator[str]:
@@ -72,7 +67,7 @@ def text_documents(file: InputFile) -> Iterator[str]:
     """
     suffix = suffix_of(file.url)
     try:
-        with fsspec.open(file.url, "rb") as raw:
+        with open_file(file.url, parts=suffix == ".parquet") as raw:
             if suffix == ".txt":
                 yield _utf8(raw.read(), file.url)
             elif suffix == ".parquet":
@@ -81,6 +76,8 @@ def text_documents(file: InputFile) -> Iterator[str]:
                 yield from _json_lines(_decompressed(raw, suffix), file)
     except DataError:
         raise
+    except (ConnectionError, PermissionError, FileNotFoundError) as error:
+        raise DataError(f"{file.url}: cannot be read: {reason_of(error)}") from error
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard.ZstdError, pa.ArrowException) as error:
         raise DataError(f"{file.url}: cannot be read as {suffix}: {error}; expected an undamaged file") from error
 
@@ -158,11 +155,8 @@ def smallest_dtype(vocab_size: int) -> np.dtype[Any]:
 
 
 def token_reader(url: str) -> str:
-    """Which of the token formats the file at `url` is: tokens-raw, tokens-numpy or tokens-megatron."""
-    fs, path = fsspec.url_to_fs(url)
-    if url.lower().endswith(".bin"):
-        return "tokens-megatron" if fs.exists(index_of(path)) else "tokens-raw"
-    with fs.open(path, "rb") as file:
+    """Which of the token formats the .npy at `url` is, by its first bytes. Raises OSError."""
+    with open_file(url, parts=True) as file:
         return "tokens-numpy" if file.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC else "tokens-raw"
 
 
@@ -192,7 +186,7 @@ def token_documents(file: InputFile, *, eos: int, vocab_size: int) -> Iterator[T
 
 def _split_tokens(file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
     try:
-        with fsspec.open(file.url, "rb") as raw:
+        with open_file(file.url) as raw:
             if file.reader == "tokens-megatron":
                 yield from _megatron(raw, file, eos)
                 return
@@ -212,6 +206,8 @@ def _split_tokens(file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens
                     pieces.append(block[start:])
             if pieces:
                 yield np.concatenate(pieces)
+    except (ConnectionError, PermissionError, FileNotFoundError) as error:
+        raise DataError(f"{file.url}: cannot be read: {reason_of(error)}") from error
     except (OSError, EOFError) as error:
         raise DataError(f"{file.url}: cannot be read: {error}; expected an undamaged file") from error
 
@@ -240,7 +236,7 @@ def _numpy_header(raw: IO[bytes], url: str) -> np.dtype[Any]:
 
 def _megatron(raw: IO[bytes], file: InputFile, eos: int) -> Iterator[Tokens]:
     assert file.index is not None
-    with fsspec.open(file.index, "rb") as index:
+    with open_file(file.index) as index:
         head = index.read(len(MEGATRON_MAGIC) + 25)
         if len(head) < len(MEGATRON_MAGIC) + 25 or not head.startswith(MEGATRON_MAGIC):
             raise DataError(f"{file.index}: found no Megatron index; expected one that starts with MMIDIDX")

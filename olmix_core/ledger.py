@@ -172,7 +172,7 @@ def compact(store: Store) -> Compaction:
             raise StoreError(f"{store.url}/{_path(target)}: does not hold what was written; nothing was removed")
         for name in there:
             if name != target:
-                store.delete(_path(name))
+                store.remove(_path(name))
     return Compaction(len(there), len(ids), len(together) - len(ids))
 
 

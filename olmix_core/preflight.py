@@ -1,21 +1,21 @@
 """Look before anything expensive runs: find the data, open a little of everything, and refuse what cannot work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import fsspec
-
 from olmix_core.bounds import Wanted, read_wanted
-from olmix_core.config import Bytes, Config, TokenizerFile, TrainedBPE
+from olmix_core.config import Bytes, Config, Domain, TokenizerFile, TrainedBPE
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
-from olmix_core.formats import TOKEN_SUFFIXES, suffix_of, text_documents, token_documents
+from olmix_core.formats import text_documents, token_documents
 from olmix_core.recipe import Proxy
+from olmix_core.remote import knock, open_file, reason_of
 from olmix_core.store import Store
+from olmix_core.suffix import TOKEN_SUFFIXES, suffix_of
 from olmix_core.suite import EvaluationTask, read_tasks
 from olmix_core.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 
@@ -47,12 +47,13 @@ def look(config: Config, config_file: str) -> Inputs:
     """
     _check_trainer(config, config_file)
     Store(config.store)  # raises where there is no such kind of store; touches nothing
+    _knock(config, config_file)
     index = ContentIndex()
     try:
         tokenizer, content = _tokenizer(config, config_file, index)
         domains = read_domains(config, config_file, index)
         for leaf in domains.leaves:
-            _look_into(leaf, tokenizer)
+            _look_into(leaf, tokenizer, index)
         tasks = read_tasks(config, config_file, domains, index)
     finally:
         index.close()
@@ -122,6 +123,23 @@ def _check_trainer(config: Config, config_file: str) -> None:
             )
 
 
+def _knock(config: Config, config_file: str) -> None:
+    """Whether everybody answers who will be asked. Raises ConfigError, StoreError."""
+
+    def paths(nodes: Sequence[Domain]) -> Iterator[str]:
+        for node in nodes:
+            yield from node.paths or ()
+            yield from paths(node.children)
+
+    tasks = config.evaluation.tasks
+    inputs = [*paths(config.domains), *(url for task in tasks for url in (task.file, *(task.text or ())) if url)]
+    Store(config.store).knock()
+    try:
+        knock([*inputs, *([config.tokenizer.path] if isinstance(config.tokenizer, TokenizerFile) else [])])
+    except OSError as error:
+        raise ConfigError(config_file, "domains", reason_of(error), "data that can be reached") from error
+
+
 def _check_length(config: Config, config_file: str, recipe: Proxy, available: int, unit: str) -> None:
     most = int(available * config.proposal.repetition)
     assert recipe.tokens is not None
@@ -151,26 +169,30 @@ def _tokenizer(config: Config, config_file: str, index: ContentIndex) -> tuple[T
         return None, None
     try:
         content, _ = index.hash(settings.path)
-        with fsspec.open(settings.path, "rb") as file:
+        with open_file(settings.path) as file:
             definition = file.read().decode("utf-8", "replace")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         raise ConfigError(
             config_file,
             "tokenizer.path",
-            f"{settings.path}: {reason}",
+            f"{settings.path}: {reason_of(error)}",
             "a tokenizer.json that can be read",
         ) from error
     return load_tokenizer(definition, settings.path, settings.eos), content
 
 
-def _look_into(leaf: Leaf, tokenizer: Tokenizer | None) -> None:
+def _look_into(leaf: Leaf, tokenizer: Tokenizer | None, index: ContentIndex) -> None:
+    """Read the beginning of what was not looked into before."""
     for file in leaf.files[:FILES_SEEN]:
+        question = f"opens as {file.reader}"
         documents: Any
         if file.is_tokens:
             assert tokenizer is not None
+            question += f" with eos {tokenizer.eos} of {tokenizer.vocab_size}"
             documents = token_documents(file, eos=tokenizer.eos, vocab_size=tokenizer.vocab_size)
         else:
             documents = text_documents(file)
-        for _ in islice(documents, DOCUMENTS_SEEN):
-            pass
+        if index.recall(file.content, question) is None:
+            for _ in islice(documents, DOCUMENTS_SEEN):
+                pass
+            index.learn([(file.content, question, "yes")])

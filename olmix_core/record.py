@@ -4,13 +4,15 @@
                                runs.parquet, report.html
     mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
 
-A version is a mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
+mix.json is written first: it claims the version, so that two publishers never write into one folder. A version is a
+mixture and what it rests on. Publishing the same again changes nothing and keeps its version.
 """
 
 import importlib.metadata
 import io
 import platform
 import re
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,15 +27,18 @@ from olmix_core.change import Change
 from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet
 from olmix_core.errors import StoreError
+from olmix_core.exclusive import advance, create
 from olmix_core.family import Model, interval
 from olmix_core.fingerprint import digest
 from olmix_core.recipe import caution
 from olmix_core.runs import Run, from_parquet, to_parquet
+from olmix_core.seal import checksum, seal, unseal
 from olmix_core.store import Store
 from olmix_core.suite import EvaluationTask
 from olmix_core.swarm import default_runs
 
 _READERS = 16  # files of the store read at once
+PUBLISHING = 30.0  # seconds after which a publisher that has not ended is taken to be dead
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
 
@@ -120,25 +125,73 @@ def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, A
 def publish(store: Store, mix: Mix, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Write a new version of `mix`, unless the latest says the same. Returns its mix.json.
 
-    `accounting` is {step: {executed, cached}} of the run that publishes.
+    `accounting` is {step: {executed, cached}} of the run that publishes. Of several publishers at once each ends with
+    a version of its own, or with that of another who says the same, and latest.json with the newest.
     """
-    parent = latest_version(store, mix.name)
-    previous = read_mix(store, mix.name, parent) if parent else None
-    if previous is not None and previous["identity"] == mix.identity:
-        return previous
-    version = next_version(store, mix.name)
-    folder = mix_folder(mix.name, version)
-    table = mix_table(mix, previous)
-    record = _record(mix, version, parent, previous, table, accounting)
-    store.write_bytes(f"{folder}/mix.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    store.write_json(f"{folder}/surrogate.json", _labelled_surrogate(mix))
-    store.write_bytes(f"{folder}/diagnostics.csv", _labelled_diagnostics(mix))
-    store.write_bytes(f"{folder}/trade_offs.csv", mix.trade_offs)
-    store.write_json(f"{folder}/plan.json", _labelled_plan(mix))
-    store.write_bytes(f"{folder}/runs.parquet", to_parquet(_labelled_runs(store, mix, version, parent)))
-    store.write_json(f"{folder}/mix.json", record)
-    store.write_json(f"mixes/{mix.name}/latest.json", {"version": version})
+    while True:
+        parent = latest_version(store, mix.name)
+        previous = read_mix(store, mix.name, parent) if parent else None
+        if previous is not None and previous["identity"] == mix.identity:
+            return previous
+        found = _claimed(store, mix, parent, previous, accounting)
+        if found is not None:
+            break
+    record, contents = found
+    for file, content in contents.items():
+        store.write_bytes(f"{mix_folder(mix.name, record['version'])}/{file}", content)
+    latest, number = f"mixes/{mix.name}/latest.json", _number(record["version"])
+    advance(
+        store,
+        latest,
+        seal({"version": record["version"]}),
+        lambda current: _number(unseal(current, store.place(latest))["version"]) < number,
+    )
     return record
+
+
+def _claimed(
+    store: Store,
+    mix: Mix,
+    parent: str | None,
+    previous: Mapping[str, Any] | None,
+    accounting: Mapping[str, Mapping[str, int]],
+) -> tuple[dict[str, Any], dict[str, bytes]] | None:
+    """mix.json of a version after `parent` that is ours to fill, and the files beside it.
+
+    None where another publisher has ended meanwhile. mix.json is what claims a version: it is written first, by one
+    publisher only.
+    """
+    table, number = mix_table(mix, previous), _number(parent)
+    deadline = time.monotonic() + PUBLISHING
+    while True:
+        number += 1
+        version = f"v{number:04d}"
+        path = f"{mix_folder(mix.name, version)}/mix.json"
+        contents = _contents(store, mix, version, parent, table)
+        record = _record(mix, version, parent, previous, table, accounting)
+        record["files"] = {file: checksum(content) for file, content in contents.items()}
+        if create(store, path, seal(record)):
+            return record, contents
+        claimed: dict[str, Any] = store.read_json(path)
+        if all(claimed[field] == record[field] for field in ("identity", "parent", "files")):
+            return claimed, contents  # the same, by a publisher at this moment or one that was killed
+        while time.monotonic() < deadline:
+            if latest_version(store, mix.name) != parent:
+                return None
+            time.sleep(PUBLISHING / 60)
+        # Whoever claimed it was killed, and the number stays unused.
+
+
+def _contents(store: Store, mix: Mix, version: str, parent: str | None, table: pd.DataFrame) -> dict[str, bytes]:
+    """The files of a version beside mix.json."""
+    return {
+        "mix.csv": table.to_csv(index=False, lineterminator="\n").encode(),
+        "surrogate.json": seal(_labelled_surrogate(mix)),
+        "diagnostics.csv": _labelled_diagnostics(mix),
+        "trade_offs.csv": mix.trade_offs,
+        "plan.json": seal(_labelled_plan(mix)),
+        "runs.parquet": to_parquet(_labelled_runs(store, mix, version, parent)),
+    }
 
 
 def next_version(store: Store, name: str) -> str:

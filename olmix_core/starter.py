@@ -7,7 +7,7 @@ import yaml
 
 from olmix_core.config import load_config
 from olmix_core.errors import DataError
-from olmix_core.formats import TEXT_SUFFIXES, suffix_of
+from olmix_core.suffix import TEXT_SUFFIXES, suffix_of
 
 TEMPLATE = """\
 # What to mix, how to learn, and what to ask for. Every field is described in docs/config.md.

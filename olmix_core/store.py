@@ -5,44 +5,49 @@
     tokenizers/  tokenizers trained here
 
 Every file is written whole or not at all: locally through a temporary file that is synced and renamed, on an object
-store by a single upload; and it shows by a seal whether it is still what was written (`seal`). Nothing in it is ever
-executed: JSON, CSV, parquet, safetensors and raw arrays only.
+store by a single upload; and it shows by a seal whether it is still what was written (`seal`). What several writers may
+write at the same time is `exclusive`'s. Nothing in it is ever executed: JSON, CSV, parquet, safetensors and raw arrays
+only.
 """
 
-import hashlib
 import os
 import tempfile
-import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
+from olmix_core import copies, remote
+from olmix_core.credentials import refuse_credentials
 from olmix_core.errors import DamageError, StoreError
-from olmix_core.fingerprint import cache_dir
 from olmix_core.seal import check, seal, unseal
 
 # Can only be read by setting it, which is not safe once there are threads.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
+EXPECTED = "expected a folder or bucket that is there or can be made, and that this user may read and write"
+
 
 class Store:
-    """A folder at any fsspec URL. Paths are relative to it, with forward slashes."""
+    """A folder at any fsspec URL. Paths are relative to it, with forward slashes.
+
+    Raises OlmixError where the URL carries credentials, StoreError where there is no such kind of URL.
+    """
 
     def __init__(self, url: str) -> None:
+        refuse_credentials(url, "store")
         self.url = url.rstrip("/")
         try:
-            self.fs, root = fsspec.url_to_fs(self.url)
-        except (ValueError, ImportError) as error:  # no such kind of URL, or its package is not there
+            self.fs, root = remote.filesystem(self.url)
+        except OSError as error:
             raise StoreError(f"store: {url} cannot be opened: {error}; expected a folder or a URL") from error
-        self.root = str(root).rstrip("/")
-        self.is_local = "file" in self.fs.protocol
+        self.root = root.rstrip("/")
+        self.is_local = remote.is_local(self.fs)
 
-    def _full(self, path: str) -> str:
+    def full(self, path: str) -> str:
+        """`path` as the file system `fs` knows it. Raises StoreError where it leads out of the store."""
         if not path or path.startswith("/") or ".." in path.split("/"):
             raise StoreError(f"{path!r} is not a path inside the store {self.url}")
         return f"{self.root}/{path}"
@@ -54,27 +59,36 @@ class Store:
     def set_aside(self, damaged: DamageError) -> None:
         """Move the file that `damaged` names to damaged/, so that what can make it anew finds it missing."""
         path = damaged.where.removeprefix(f"{self.url}/")
-        with suppress(FileNotFoundError):
-            full = self._full(f"damaged/{path}")
-            self.fs.makedirs(full.rpartition("/")[0], exist_ok=True)
-            self.fs.mv(self._full(path), full)
-        self._copy(path).unlink(missing_ok=True)
+        with suppress(FileNotFoundError), self.failing(path, "moved"):
+            aside = self.full(f"damaged/{path}")
+            self.fs.makedirs(aside.rpartition("/")[0], exist_ok=True)
+            self.fs.mv(self.full(path), aside)
+        copies.forget(self.place(path))
+
+    @contextmanager
+    def failing(self, path: str, what: str) -> Iterator[None]:
+        """Tell what goes wrong within as a StoreError, but for a file that is not there."""
+        try:
+            yield
+        except (FileNotFoundError, StoreError):
+            raise
+        except Exception as error:  # each kind of store has exceptions of its own
+            words = remote.reason_of(error) if isinstance(error, OSError) else str(error)
+            raise StoreError(f"{self.place(path)}: cannot be {what}: {words}") from error
 
     def exists(self, path: str) -> bool:
-        return bool(self.fs.exists(self._full(path)))
+        """Whether there is a file or folder `path`. Raises StoreError where that cannot be told."""
+        with self.failing(path, "read"):
+            return bool(self.fs.exists(self.full(path)))
 
     def read_bytes(self, path: str, sha256: str | None = None) -> bytes:
         """The content of `path`, whose checksum may be on record elsewhere.
 
         Raises FileNotFoundError, DamageError, StoreError.
         """
-        try:
-            content = bytes(self.fs.cat_file(self._full(path)))
+        with self.failing(path, "read"):
+            content = bytes(self.fs.cat_file(self.full(path)))
             return content if sha256 is None else check(content, sha256, self.place(path))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise StoreError(f"{self.url}/{path}: cannot be read: {error}") from error
 
     def read_json(self, path: str) -> dict[str, Any]:
         """The JSON at `path`, its seal looked at. Raises FileNotFoundError, DamageError, StoreError."""
@@ -82,15 +96,22 @@ class Store:
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write `content` to `path`, whole or not at all. Raises StoreError."""
-        full = self._full(path)
-        try:
+        full = self.full(path)
+        with self.writing(path):
             if self.is_local:
                 with self.new_file(path) as temporary:
                     temporary.write_bytes(content)
             else:
                 self.fs.pipe_file(full, content)
-        except OSError as error:
-            raise StoreError(f"{self.url}/{path}: cannot be written: {error}") from error
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[None]:
+        """The same as `failing`, where a file that is not there is a folder that cannot be made."""
+        with self.failing(path, "written"):
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise StoreError(f"{self.url}/{path}: cannot be written: {remote.reason_of(error)}") from error
 
     def write_json(self, path: str, value: Mapping[str, Any]) -> None:
         """Write `value` to `path` as indented JSON with a seal (NaN and infinity are refused)."""
@@ -101,68 +122,57 @@ class Store:
         return NewFile(self, path)
 
     def local_copy(self, path: str) -> Path:
-        """A path on this machine with the content of `path`: the file itself, or a copy fetched once.
+        """A path on this machine with the content of `path`: the file itself, or a copy fetched once (see `copies`).
 
-        Only for paths whose content never changes (those that carry a key).
+        Only for paths whose content never changes (those that carry a key). Raises FileNotFoundError, StoreError.
         """
-        full = self._full(path)
+        full = self.full(path)
         if self.is_local:
             return Path(full)
-        copy = self._copy(path)
-        if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            temporary = copy.with_name(f"{copy.name}.{os.getpid()}-{threading.get_ident()}.part")
-            self.fs.get_file(full, str(temporary))
-            temporary.replace(copy)
-        return copy
-
-    def _copy(self, path: str) -> Path:
-        return cache_dir() / "copies" / hashlib.sha256(f"{self.url}/{path}".encode()).hexdigest()
+        with self.failing(path, "fetched"):
+            return copies.local_copy(self.place(path), lambda target: self.fs.get_file(full, str(target)))
 
     def remove(self, path: str) -> None:
-        """Remove the file `path`, if it is there."""
-        with suppress(FileNotFoundError):
-            self.fs.rm_file(self._full(path))
+        """Remove the file at `path`, if it is there. Raises StoreError."""
+        with suppress(FileNotFoundError), self.failing(path, "removed"):
+            self.fs.rm_file(self.full(path))
 
     def files(self) -> dict[str, tuple[int, float]]:
         """{path: (bytes, time of writing in seconds since 1970)} of everything in the store."""
-        self.fs.invalidate_cache()
         try:
-            found = self.fs.find(self.root, detail=True)
+            with self.failing("", "listed"):
+                found = self.fs.find(self.root, detail=True)
         except FileNotFoundError:
             return {}
         return {path.removeprefix(f"{self.root}/"): (info["size"], _written(info)) for path, info in found.items()}
 
     def list(self, path: str) -> list[str]:
-        """The names in the folder `path`, sorted; empty where there is no such folder."""
+        """The names in the folder `path`, sorted; empty where there is no such folder. Raises StoreError."""
         try:
-            entries = self.fs.ls(self._full(path), detail=False, refresh=True)
+            with self.failing(path, "listed"):
+                entries = self.fs.ls(self.full(path), detail=False, refresh=True)
         except FileNotFoundError:
             return []
         return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries)
 
-    def delete(self, path: str) -> None:
-        """Remove the file at `path`, if it is there. Raises StoreError."""
+    def knock(self) -> None:
+        """Find out within seconds whether the server of the store answers at all. Raises StoreError."""
         try:
-            self.fs.rm_file(self._full(path))
-        except FileNotFoundError:
-            return
+            remote.knock([self.url])
         except OSError as error:
-            raise StoreError(f"{self.url}/{path}: cannot be removed: {error}") from error
+            raise StoreError(f"store: {self.url} cannot be used: {remote.reason_of(error)}") from error
 
     def preflight(self) -> None:
         """Prove that the store can be written and read, before anything expensive runs. Raises StoreError."""
+        self.knock()
         probe = "cache/.preflight"
         try:
             self.write_bytes(probe, b"ok")
             found = self.read_bytes(probe)
-        except Exception as error:  # each kind of store has exceptions of its own
-            raise StoreError(
-                f"store: {self.url} cannot be used: {error}; expected a folder or bucket that exists or can be"
-                " made, and that this user may write to"
-            ) from error
+        except (StoreError, FileNotFoundError) as error:
+            raise StoreError(f"store: {self.url} cannot be used: {error}; {EXPECTED}") from error
         if found != b"ok":
-            raise StoreError(f"store: {self.url} did not give back what was written to it")
+            raise StoreError(f"store: {self.url} did not give back what was written to it; {EXPECTED}")
 
 
 def _written(info: Mapping[str, Any]) -> float:
@@ -175,7 +185,7 @@ class NewFile:
     """See `Store.new_file`."""
 
     def __init__(self, store: Store, path: str) -> None:
-        self._store, self._target = store, store._full(path)
+        self._store, self._path, self._target = store, path, store.full(path)
 
     def __enter__(self) -> Path:
         folder = None
@@ -198,6 +208,7 @@ class NewFile:
                     self._temporary.chmod(0o666 & ~_UMASK)
                     self._temporary.replace(self._target)
                 else:
-                    self._store.fs.put_file(str(self._temporary), self._target)
+                    with self._store.writing(self._path):
+                        self._store.fs.put_file(str(self._temporary), self._target)
         finally:
             self._temporary.unlink(missing_ok=True)

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import fsspec
-
 from olmix_core.config import Config
-from olmix_core.domains import DomainSet, expand
+from olmix_core.domains import DomainSet
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex, digest
-from olmix_core.formats import HALF_A_CHARACTER, TEXT_SUFFIXES, InputFile, is_utf8, suffix_of, text_documents
+from olmix_core.formats import HALF_A_CHARACTER, InputFile, is_utf8, text_documents
+from olmix_core.listing import expand
+from olmix_core.remote import open_file, reason_of
 from olmix_core.sampling import seed_of
+from olmix_core.suffix import TEXT_SUFFIXES, suffix_of
 from olmix_core.tasklist import Task
 
 
@@ -102,20 +103,18 @@ def _read_task(task: Task, config_file: str, place: str, domains: DomainSet, ind
     if task.metric is not None:
         return EvaluationTask(fingerprint=digest({"metric": task.metric}), metric=task.metric, **common)
     if task.text is not None:
-        texts = tuple(_text(url, config_file, place) for pattern in task.text for url in expand(pattern))
-        if not texts:
-            raise ConfigError(config_file, f"{place}.text", f"no file at {', '.join(task.text)}", "at least one")
-        contents = sorted([*index.hash(text.url), text.reader] for text in texts)
-        for text in texts:
-            next(text_documents(text), None)
-        return EvaluationTask(fingerprint=digest({"text": contents}), texts=texts, **common)
+        return _text_task(task, task.text, config_file, place, index, common)
     assert task.file is not None
     try:
         content, _ = index.hash(task.file)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(config_file, f"{place}.file", f"{task.file}: {reason}", "a file that can be read") from error
-    documents = sum(1 for _ in read_items(task.file))
+        raise ConfigError(
+            config_file, f"{place}.file", f"{task.file}: {reason_of(error)}", "a file that can be read"
+        ) from error
+    # Checked to its last line once; a content that was found good stays good.
+    known = index.recall(content, "documents")
+    documents = int(known) if known is not None else sum(1 for _ in read_items(task.file))
+    index.learn([(content, "documents", str(documents))])
     if task.sample is None or task.sample >= documents:
         return EvaluationTask(fingerprint=digest({"file": content}), file=task.file, **common)
     chosen = (task.sample, task.sample_seed)
@@ -124,11 +123,29 @@ def _read_task(task: Task, config_file: str, place: str, domains: DomainSet, ind
     )
 
 
-def _text(url: str, config_file: str, place: str) -> InputFile:
-    suffix = suffix_of(url)
-    if suffix not in TEXT_SUFFIXES:
-        raise ConfigError(config_file, f"{place}.text", url, f"text: {', '.join(TEXT_SUFFIXES)}")
-    return InputFile(url, f"{suffix} text")
+def _text_task(
+    task: Task, patterns: list[str], config_file: str, place: str, index: ContentIndex, common: dict[str, Any]
+) -> EvaluationTask:
+    field = f"{place}.text"
+    texts, contents = [], []
+    try:
+        for found in (found for pattern in patterns for found in expand(pattern)):
+            suffix = suffix_of(found.url)
+            if suffix not in TEXT_SUFFIXES:
+                raise ConfigError(config_file, field, found.url, f"text: {', '.join(TEXT_SUFFIXES)}")
+            content, size = index.hash(found)
+            texts.append(InputFile(found.url, f"{suffix} text", content=content, size=size))
+            contents.append([content, size, f"{suffix} text"])
+    except OSError as error:
+        reason = f"{', '.join(patterns)}: {reason_of(error)}"
+        raise ConfigError(config_file, field, reason, "files that can be read") from error
+    if not texts:
+        raise ConfigError(config_file, field, f"no file at {', '.join(patterns)}", "at least one")
+    for text in texts:
+        if index.recall(text.content, f"opens as {text.reader}") is None:
+            next(text_documents(text), None)
+            index.learn([(text.content, f"opens as {text.reader}", "yes")])
+    return EvaluationTask(fingerprint=digest({"text": sorted(contents)}), texts=tuple(texts), **common)
 
 
 def sampled(items: list[Item], sample: tuple[int, int] | None) -> list[Item]:
@@ -142,7 +159,7 @@ def sampled(items: list[Item], sample: tuple[int, int] | None) -> list[Item]:
 def read_items(file: str) -> Iterator[Item]:
     """The documents of a JSONL task. Raises DataError, naming the line."""
     count = 0
-    with fsspec.open(file, "rb") as lines:
+    with open_file(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pandas as pd
 import yaml
 
 from olmix_core.domains import DomainSet, Leaf
 from olmix_core.errors import DataError
 from olmix_core.recipe import Proxy
+from olmix_core.remote import filesystem
 
 
 def write_swarm(
@@ -136,7 +136,7 @@ def megatron(mixture: Mapping[str, float], domains: DomainSet) -> str:
 
 def size_of(url: str) -> int:
     """Bytes of a file."""
-    fs, path = fsspec.url_to_fs(url)
+    fs, path = filesystem(url)
     return int(fs.size(path))
 
 

@@ -61,7 +61,7 @@ def result_path(key: str) -> str:
 def read_result(store: Store, key: str) -> dict[str, Any]:
     """What Prefect keeps of a result, whose files are all there.
 
-    Raises FileNotFoundError; DamageError, StoreError where it is not to be used.
+    Raises FileNotFoundError, StoreError; DamageError where it is not to be used.
     """
     path = result_path(key)
     record = store.read_json(path)
@@ -76,15 +76,27 @@ def read_result(store: Store, key: str) -> dict[str, Any]:
     return record
 
 
+def known_result(store: Store, key: str) -> dict[str, Any] | None:
+    """The result that is kept as `key`; None where there is none, or one that is not to be used.
+
+    Raises StoreError where the store does not tell.
+    """
+    try:
+        result: dict[str, Any] = json.loads(read_result(store, key)["result"])
+    except (FileNotFoundError, DamageError):
+        return None  # it will be made again
+    return result
+
+
 def check_plain(record: Any, where: str) -> None:
-    """Refuse a result that reading could run code from. Raises StoreError."""
+    """Refuse a result that reading could run code from. Raises DamageError."""
     try:
         serializer = record["metadata"]["serializer"]
         asked = any(serializer.get(name, PLAIN[name]) != PLAIN[name] for name in PLAIN)
     except (KeyError, TypeError, AttributeError) as error:
         raise DamageError(where, "no result of a step") from error
     if asked:
-        raise StoreError(f"{where}: found a result that asks to be read as something else than plain JSON; not used")
+        raise DamageError(where, "a result that asks to be read as something else than plain JSON")
 
 
 def results_block(store_url: str) -> StoreResults:

@@ -18,7 +18,7 @@ from prefect.cache_policies import CachePolicy
 from olmix_core.fingerprint import step_key
 from olmix_core.store import Store
 from tasks import progress
-from tasks.results import SERIALIZER
+from tasks.results import SERIALIZER, known_result
 
 Payload = dict[str, Any]
 Result = dict[str, Any]
@@ -66,9 +66,15 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
         @wraps(function)
         def body(payload: Payload, store: str, **where: Any) -> Result:
             progress.current().started(name)
+            opened, key = Store(store), step_key(name, code_version, payload)
+            # Prefect takes a store that does not answer for one without the result. Asked again, it ends the run
+            # rather than have it compute anew what is there.
+            known = known_result(opened, result_key(name, key))
+            if known is not None:
+                return known
             result = function(payload, store, **where)
             record = {"step": name, "code_version": code_version, "payload": payload}
-            Store(store).write_json(payload_path(name, step_key(name, code_version, payload)), record)
+            opened.write_json(payload_path(name, key), record)
             return result
 
         def run_name(parameters: dict[str, Any]) -> str:

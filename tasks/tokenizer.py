@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import fsspec
-
 from olmix_core.corpus import train_tokenizer
 from olmix_core.formats import InputFile
+from olmix_core.remote import open_file
 from olmix_core.store import Store
 from olmix_core.tokenizer import byte_tokenizer, load_tokenizer
 from tasks.step import Payload, Result, step
@@ -20,9 +19,9 @@ def tokenizer(payload: Payload, store: str, *, file: str | None, leaves: list[li
     """Make the tokenizer and keep it under its fingerprint. `leaves` are the input files of payload["leaves"]."""
     if payload["kind"] == "bytes":
         made = byte_tokenizer()
-    elif payload["kind"] == "file":
-        with fsspec.open(file, "rb") as opened:
-            made = load_tokenizer(opened.read().decode(), str(file), payload["eos"])
+    elif file is not None:
+        with open_file(file) as opened:
+            made = load_tokenizer(opened.read().decode(), file, payload["eos"])
     else:
         files = [[InputFile(**one) for one in leaf] for leaf in leaves]
         made = train_tokenizer(files, payload["vocab_size"])

@@ -1,6 +1,7 @@
 """Shared by the tests of whole programs: an environment of their own, a Prefect server, a browser."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests/e2e")]
+
+from s3_server import S3Server  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -73,6 +79,29 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
         running.terminate()
         running.wait(timeout=30)
         log.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Server"]:
+    """An S3 server with a secret of its own."""
+    with S3Server(tmp_path_factory.mktemp("s3"), secrets.token_hex(20)) as running:
+        yield running
+
+
+@pytest.fixture
+def s3(s3_server: "S3Server", monkeypatch: pytest.MonkeyPatch) -> "S3Server":
+    """The same, with the environment set to use it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def bucket(s3: "S3Server") -> str:
+    """A new bucket."""
+    name = f"b{secrets.token_hex(6)}"
+    s3.make_bucket(name)
+    return name
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
     name = append(store, [row(1), row(2)])
     append(store, [row(3)])
     of_all = pin(store, [row(number).id for number in (1, 2, 3)])
-    store.delete(f"evidence/{name}.parquet")
+    store.remove(f"evidence/{name}.parquet")
     with pytest.raises(StoreError, match=r"found 1 of the 3 rows of the set .*; expected all of them.*restore it"):
         pinned(store, of_all)
     with pytest.raises(StoreError, match=r"sets/none\.parquet: cannot be read"):
@@ -222,7 +222,7 @@ def test_damage_and_foreign_files_are_named(store: Store) -> None:
         read(store)
     with pytest.raises(StoreError, match=r"0000\.parquet: found another content"):
         compact(store)
-    store.delete(damaged)
+    store.remove(damaged)
     assert files(store) == [f"{name}.parquet"]
 
 
