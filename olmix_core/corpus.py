@@ -16,6 +16,7 @@ import hashlib
 import heapq
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import DamageError, DataError
+from olmix_core.fingerprint import ContentIndex
 from olmix_core.formats import InputFile, text_documents, token_documents
 from olmix_core.seal import CheckedTokens, checks, load_tensors, save_tensors
 from olmix_core.store import Store
@@ -151,6 +153,7 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
         crcs = checks(path)
         if not ends or total_bytes == 0:
             raise DataError(f"{files[0].url}: this domain holds no text; expected at least one document")
+        _unchanged(files)
     chosen = heldout.chosen(total_bytes)
     index = np.array([passage for passage, _ in chosen], np.int64)
     all_ends = np.array(ends, np.int64)
@@ -170,6 +173,17 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
         heldout_tokens=int(sizes[index].sum()),
         heldout_bytes=int(arrays["heldout_bytes"].sum()),
     )
+
+
+def _unchanged(files: Sequence[InputFile]) -> None:
+    """Raise DataError where a file is no longer what it was when it was found: its tokens would go by a wrong name."""
+    with closing(ContentIndex()) as index:
+        for file in files:
+            if file.content and index.hash(file.url)[0] != file.content:
+                raise DataError(
+                    f"{file.url}: changed while it was read; expected files that stay as they are during a run: run"
+                    " again"
+                )
 
 
 def _write(out: IO[bytes], ids: NDArray[Any], tokenizer: Tokenizer, is_last: bool) -> int:

@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from olmix_core.corpus import (
     train_tokenizer,
 )
 from olmix_core.errors import DataError
+from olmix_core.fingerprint import ContentIndex
 from olmix_core.formats import InputFile
 from olmix_core.store import Store
 from olmix_core.tokenizer import Tokenizer, byte_tokenizer, train_bpe
@@ -237,6 +239,19 @@ def test_a_leaf_without_text_is_refused_and_leaves_nothing(folder: Folder) -> No
     with pytest.raises(DataError, match=r"\d\.jsonl: this domain holds no text; expected at least one document"):
         tokenise([file], BYTES, folder.store, "leaf")
     assert folder.store.list("leaf") == []
+
+
+def test_a_file_that_changes_while_it_is_read_leaves_nothing(folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "growing.txt"
+    path.write_text("as it was found")
+    with closing(ContentIndex()) as index:
+        content, size = index.hash(str(path))
+    found = InputFile(str(path), "text", content=content, size=size)
+    tokenise([found], BYTES, folder.store, "as-found")
+    path.write_text("as it was found, and more")
+    with pytest.raises(DataError, match=r"growing\.txt: changed while it was read; .* run again"):
+        tokenise([found], BYTES, folder.store, "changed")
+    assert folder.store.list("changed") == []
 
 
 def test_damage_in_the_middle_leaves_nothing(folder: Folder) -> None:
