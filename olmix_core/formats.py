@@ -31,6 +31,10 @@ from olmix_core.suffix import suffix_of
 Tokens = NDArray[np.unsignedinteger[Any]]
 
 TOKENS_AT_ONCE = 1 << 22
+# A document is held in memory. What is larger is no document: a file of another kind, or a few bytes made to unpack
+# into many.
+LARGEST = 256 << 20  # bytes, or tokens
+TOO_LARGE = f"a document of more than {LARGEST >> 20} MiB; expected smaller ones: cut it into parts"
 HALF_A_CHARACTER = "found half a surrogate pair (like \\ud83d alone); expected whole characters: write the file anew"
 NUMPY_MAGIC = b"\x93NUMPY"
 MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
@@ -69,7 +73,10 @@ def text_documents(file: InputFile) -> Iterator[str]:
     try:
         with open_file(file.url, parts=suffix == ".parquet") as raw:
             if suffix == ".txt":
-                yield _utf8(raw.read(), file.url)
+                content = raw.read(LARGEST + 1)
+                if len(content) > LARGEST:
+                    raise DataError(f"{file.url}: found {TOO_LARGE}")
+                yield _utf8(content, file.url)
             elif suffix == ".parquet":
                 yield from _parquet(raw, file)
             else:
@@ -110,13 +117,15 @@ def _decompressed(raw: IO[bytes], suffix: str | None) -> IO[bytes]:
 
 
 def _json_lines(lines: IO[bytes], file: InputFile) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(iter(lambda: lines.readline(LARGEST + 1), b""), start=1):
+        where = f"{file.url}: line {number}"
+        if len(line) > LARGEST:
+            raise DataError(f"{where}: found {TOO_LARGE}")
         if not line.strip():
             continue
-        where = f"{file.url}: line {number}"
         try:
             record = json.loads(_utf8(line, where))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: found no JSON ({error}); expected one JSON object a line") from error
         text = record.get(file.text_field) if isinstance(record, dict) else None
         if not isinstance(text, str):
@@ -204,6 +213,8 @@ def _split_tokens(file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens
                     pieces, start = [], int(end) + 1
                 if start < block.size:
                     pieces.append(block[start:])
+                if sum(piece.size for piece in pieces) > LARGEST:
+                    raise DataError(f"{file.url}: found {LARGEST:,} tokens without the end of a document ({eos})")
             if pieces:
                 yield np.concatenate(pieces)
     except (ConnectionError, PermissionError, FileNotFoundError) as error:
@@ -227,7 +238,7 @@ def _numpy_header(raw: IO[bytes], url: str) -> np.dtype[Any]:
         version = np.lib.format.read_magic(raw)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(raw)
-    except ValueError as error:
+    except Exception as error:  # the header is parsed as Python is, and damage is told in many ways
         raise DataError(f"{url}: damaged NumPy header: {error}") from error
     if len(shape) != 1 or dtype.kind not in "ui":
         raise DataError(f"{url}: found a {dtype} array of shape {shape}; expected one row of integers")
@@ -243,12 +254,14 @@ def _megatron(raw: IO[bytes], file: InputFile, eos: int) -> Iterator[Tokens]:
         _, code, sequences, documents = struct.unpack("<QBQQ", head[len(MEGATRON_MAGIC) :])
         if code not in MEGATRON_DTYPES:
             raise DataError(f"{file.index}: found token type {code}; expected an integer type")
-        dtype = np.dtype(MEGATRON_DTYPES[code])
-        lengths = np.frombuffer(index.read(4 * sequences), "<i4").astype(np.int64)
-        index.seek(8 * sequences, io.SEEK_CUR)  # where each sequence starts: one after the other
-        ends = np.frombuffer(index.read(8 * documents), "<i8")
-        if lengths.size != sequences or ends.size != documents or (sequences and ends[-1] != sequences):
-            raise DataError(f"{file.index}: is cut short; expected {sequences} sequences")
+        dtype, rest = np.dtype(MEGATRON_DTYPES[code]), index.read()
+    # Of every sequence its length, then where it starts (one after the other); of every document its last sequence.
+    if len(rest) < 12 * sequences + 8 * documents:
+        raise DataError(f"{file.index}: is cut short; expected {sequences} sequences")
+    lengths = np.frombuffer(rest, "<i4", sequences).astype(np.int64)
+    ends = np.frombuffer(rest, "<i8", documents, 12 * sequences)
+    if (lengths < 0).any() or (np.diff(ends) < 0).any() or (documents and (ends[0] < 0 or ends[-1] != sequences)):
+        raise DataError(f"{file.index}: is damaged; expected the ends of documents among {sequences} sequences")
     totals = np.concatenate([[0], np.cumsum(lengths)])
     for first, last in itertools.pairwise(ends):
         size = int(totals[last] - totals[first])

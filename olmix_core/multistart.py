@@ -16,12 +16,12 @@ from olmix_core.levenberg import Problems, Solution, minimise
 Array = NDArray[np.float64]
 
 _LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
-_RANDOM_STARTS = 8  # with c up to _HIGHEST of the lowest BPB seen
-_HIGHEST = 1.15
+# Levels of c of the random starts. Those far above the data leave a valley that the others all end in.
+_RANDOM_LEVELS = (0.25, 0.55, 0.85, 1.15, 1.4, 1.7, 2.0, 2.4)
 _LEVEL = 0.5
 _SAME = 1e-4  # relative distance of losses that count as one minimum
-_MORE, _MORE_HIGHEST = 64, 2.0  # starts where the first ones disagree, and their highest c
-_SHORT, _LONG = 60, 400  # iterations of every start, and of those that are followed to their end
+_MORE, _MORE_LEVELS = 64, (0.1, 4.4)  # starts where the first ones disagree, and their levels of c
+_SHORT, _LONG = 120, 400  # iterations of every start, and of those that are followed to their end
 _FOLLOWED = 4  # of the starts where the first ones disagree
 
 
@@ -42,13 +42,13 @@ def lowest(problems: Problems, warm: Array | None, *, restarts: bool) -> Solutio
     starts = [at_mean(problems) if warm is None else warm]
     if restarts:
         starts += [at_mean(problems, level) for level in _LEVELS]
-        starts += _random(problems, _RANDOM_STARTS, (0.2, _HIGHEST))
+        starts += _random(problems, np.array(_RANDOM_LEVELS))
     found, reached = _best(problems, starts)
     rugged = np.flatnonzero(2 * reached < len(starts))
-    if warm is not None or not restarts or not len(rugged):
+    if not restarts or not len(rugged):
         return found
     part = problems.subset(rugged)
-    losses, thetas = _all(part, _random(part, _MORE, (0.1, _MORE_HIGHEST)), iterations=_SHORT)
+    losses, thetas = _all(part, _random(part, np.linspace(*_MORE_LEVELS, _MORE)), iterations=_SHORT)
     order = np.argsort(losses, axis=0, kind="stable")[:_FOLLOWED]
     followed = [thetas[one, np.arange(len(rugged))] for one in order]
     more, _ = _best(part, [found.theta[rugged], *followed])
@@ -61,12 +61,11 @@ def _lowest_seen(problems: Problems) -> Array:
     return low
 
 
-def _random(problems: Problems, count: int, levels: tuple[float, float]) -> list[Array]:
-    """Starts with c at a random level of the lowest BPB seen, and random v; the same draws for every problem."""
+def _random(problems: Problems, levels: Array) -> list[Array]:
+    """Starts with c at these levels of the lowest BPB seen, and random v; the same draws for every problem."""
     random, low = np.random.default_rng(0), _lowest_seen(problems)
     starts = []
-    shares = random.uniform(*levels, count)
-    for level, draw in zip(shares, random.standard_normal((count, problems.design.shape[1])), strict=True):
+    for level, draw in zip(levels, random.standard_normal((len(levels), problems.design.shape[1])), strict=True):
         v = np.broadcast_to(np.abs(draw) if problems.nonnegative else draw, (len(low), draw.size))
         starts.append(np.column_stack([level * low, np.zeros(len(low)), v]))
     return starts
