@@ -182,10 +182,12 @@ def _version(store: Store, path: str, there: set[str], mixes: dict[str, dict[str
             yield Finding(path, "missing", f"its parent {parent} is not there", "none")
         if tokenizer not in there:
             yield Finding(tokenizer, "missing", f"{path} refers to it", "run again")
-    elif whole in mixes:  # comes after mix.json only where its name does
-        store.read_bytes(path, mixes[whole]["files"].get(file))
     else:
-        store.read_bytes(path, store.read_json(whole)["files"].get(file))
+        try:
+            expected = (mixes[whole] if whole in mixes else store.read_json(whole))["files"].get(file)
+        except DamageError:
+            return  # told of mix.json itself
+        store.read_bytes(path, expected)
 
 
 def _orphans(there: set[str], referred: set[str]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from olmix_core.store import Store
 
 Edit = Callable[..., Path]
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
-NOT_READ = ("report.html", ".preflight")  # by anything but a browser
+NOT_READ = ("report.html", ".preflight", ".lock")  # by anything but a browser
 
 
 @pytest.fixture
