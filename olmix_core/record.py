@@ -169,11 +169,11 @@ def _claimed(
     while True:
         number += 1
         version = f"v{number:04d}"
-        path = f"{mix_folder(mix.name, version)}/mix.json"
+        folder = mix_folder(mix.name, version)
         record = _record(mix, version, parent, previous, table, accounting)
-        if create(store, path, as_json(record)):
+        if create(store, f"{folder}/mix.json", as_json(record)):
             return record
-        claimed: dict[str, Any] = store.read_json(path)
+        claimed: dict[str, Any] = store.read_json(f"{folder}/mix.json")
         if claimed["identity"] == mix.identity and claimed["parent"] == parent:
             return claimed  # the same, by a publisher at this moment or one that was killed: its files are these
         while time.monotonic() < deadline:
