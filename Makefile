@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
+SERVERS := .servers/.installed
 
 .PHONY: quickstart test test-e2e lint format types bench-updates bench-signal clean
 
@@ -19,7 +20,7 @@ quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and
 test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
 	$(BIN)/pytest -m "not e2e" --ignore tests/e2e
 
-test-e2e: $(E2E)  ## Tests that need more than Python: a browser, servers
+test-e2e: $(E2E) $(SERVERS)  ## Tests that need more than Python: a browser, servers
 	$(BIN)/pytest -m e2e
 
 lint: $(DEVELOPMENT)  ## Check style
@@ -42,11 +43,13 @@ bench-signal: $(DEVELOPMENT) examples/quickstart/data  ## Do proxies see mixture
 examples/quickstart/data: $(RUNTIME)
 	$(BIN)/python examples/quickstart/make_corpus.py
 
+bench-listing: $(SERVERS)
+
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
 
 clean:  ## Remove what make and the quickstart left
-	rm -rf $(VENV) examples/quickstart/data examples/quickstart/.olmix
+	rm -rf $(VENV) .servers examples/quickstart/data examples/quickstart/.olmix
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "found Python %d.%d; expected 3.11 or later: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -61,6 +64,11 @@ $(E2E): pyproject.toml constraints.txt $(DEVELOPMENT)
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
 	  || (echo "found no chromium and could not install it: install Debian's package chromium" && exit 1)
 	$(PIP) install --constraint constraints.txt --editable '.[dev,e2e]'
+	@touch $@
+
+$(SERVERS): tests/e2e/servers.txt  # apart: what they need is not what the project needs
+	$(PYTHON) -m venv .servers
+	.servers/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt $(RUNTIME)

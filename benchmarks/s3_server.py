@@ -1,11 +1,13 @@
-"""An S3 server of our own on 127.0.0.1: OpenStack Swift with its s3api, which checks signatures and keeps what it has.
+"""S3 servers on 127.0.0.1 for tests and benchmarks, installed by `make` into `.servers`, apart from the project.
 
-For tests and benchmarks. Its dependencies are no part of this project's: `make` installs it into `.servers`. It is four
-processes (proxy, account, container, object), each killed with the one that started it.
+    S3Server   OpenStack Swift with its s3api: checks signatures, keeps what it has when it is killed. Four processes
+    moto()     knows If-Match too, and is quick to fill; holds all in memory, and lets everybody in
 
-    with S3Server(folder) as server:      server.environment: what a client needs, keys and endpoint
-        server.kill(); server.start()     the same address and the same objects again
-        server.requests()                 what was asked since the last call
+    with S3Server(folder, secret) as server:   server.environment: what a client needs, keys and endpoint
+        server.kill(); server.start()          the same address and the same objects again
+        server.requests()                      what was asked since the last call
+
+They end with the thread that started them.
 """
 
 import ctypes
@@ -17,14 +19,16 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
+from urllib.parse import unquote
 
 BIN = Path(__file__).parent.parent / ".servers/bin"
 KEY, READER = "lab:mixer", "lab:reader"  # an account and a user of it; the second may write nothing
 PORTS = ("proxy", "account", "container", "object")
-DEADLINE = 60  # seconds to start in
+DEADLINE = 120  # seconds to start in
 
 COMMON = """
 [DEFAULT]
@@ -112,16 +116,7 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        return self.as_user(KEY, self.secret)
-
-    def as_user(self, key: str, secret: str) -> dict[str, str]:
-        return {
-            "AWS_ACCESS_KEY_ID": key,
-            "AWS_SECRET_ACCESS_KEY": secret,
-            "AWS_ENDPOINT_URL_S3": self.endpoint,
-            "AWS_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return client(KEY, self.secret, self.endpoint)
 
     def __enter__(self) -> Self:
         self.start()
@@ -156,16 +151,22 @@ class S3Server:
             process.wait()
         self._running = []
 
+    def make_bucket(self, name: str) -> None:
+        from olmix_core import s3
+
+        s3.filesystem().call_s3("create_bucket", Bucket=name)
+
     def requests(self) -> Sequence[Request]:
         """What was asked since the last call."""
         with (self.folder / "server.log").open("rb") as log:
             log.seek(self._read)
             lines = log.read()
         self._read += len(lines)
-        return [
-            Request(method, path, int(status), int(size) if size != "-" else 0)
+        found = [
+            Request(method, unquote(path), int(status), int(size) if size != "-" else 0)
             for method, path, status, size in REQUEST.findall(lines.decode(errors="replace"))
         ]
+        return [one for one in found if not one.path.startswith("/v1/")]  # what Swift asks itself
 
     def _configure(self) -> None:
         (self.folder / "devices/one").mkdir(parents=True)
@@ -183,12 +184,50 @@ class S3Server:
             for port in self.ports.values():
                 with socket.create_connection(("127.0.0.1", port), timeout=1):
                     pass
-            urllib.request.urlopen(self.endpoint, timeout=5)
-        except urllib.error.HTTPError:
-            return True  # it refuses us, so it is there
         except OSError:
             return False
-        return True
+        return _answers(self.endpoint)
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[dict[str, str]]:
+    """The environment for a client. The access log is `folder`/moto.log. Raises RuntimeError."""
+    port = _free_ports(1)[0]
+    endpoint = f"http://127.0.0.1:{port}"
+    with (folder / "moto.log").open("wb") as log:
+        command = [BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+        running = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
+        try:
+            deadline = time.monotonic() + DEADLINE
+            while not _answers(endpoint):
+                if time.monotonic() > deadline or running.poll() is not None:
+                    raise RuntimeError(f"moto did not start: {(folder / 'moto.log').read_text()[-3000:]}")
+                time.sleep(0.2)
+            yield client("key", "secret", endpoint)
+        finally:
+            running.kill()
+            running.wait()
+
+
+def client(key: str, secret: str, endpoint: str) -> dict[str, str]:
+    """The environment of a client."""
+    return {
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        urllib.request.urlopen(endpoint, timeout=5)
+    except urllib.error.HTTPError:
+        return True  # it refuses us, so it is there
+    except OSError:
+        return False
+    return True
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,6 +6,7 @@ will be executed.
 """
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from tasks.step import Payload, Result, Step, result_key
 # Until a tokenizer is known: a small BPE makes about one token of three bytes of text.
 BYTES_PER_TOKEN = 3.0
 
+READERS = 16  # results looked for at once: mostly waiting, where the store is remote
 AFTER_EVALUATION = ("evidence", "fit", "propose")
 
 
@@ -52,9 +54,11 @@ class DryRun:
 
     def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:
         results: list[Result | None] = []
-        for payload, where in calls:
-            key = step.key(payload)
-            result = self._cached(step.name, key)
+        calls = list(calls)
+        keys = [step.key(payload) for payload, _ in calls]
+        with ThreadPoolExecutor(READERS) as pool:
+            cached = list(pool.map(lambda key: self._cached(step.name, key), keys))
+        for (payload, where), key, result in zip(calls, keys, cached, strict=True):
             label, found = str(where.get("label", "")), result is not None
             self.entries.append(Entry(step.name, payload, key, label, found, step.code_version))
             results.append(result if result is not None else self._predicted(step, payload, key, where))

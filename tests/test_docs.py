@@ -184,6 +184,8 @@ def written_by_record() -> set[str]:
                 writes = node.func.attr.startswith("write_") or node.func.attr == "new_file"
                 if writes and ast.unparse(node.func.value) == "store":
                     names.add(file_name(node.args[0]))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("create", "advance"):  # of `exclusive`
+                names.add(file_name(node.args[1]))
     return names
 
 

@@ -1,13 +1,9 @@
 """Inputs and store on a real S3 server that checks signatures."""
 
-import contextlib
 import hashlib
 import json
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3_server
 from faults import faulty
-from s3_server import BIN, READER
 
 from olmix_core import ledger
 from olmix_core import s3 as s3fs
@@ -39,7 +35,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
     "another secret": ({"AWS_SECRET_ACCESS_KEY": "0123456789"}, "refuses this key or secret: check AWS_ACCESS_KEY_ID"),
     "another key": ({"AWS_ACCESS_KEY_ID": "lab:nobody"}, "refuses this key or secret: check AWS_ACCESS_KEY_ID"),
     "no credentials": ({"AWS_ACCESS_KEY_ID": None}, "no credentials for"),
-    "a reader": ({"AWS_ACCESS_KEY_ID": READER}, "access to the bucket '.*' is denied"),
+    "a reader": ({"AWS_ACCESS_KEY_ID": s3_server.READER}, "access to the bucket '.*' is denied"),
     "a dead endpoint": ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "http://127.0.0.1:9 does not answer"),
 }
 
@@ -235,28 +231,11 @@ def test_of_many_writers_one_gets_the_name_and_the_pointer_ends_at_the_newest(bu
 
 @pytest.fixture
 def moto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An S3 server that knows If-Match (and checks no signatures), and an environment for it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path / "moto.log").open("w")
-    running = subprocess.Popen([BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
-    settings = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
-    settings["ENDPOINT_URL_S3"] = f"http://127.0.0.1:{port}"
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    try:
-        for _ in range(240):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(settings["ENDPOINT_URL_S3"], timeout=5)
-                break
-            time.sleep(0.25)
+    with s3_server.moto(tmp_path) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         s3fs.filesystem().call_s3("create_bucket", Bucket="bucket")
         yield
-    finally:
-        running.kill()
-        running.wait()
-        log.close()
 
 
 @pytest.mark.usefixtures("moto")
