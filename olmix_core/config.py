@@ -309,8 +309,10 @@ class Config(Section):
         return self
 
 
-def load_config(path: str | Path) -> Config:
+def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> Config:
     """Read a configuration file; its relative paths are resolved against its folder.
+
+    `changes`, {field: value} or {section: {field: value}}, come in the place of what the file says.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or says something that cannot be done.
@@ -332,6 +334,11 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(str(path), "(file)", str(error), "valid YAML") from error
     if not isinstance(data, dict):
         raise ConfigError(str(path), "(file)", _shown(data), "a mapping with name, domains and evaluation")
+    for name, value in (changes or {}).items():
+        if not isinstance(value, Mapping):
+            data[name] = value
+        elif isinstance(data.setdefault(name, {}), dict):  # whatever else it is, is told below
+            data[name] = {**data[name], **value}
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
