@@ -79,10 +79,11 @@ def start(part: str, command: list[str], variables: dict[str, str]) -> subproces
         )
 
 
-def prefect(variables: dict[str, str], *words: str) -> None:
-    done = subprocess.run([*PREFECT, *words], env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
+def deploy(variables: dict[str, str]) -> None:
+    command = [*PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"]
+    done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        fail(f"prefect {' '.join(words)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+        fail(f"the deployments of deployments/prefect.yaml could not be made:\n{done.stdout}{done.stderr}")
 
 
 def fail(words: str) -> NoReturn:
@@ -115,14 +116,19 @@ def wait_for(server: subprocess.Popen[bytes], port: int) -> None:
     fail(f"the server did not start; expected it within {START_SECONDS} s. Its last words:\n{log[-3000:]}")
 
 
-def create_automations(variables: dict[str, str]) -> None:
-    """Those of automations.yaml, in the place of those of the same names."""
+def prepare(variables: dict[str, str]) -> None:
+    """The work pool; and the automations of automations.yaml, in the place of those of the same names."""
     os.environ.update(variables)
     from prefect import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.events.schemas.automations import AutomationCore
+    from prefect.workers.process import ProcessWorker
 
     async def create() -> None:
+        template = ProcessWorker.get_default_base_job_template()
+        pool = WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
         async with get_client() as client:
+            await client.create_work_pool(pool, overwrite=True)
             for one in yaml.safe_load((ROOT / "deployments/automations.yaml").read_text(encoding="utf-8")):
                 for known in await client.read_automations_by_name(one["name"]):
                     await client.delete_automation(known.id)
@@ -148,10 +154,9 @@ def up() -> None:
         start("server", [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], variables), port
     )
     print("deploying ...", flush=True)
-    prefect(variables, "work-pool", "create", POOL, "--type", "process", "--overwrite")
-    prefect(variables, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
-    create_automations(variables)
+    prepare(variables)
     start("worker", [*PREFECT, "worker", "start", "--pool", POOL], variables)
+    deploy(variables)
     kept.write_text(str(port))
     tell(port, "is up")
 

@@ -42,6 +42,8 @@ def _optional(name: str, field: FieldInfo) -> Any:
     annotation = Annotated[(kinds, *field.metadata)] if field.metadata else kinds
     default = field.get_default(call_default_factory=True)
     said = field.description if default in (None, [], {}) else f"{field.description} By default {default}."
+    if kinds is bool:  # the UI's switch has no third position, and would turn off what it is not told
+        return bool | None, Field(None, title=name, description=said)
     return annotation | EMPTY, Field(None, title=name, description=said, json_schema_extra=_no_default)
 
 
