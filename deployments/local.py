@@ -191,7 +191,7 @@ def down(quiet: bool = False) -> None:
     (FOLDER / "port").unlink(missing_ok=True)
     if not quiet:
         words = f"ended {ended} processes" if ended else "nothing was running"
-        print(f"{words}; the history of runs stays in {FOLDER}")
+        print(f"{words}; the history of runs stays in {FOLDER}" if FOLDER.exists() else words)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     }
 
     def started() -> Server:
-        done = subprocess.run([*LOCAL, "up"], env=settings, capture_output=True, text=True, timeout=290, check=False)
+        done = subprocess.run([*LOCAL, "up"], env=settings, capture_output=True, text=True, timeout=580, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         url = f"http://127.0.0.1:{(folder / 'server/port').read_text()}/api"
         assert f"export PREFECT_API_URL={url}" in done.stdout

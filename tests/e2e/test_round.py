@@ -21,7 +21,7 @@ from olmix_core.store import Store
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 MINUTES = 60.0
 EVENT = "olmix.domain-set.changed"
@@ -33,7 +33,7 @@ FIELD = (
 LONG = {"layers": 2, "width": 64, "heads": 2, "sequence_length": 64, "batch_size": 4, "tokens": 131_072}
 
 
-def wait(condition: Callable[[], Any], seconds: float = 8 * MINUTES) -> Any:
+def wait(condition: Callable[[], Any], seconds: float = 10 * MINUTES) -> Any:
     """What `condition` gives as soon as it is something."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -65,6 +65,7 @@ def deployment_id(local: Any, name: str) -> str:
 
 def fill_in_the_form(page: "Page", local: Any, config: Path) -> None:
     """What a new user does: the list of deployments, `mix`, its form, submit."""
+    page.set_default_timeout(2 * MINUTES * 1000)
     page.goto(f"{local.ui}/deployments")
     page.get_by_text("mix", exact=True).first.click()
     page.get_by_role("button", name="Run", exact=True).click()
@@ -72,9 +73,10 @@ def fill_in_the_form(page: "Page", local: Any, config: Path) -> None:
     page.get_by_text("Strength lambda of the pull").wait_for()
     for field, value in {"config_file": str(config), "kl (Optional)": "0.1", "runs (Optional)": "6"}.items():
         page.locator(FIELD.format(field)).fill(value)
+    page.locator(FIELD.format("kl (Optional)")).scroll_into_view_if_needed()
     _shot(page, "form")
     page.get_by_role("button", name="Submit").click()
-    page.get_by_text("Submit", exact=True).wait_for(state="detached")
+    page.get_by_text("scheduled to start").first.wait_for()
 
 
 def _shot(page: "Page", name: str) -> None:
