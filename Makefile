@@ -11,11 +11,17 @@ DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
 SERVERS := .servers/.installed
 
-.PHONY: quickstart test test-e2e lint format types bench-updates bench-signal clean
+.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
 	$(BIN)/olmix run examples/quickstart/mix.yaml
+
+up: $(RUNTIME) examples/quickstart/data  ## Start a Prefect server and a worker here, with everything deployed
+	$(BIN)/python deployments/local.py up
+
+down: $(RUNTIME)  ## End what make up started
+	$(BIN)/python deployments/local.py down
 
 test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
 	$(BIN)/pytest -m "not e2e" --ignore tests/e2e
@@ -48,8 +54,9 @@ bench-listing: $(SERVERS)
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
 
-clean:  ## Remove what make and the quickstart left
-	rm -rf $(VENV) .servers examples/quickstart/data examples/quickstart/.olmix
+clean:  ## Remove what make, make up and the quickstart left
+	[ ! -x $(BIN)/python ] || $(BIN)/python deployments/local.py down
+	rm -rf .server .servers $(VENV) examples/quickstart/data examples/quickstart/.olmix
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "found Python %d.%d; expected 3.11 or later: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -63,6 +70,9 @@ $(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
 $(E2E): pyproject.toml constraints.txt $(DEVELOPMENT)
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
 	  || (echo "found no chromium and could not install it: install Debian's package chromium" && exit 1)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  || (apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null) \
+	  || (echo "found no PostgreSQL and could not install it: install Debian's package postgresql" && exit 1)
 	$(PIP) install --constraint constraints.txt --editable '.[dev,e2e]'
 	@touch $@
 

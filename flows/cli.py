@@ -1,6 +1,5 @@
 """The command line."""
 
-import signal
 import sys
 import threading
 import time
@@ -92,7 +91,7 @@ def run(
 
     tracked = progress.begin()
     try:
-        with _stoppable(), _watch(tracked):
+        with _watch(tracked):
             record = run_mix(loaded, str(config), workers)
     except KeyboardInterrupt:
         console.print("\nstopped; what was finished is kept, and the next run goes on from there")
@@ -334,22 +333,6 @@ def _watch(tracked: Any) -> Iterator[None]:
         over.set()
         teller.join()
         console.print(steps)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let Ctrl-C end the processes that train, for which the flow would otherwise wait."""
-    from olmix_core.workers import workers
-
-    def stop(signum: int, frame: Any) -> None:
-        workers.close()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def main() -> None:

@@ -5,12 +5,15 @@ Has to be called before Prefect is imported.
 
 import os
 
-DEFAULTS = {
+PRIVATE = {
     # Nothing is told to anyone unless the user asks for it.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # The interface in its second version asks an outside host from the browser.
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
+}
+DEFAULTS = {
+    **PRIVATE,
     # Errors are told once, by the command line; Prefect's logs stay with the run, in its database.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "WARNING",

@@ -34,11 +34,12 @@ def measure(
     corpora: Mapping[str, str],
     source: str,
     run: Executor,
+    timeout_hours: float,
 ) -> Measured:
     """Evaluate the proxies of `own` on all tasks, and those of `earlier` on tasks that their rows lack.
 
     origins: {leaf: leaves that its content comes from}. corpora: where the tokens of each leaf lie. source: who
-    records it.
+    records it. timeout_hours: for one proxy on one task.
     """
     store = Store(run.store)
     lacking = [
@@ -66,6 +67,7 @@ def measure(
                     "tokenizer": tokenizer_path(row.tokenizer),
                     "corpora": [corpora[leaf] for leaf in task.leaves],
                     "task": task.where(),
+                    "timeout_hours": timeout_hours,
                 },
             )
             for row, task in pairs

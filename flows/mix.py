@@ -21,6 +21,7 @@ from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
 from olmix_core.runs import from_parquet
+from olmix_core.stopping import until_stopped
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
 from olmix_core.workers import at_once
@@ -74,7 +75,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
     executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels))
     outcome, tracked = Outcome(find_base(config, inputs)), progress.current()
-    with shown(config.name, tracked):
+    with shown(config.name, tracked), until_stopped():
         run_chain(config, config_file, inputs, executor, outcome)
     tracked.reuse("plan", len(outcome.plan["kept"]))
     tracked.reuse("evidence", outcome.carried_over)

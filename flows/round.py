@@ -65,7 +65,9 @@ def train_round(
     # What is on record is measured on tasks that are new since; once is enough.
     again = list(earlier.values()) if is_first else []
     origins = outcome.base.origins
-    found = measure(list(own.values()), again, inputs.tasks, origins, corpora, source, run)
+    found = measure(
+        list(own.values()), again, inputs.tasks, origins, corpora, source, run, config.execution.timeout_hours
+    )
     outcome.evaluation_seconds, outcome.standard_errors = found.seconds, found.standard_errors
     measured |= {row.proxy: row for row in found.rows}
     carried = [*outcome.lineage.rows, *outcome.pool.rows]

@@ -39,6 +39,7 @@ _TOKENIZER = re.compile(r"tokenizers/[0-9a-f]{64}\.json")
 _EVIDENCE = re.compile(r"evidence/([0-9a-f]{64}-[0-9a-f]{16})\.parquet")
 _SET = re.compile(r"evidence/sets/([0-9a-f]{64})\.parquet")
 _VERSION = re.compile(r"mixes/([^/]+)/(v\d+)/([a-z_]+\.(json|csv|parquet|html))")
+_WATCHED = re.compile(r"watched/[^/]+\.json")
 _LATEST = re.compile(r"mixes/([^/]+)/latest\.json")
 _PROBES = ("cache/.preflight", "cache/.conditional", "cache/.lock")
 _TEMPORARY = re.compile(r"(.*/)?\.new-[^/]*")
@@ -118,7 +119,7 @@ def _file(
         ledger.check_file(store, match[1])
     elif match := _SET.fullmatch(path):
         ledger.pinned_rows(store, match[1])
-    elif _PAYLOAD.fullmatch(path) or _TOKENIZER.fullmatch(path):
+    elif any(kind.fullmatch(path) for kind in (_PAYLOAD, _TOKENIZER, _WATCHED)):
         store.read_json(path)
     elif path not in _PROBES and not _OUTPUT.fullmatch(path):  # those are looked at with the results that name them
         yield Finding(path, "unknown", "a file that no run wrote", "none")
@@ -228,7 +229,7 @@ def _whole_versions(store: Store, name: str) -> list[str]:
 
 def _remedy(path: str) -> Remedy:
     """How a damaged file is mended."""
-    if _RESULT.fullmatch(path) or _PAYLOAD.fullmatch(path):
+    if any(kind.fullmatch(path) for kind in (_RESULT, _PAYLOAD, _WATCHED)):
         return "remove"
     if _LATEST.fullmatch(path):
         return "rebuild"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix_core.errors import TrainingError
+from olmix_core.stopping import ended_with_run
 
 LAST_WORDS = 2000  # characters of output told in an error
 
@@ -32,10 +33,15 @@ def run_command(command: str, mixture: dict[str, Any], hours: float) -> dict[str
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         # A session of its own, so that all it started can be ended with it.
         process = subprocess.Popen(line, shell=True, errors="replace", start_new_session=True, **pipes)
-        try:
-            printed, _ = process.communicate(timeout=hours * 3600)
-        except subprocess.TimeoutExpired as error:
+
+        def end() -> None:
             os.killpg(process.pid, signal.SIGKILL)
+
+        try:
+            with ended_with_run(end):
+                printed, _ = process.communicate(timeout=hours * 3600)
+        except subprocess.TimeoutExpired as error:
+            end()
             process.communicate()
             raise TrainingError(
                 f"execution.command for {mixture['name']} was stopped after {hours:g} hours; expected it to end"

@@ -308,8 +308,10 @@ class Config(Section):
         return self
 
 
-def load_config(path: str | Path) -> Config:
+def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> Config:
     """Read a configuration file; its relative paths are resolved against its folder.
+
+    `changes`, {field: value} or {section: {field: value}}, come in the place of what the file says.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or says something that cannot be done.
@@ -318,6 +320,11 @@ def load_config(path: str | Path) -> Config:
     data = read_mapping(path, "a mapping with name, domains and evaluation")
     if (secret := field_with_credentials(data)) is not None:
         raise ConfigError(str(path), secret, "credentials", HOW)
+    for name, value in (changes or {}).items():
+        if not isinstance(value, Mapping):
+            data[name] = value
+        elif isinstance(data.setdefault(name, {}), dict):  # whatever else it is, is told below
+            data[name] = {**data[name], **value}
     try:
         config = Config.model_validate(data)
     except ValidationError as error:

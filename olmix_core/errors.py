@@ -9,7 +9,8 @@ traceback and exits with status 1. Anything else that escapes is a defect of thi
     ├── StoreError         the store cannot be read or written, or holds something it should not
     │   └── DamageError        a file of the store is not what was written
     ├── TrainingError      a proxy could not be trained
-    │   └── DivergenceError    its loss went to infinity, or above that of guessing
+    │   ├── DivergenceError    its loss went to infinity, or above that of guessing
+    │   └── WorkerLostError    its process was killed from outside; tried again, it may well succeed
     ├── EvaluationError    a proxy could not be evaluated, or gave a BPB that is no number
     ├── FitError           no law can be fitted to the evidence at hand
     └── ProposalError      no mixture meets the constraints, or the solver did not find it
@@ -53,6 +54,10 @@ class TrainingError(OlmixError):
 
 class DivergenceError(TrainingError):
     """The loss of a proxy is no number, or far above that of guessing."""
+
+
+class WorkerLostError(TrainingError):
+    """A process that trains or evaluates was killed from outside; the same job may well succeed."""
 
 
 class EvaluationError(OlmixError):

@@ -12,5 +12,7 @@ class Execution(Section):
         None, description="Line for the shell that trains and measures a mixture, with {config} and {metrics}."
     )
     timeout_hours: PositiveFloat = Field(
-        24.0, description="Hours after which a proxy in training is stopped; its last checkpoint is kept."
+        24.0,
+        description="Hours after which a proxy in training, or its evaluation on a task, is stopped;"
+        " its last checkpoint is kept.",
     )

@@ -2,16 +2,19 @@
 
 Two processes of one thread train far more than one process of two threads; and a process can be killed. It reads one
 job a line, as JSON, from standard input, and answers with lines of JSON: {"progress"}, then {"result"} or {"error"}.
-It stays for further jobs, since importing torch takes longer than many an evaluation, and ends with its input.
+It stays for further jobs, since importing torch takes longer than many an evaluation, and ends with its input, in the
+middle of a job too: nobody waits for the answer any more.
 """
 
 import dataclasses
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -148,8 +151,16 @@ def main() -> None:
         answers.write(json.dumps({kind: value}) + "\n")
         answers.flush()
 
-    for line in sys.stdin:
-        job = json.loads(line)
+    jobs: SimpleQueue[Job] = SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            jobs.put(json.loads(line))
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        job = jobs.get()
         try:
             result = JOBS[job["do"]](job, lambda state: answer("progress", state))
         except errors.OlmixError as error:

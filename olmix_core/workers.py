@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from olmix_core import errors
-from olmix_core.errors import OlmixError, TrainingError
+from olmix_core.errors import OlmixError, TrainingError, WorkerLostError
 from olmix_core.proxy import Progress
+from olmix_core.stopping import ended_with_run
 
 
 class _Worker:
@@ -88,9 +89,10 @@ class _Worker:
     def _died(self) -> TrainingError:
         status = self._process.wait()
         self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip()
-        cause = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        return TrainingError(f"a worker process {cause}: {words[-2000:] or 'it said nothing'}")
+        words = self._stderr.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+        if status < 0:
+            return WorkerLostError(f"a worker process was killed by signal {-status}: {words}")
+        return TrainingError(f"a worker process ended with status {status}: {words}")
 
     @property
     def is_alive(self) -> bool:
@@ -148,7 +150,8 @@ class Workers:
             self._busy.add(worker)
         reusable = False
         try:
-            result = worker.run(job, progress, hours)
+            with ended_with_run(worker.kill):
+                result = worker.run(job, progress, hours)
             reusable = True
             return result
         except OlmixError as error:

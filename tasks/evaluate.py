@@ -20,6 +20,7 @@ def evaluate(
     tokenizer: str,
     corpora: list[str],
     task: dict[str, Any],
+    timeout_hours: float,
 ) -> Result:
     """BPB of a proxy on a task: what `task` (`EvaluationTask.where`) says, or the held-out text of `corpora`."""
     started = time.monotonic()
@@ -41,6 +42,7 @@ def evaluate(
             "corpora": corpora,
             "label": label,
             **task,
-        }
+        },
+        hours=timeout_hours,
     )
     return {**measured, "seconds": time.monotonic() - started}

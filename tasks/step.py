@@ -7,6 +7,7 @@ the files, a label to show): they are not part of the key, so a result must not 
 The payload is written beside the result, so that a later miss can be explained by comparing two payloads.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -14,14 +15,20 @@ from typing import Any
 
 from prefect import Task, task
 from prefect.cache_policies import CachePolicy
+from prefect.runtime import task_run
 
+from olmix_core.errors import WorkerLostError
 from olmix_core.fingerprint import step_key
+from olmix_core.stopping import is_stopped
 from olmix_core.store import Store
 from tasks import progress
+from tasks.log import step_log
 from tasks.results import SERIALIZER, known_result
 
 Payload = dict[str, Any]
 Result = dict[str, Any]
+
+RETRY_SECONDS = (2.0, 20.0)  # before a step is tried again, where that can help
 
 
 @dataclass
@@ -59,20 +66,35 @@ class Step:
         return step_key(self.name, self.code_version, payload)
 
 
+def _is_transient(task: Any, run: Any, state: Any) -> bool:
+    """Whether a step that failed may succeed when it is tried again.
+
+    A process that was killed from outside (memory ran out, say) goes on from its checkpoint. The same bad input gives
+    the same error, and the store has tried again by itself.
+    """
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, WorkerLostError) and not is_stopped()
+
+
 def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step]:
     """Make a step of a function (payload, store, **where) -> plain JSON."""
 
     def decorate(function: Callable[..., Result]) -> Step:
         @wraps(function)
         def body(payload: Payload, store: str, **where: Any) -> Result:
-            progress.current().started(name)
             opened, key = Store(store), step_key(name, code_version, payload)
+            log = step_log(name, key, payload, where)
+            if task_run.run_count <= 1:
+                progress.current().started(name)
             # Prefect takes a store that does not answer for one without the result. Asked again, it ends the run
             # rather than have it compute anew what is there.
             known = known_result(opened, result_key(name, key))
             if known is not None:
                 return known
+            log.info("begins")
+            began = time.monotonic()
             result = function(payload, store, **where)
+            log.info("executed in %.1f s", time.monotonic() - began)
             record = {"step": name, "code_version": code_version, "payload": payload}
             opened.write_json(payload_path(name, key), record)
             return result
@@ -86,6 +108,9 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
             cache_policy=PayloadKey(step=name, code_version=code_version),
             persist_result=True,
             result_serializer=SERIALIZER,
+            retries=len(RETRY_SECONDS),
+            retry_delay_seconds=list(RETRY_SECONDS),
+            retry_condition_fn=_is_transient,
         )
         return Step(name, code_version, function, make(body))
 

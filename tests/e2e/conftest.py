@@ -1,16 +1,20 @@
-"""Shared by the tests of whole programs: an environment of their own, a Prefect server, a browser."""
+"""Shared by the tests of whole programs: an environment of their own, Prefect servers, PostgreSQL, a browser."""
 
+import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +26,9 @@ from s3_server import S3Server  # noqa: E402
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))
+LOCAL = [sys.executable, str(ROOT / "deployments/local.py")]  # what make up and make down run
 # What keeps a browser in a container quiet.
 FLAGS = [
     "--no-sandbox",
@@ -35,24 +41,78 @@ FLAGS = [
 ]
 
 
+@contextmanager
+def at_the_end(*command: object) -> Iterator[None]:
+    """Run a command at the end, also where the tests are killed: a process waits for the end of its input."""
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", 'cat; exec "$@"', "guard", *map(str, command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert guard.stdin is not None
+    try:
+        yield
+    finally:
+        guard.stdin.close()
+        guard.wait(timeout=120)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server on 127.0.0.1, and the environment in which programs speak to it."""
+
+    url: str
+    environment: dict[str, str]
+    folder: Path | None = None  # of what deployments/local.py started, and how it is started again
+    start: "Callable[[], Server] | None" = None
+
+    @property
+    def ui(self) -> str:
+        return self.url.removesuffix("/api")
+
+    def ask(self, path: str, **body: Any) -> Any:
+        """What the API answers to a POST."""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/{path}", json.dumps(body).encode(), headers, method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def prefect(self, *words: str) -> str:
+        done = subprocess.run(
+            [PREFECT, *words], env=self.environment, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prefect's home, new and shared by the tests of this file."""
     return tmp_path_factory.mktemp("prefect")
 
 
+def own_environment(home: Path, cache: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return {**kept, "PREFECT_HOME": str(home), "OLMIX_CACHE_DIR": str(cache), "COLUMNS": "100"}
+
+
 @pytest.fixture
 def environment(home: Path, tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    return {**kept, "PREFECT_HOME": str(home), "OLMIX_CACHE_DIR": str(tmp_path / "cache"), "COLUMNS": "100"}
+    return own_environment(home, tmp_path / "cache")
 
 
 @pytest.fixture
-def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
-    """A Prefect server of its own on 127.0.0.1; its API's address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[Server]:
+    """A Prefect server of its own, without a worker."""
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     settings = {
         **environment,
@@ -61,11 +121,15 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_API_URL": url,
     }
-    log = (tmp_path / "server.log").open("w")
-    running = subprocess.Popen(
-        [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env=settings, stdout=log, stderr=log
-    )
-    try:
+    log = tmp_path / "server.log"
+    with log.open("w") as output:
+        running = subprocess.Popen(
+            [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            env=settings,
+            stdout=output,
+            stderr=output,
+        )
+    with at_the_end("kill", running.pid):
         for _ in range(240):
             try:
                 urllib.request.urlopen(f"{url}/health", timeout=1)
@@ -73,12 +137,67 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
             except OSError:
                 time.sleep(0.5)
         else:
-            pytest.fail((tmp_path / "server.log").read_text())
-        yield url
+            pytest.fail(log.read_text())
+        yield Server(url, {**environment, "PREFECT_API_URL": url})
+    running.wait(timeout=30)
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL of its own, from Debian's package; its URL for Prefect."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    assert programs, "found no PostgreSQL; make test-e2e installs it"
+    # It refuses to run as root.
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(tempfile.mkdtemp(prefix="olmix-postgresql-"))
+    if user:
+        shutil.chown(folder, "postgres")
+    port, data = free_port(), folder / "data"
+
+    def run(program: str, *words: object) -> None:
+        command = [*user, str(programs[-1] / program), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    try:
+        run("initdb", "-D", data, "--auth", "trust", "--username", "prefect", "--no-sync")
+        with at_the_end(*user, programs[-1] / "pg_ctl", "stop", "-D", data, "--mode", "immediate"):
+            options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+            # Its output must not be a pipe that is waited for.
+            run("pg_ctl", "start", "-D", data, "-w", "-l", folder / "log", "-o", options)
+            run("createdb", "-h", "127.0.0.1", "-p", port, "-U", "prefect", "prefect")
+            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/prefect"
     finally:
-        running.terminate()
-        running.wait(timeout=30)
-        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Server, worker and deployments as make up starts them; the parameter is the database, sqlite or postgresql."""
+    folder = tmp_path_factory.mktemp("local")
+    settings = {
+        **own_environment(folder / "client", folder / "cache"),
+        "OLMIX_SERVER_FOLDER": str(folder / "server"),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",  # by default 10
+    }
+
+    def started() -> Server:
+        done = subprocess.run([*LOCAL, "up"], env=settings, capture_output=True, text=True, timeout=580, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        url = f"http://127.0.0.1:{(folder / 'server/port').read_text()}/api"
+        assert f"export PREFECT_API_URL={url}" in done.stdout
+        return Server(url, {**settings, "PREFECT_API_URL": url}, folder / "server", started)
+
+    # From the outside to the inside: the database is there for as long as the server.
+    if request.param == "postgresql":
+        with postgresql() as url:
+            settings["PREFECT_API_DATABASE_CONNECTION_URL"] = url
+            with at_the_end("env", f"OLMIX_SERVER_FOLDER={folder / 'server'}", *LOCAL, "down"):
+                yield started()
+        assert not (folder / "server/prefect.db").exists()
+    else:
+        with at_the_end("env", f"OLMIX_SERVER_FOLDER={folder / 'server'}", *LOCAL, "down"):
+            yield started()
 
 
 @pytest.fixture(scope="session")

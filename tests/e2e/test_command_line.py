@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))
-ROOT = Path(__file__).parent.parent.parent
-PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
 def olmix(*words: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -98,52 +95,13 @@ def test_a_stopped_run_loses_nothing_that_was_finished(
     assert {key: (tmp_path / f"store/proxies/{key}/run.json").stat().st_mtime_ns for key in done} == times
 
 
-def ask(url: str, what: str) -> list[dict[str, Any]]:
-    request = urllib.request.Request(
-        f"{url}/{what}/filter", data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: list[dict[str, Any]] = json.load(answer)
-    return found
-
-
-def test_a_server_shows_the_run_and_its_artifacts(
-    project: Callable[..., Path], environment: dict[str, str], server: str
-) -> None:
-    result = olmix("run", project(), environment={**environment, "PREFECT_API_URL": server})
+def test_a_server_shows_the_run_and_its_artifacts(project: Callable[..., Path], server: Any) -> None:
+    result = olmix("run", project(), environment=server.environment)
     assert result.returncode == 0, result.stderr
-    [run] = ask(server, "flow_runs")
+    [run] = server.ask("flow_runs/filter")
     assert (run["name"], run["state"]["type"]) == ("test", "COMPLETED")
-    artifacts = {artifact["key"]: artifact["data"] for artifact in ask(server, "artifacts")}
+    artifacts = {artifact["key"]: artifact["data"] for artifact in server.ask("artifacts/filter")}
     assert "| code |" in artifacts["mix-test"]
     assert "proxies to train" in artifacts["plan-test"]
-    names = {task["name"] for task in ask(server, "task_runs")}
+    names = {task["name"] for task in server.ask("task_runs/filter")}
     assert {"train 000", "statistics code", "propose", "publish"} <= names
-
-
-def test_a_deployment_runs_on_a_worker(
-    project: Callable[..., Path], environment: dict[str, str], server: str, tmp_path: Path
-) -> None:
-    """The commands that deployments/prefect.yaml names, as a user types them."""
-    config = project()
-    settings = {**environment, "PREFECT_API_URL": server}
-
-    def prefect(*words: str, limit: int = 120) -> str:
-        done = subprocess.run(
-            [PREFECT, *words], env=settings, capture_output=True, text=True, timeout=limit, check=False, cwd=ROOT
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    prefect("work-pool", "create", "olmix", "--type", "process")
-    prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
-    prefect("deployment", "run", "update/update", "--param", f'config_file="{config}"')
-    prefect("worker", "start", "--pool", "olmix", "--run-once", limit=240)
-    for _ in range(240):
-        runs = {run["name"]: run["state"]["type"] for run in ask(server, "flow_runs")}
-        if set(runs.values()) <= {"COMPLETED", "FAILED", "CRASHED"}:
-            break
-        time.sleep(0.5)
-    assert set(runs.values()) == {"COMPLETED"}
-    assert "test" in runs
-    assert json.loads((tmp_path / "store/mixes/test/latest.json").read_text()) == {"version": "v0001"}

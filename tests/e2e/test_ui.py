@@ -1,9 +1,7 @@
 """The Prefect UI of a running server, in a real browser: a run's artifacts with their pictures, and their timeline."""
 
-import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,27 +29,17 @@ SHOWN = {
 }
 
 
-def ask(url: str, what: str) -> list[dict[str, Any]]:
-    request = urllib.request.Request(
-        f"{url}/{what}/filter", data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: list[dict[str, Any]] = json.load(answer)
-    return found
-
-
 def test_the_ui_shows_every_artifact_with_its_pictures(
     project: Callable[..., Path],
-    environment: dict[str, str],
-    server: str,
+    server: Any,
     start_browser: Callable[[], "Browser"],
 ) -> None:
     config = project()
     for _ in range(2):
-        subprocess.run([OLMIX, "run", config], env={**environment, "PREFECT_API_URL": server}, check=True, timeout=240)
-    artifacts = {artifact["key"]: artifact for artifact in ask(server, "artifacts")}
-    run = ask(server, "flow_runs")[0]["id"]
-    ui = server.removesuffix("/api")
+        subprocess.run([OLMIX, "run", config], env=server.environment, check=True, timeout=240)
+    artifacts = {artifact["key"]: artifact for artifact in server.ask("artifacts/filter")}
+    run = server.ask("flow_runs/filter")[0]["id"]
+    ui = server.ui
     page = start_browser().new_page(viewport={"width": 1400, "height": 1400})
 
     # The page asks for the artifacts once: what the server was slow to list is there after the next visit.

@@ -1,0 +1,28 @@
+"""One run of a mix at a time, whichever deployment or machine it is of.
+
+Two at once would train the same proxies twice. Each name of a mix has a concurrency limit of one on the Prefect server,
+held as a lease: a run that is killed lets go of it once its lease is over.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from prefect import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.logging import get_run_logger
+
+LEASE_SECONDS = 60.0  # the least that Prefect grants
+
+
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Wait until no other run of the mix `name` is under way, and keep others waiting while this one is."""
+    limit = f"olmix-{name}"
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.upsert_global_concurrency_limit_by_name(limit, 1)
+    logger = get_run_logger()
+    logger.info("mix=%s: waiting for the limit %r: one run of a mix at a time", name, limit)
+    with concurrency(limit, lease_duration=LEASE_SECONDS, strict=True, raise_on_lease_renewal_failure=False):
+        logger.info("mix=%s: no other run is under way", name)
+        yield
