@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
 SERVERS := .servers/.installed
 
-.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal clean
+.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal faults fuzz clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -50,6 +50,12 @@ examples/quickstart/data: $(RUNTIME)
 	$(BIN)/python examples/quickstart/make_corpus.py
 
 bench-listing: $(SERVERS)
+
+faults: $(DEVELOPMENT)  ## Kill, starve and confuse runs; nothing may be lost, repeated or wrong (minutes)
+	$(BIN)/python benchmarks/bench_faults.py
+
+fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)
+	OLMIX_FUZZ_EXAMPLES=4000 $(BIN)/pytest tests/olmix_core/test_fuzz.py --timeout 3600
 
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py

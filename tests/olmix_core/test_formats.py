@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -72,6 +74,28 @@ def test_damage_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         list(text_documents(InputFile(str(tmp_path / name), "text")))
+
+
+def test_a_few_bytes_that_unpack_to_many_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as out:
+        for _ in range(17):
+            out.write(bytes(16 << 20))
+    assert path.stat().st_size < 2 << 20
+    with pytest.raises(DataError, match=r"line 1: found a document of more than 256 MiB"):
+        list(text_documents(InputFile(str(path), "text")))
+
+
+@pytest.mark.parametrize("name", ["huge.txt", "huge.jsonl", "huge.npy"])
+def test_a_file_of_five_gigabytes_of_nothing_is_refused_in_little_memory(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, 5 << 30)  # sparse: no block of it is on the disk
+    file = InputFile(str(path), token_reader(str(path)) if name.endswith(".npy") else "text")
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(DataError, match=r"more than 256 MiB|without the end of a document"):
+        list(token_documents(file, eos=1, vocab_size=512) if file.is_tokens else text_documents(file))
+    assert psutil.Process().memory_info().rss - before < 1 << 30
 
 
 def test_a_parquet_without_the_column_is_named(tmp_path: Path) -> None:
