@@ -73,7 +73,8 @@ def check(store: Store, progress: Callable[[int, int], None] = lambda done, of: 
         try:
             found += _file(store, path, there, mixes, referred)
         except DamageError as error:
-            found.append(Finding(path, "damaged", error.found, _remedy(path)))
+            damaged = error.where.removeprefix(f"{store.url}/")
+            found.append(Finding(damaged, "damaged", error.found, _remedy(damaged)))
         except StoreError as error:
             found.append(Finding(path, "damaged", str(error), "none"))
         except FileNotFoundError:  # by a run beside this
@@ -81,7 +82,7 @@ def check(store: Store, progress: Callable[[int, int], None] = lambda done, of: 
     found += _orphans(there, referred)
     found += _evidence(store, there, mixes)
     progress(len(files), len(files))
-    return sorted(found, key=lambda one: (one.path, one.what))
+    return sorted(set(found), key=lambda one: (one.path, one.what))
 
 
 def repair(store: Store, findings: list[Finding]) -> list[Finding]:

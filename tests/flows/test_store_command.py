@@ -72,9 +72,8 @@ def test_every_flipped_bit_is_found_or_harmless(store: Store) -> None:
         damage(path, draws)
         found = [finding for finding in check(store) if finding.is_harm]
         assert found or is_harmless(path, before), path
-        assert all(finding.path == path.relative_to(store.root).as_posix() for finding in found) or "evidence" in str(
-            path
-        )
+        if found:
+            assert path.relative_to(store.root).as_posix() in {finding.path for finding in found}
         path.write_bytes(before)
 
 
