@@ -212,10 +212,17 @@ def _token_readers(files: Sequence[tuple[str, str]], index: ContentIndex) -> dic
     known = {url: index.recall(content, "reader") for url, content in files}
     new = [(url, content) for url, content in files if known[url] is None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        readers = list(pool.map(lambda one: token_reader(one[0]), new))
+        readers = list(pool.map(lambda one: _token_reader(one[0]), new))
     index.learn((content, "reader", reader) for (_, content), reader in zip(new, readers, strict=True))
     opened = {url: reader for (url, _), reader in zip(new, readers, strict=True)}
     return opened | {url: reader for url, reader in known.items() if reader is not None}
+
+
+def _token_reader(url: str) -> str:
+    try:
+        return token_reader(url)
+    except OSError as error:
+        raise OSError(f"{url}: {reason_of(error)}") from error
 
 
 def _check_format(url: str, config: Config, config_file: str, field: str) -> None:

@@ -22,7 +22,8 @@ PROBE, LOCK = "cache/.conditional", "cache/.lock"
 
 
 def create(store: Store, path: str, content: bytes) -> bool:
-    """Write `content` to `path` unless there is a file. Of several writers at once just one is told True.
+    """Write `content` to `path` unless there is a file. Of several writers at once, just the one whose content is there
+    is told True.
 
     Raises StoreError.
     """
@@ -42,7 +43,8 @@ def create(store: Store, path: str, content: bytes) -> bool:
         try:
             store.fs.pipe_file(store.full(path), content, mode="create")
         except FileExistsError:
-            return False
+            # It may be ours: of a write whose answer was lost, and that was tried again.
+            return _read(store, path) == content
     return True
 
 

@@ -25,7 +25,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from olmix_core.errors import DataError
-from olmix_core.remote import open_file, reason_of
+from olmix_core.remote import BLOCK, open_file, reason_of
 from olmix_core.suffix import suffix_of
 
 Tokens = NDArray[np.unsignedinteger[Any]]
@@ -63,15 +63,15 @@ class InputFile:
         return self.reader.startswith("tokens")
 
 
-def text_documents(file: InputFile) -> Iterator[str]:
-    """The documents of a text file, in order.
+def text_documents(file: InputFile, block: int = BLOCK) -> Iterator[str]:
+    """The documents of a text file, in order; of a remote file `block` bytes are asked for at once.
 
     Raises:
         DataError: the file is not what its name says, naming the line or column.
     """
     suffix = suffix_of(file.url)
     try:
-        with open_file(file.url, parts=suffix == ".parquet") as raw:
+        with open_file(file.url, None if suffix == ".parquet" else block) as raw:
             if suffix == ".txt":
                 content = raw.read(LARGEST + 1)
                 if len(content) > LARGEST:
@@ -165,7 +165,7 @@ def smallest_dtype(vocab_size: int) -> np.dtype[Any]:
 
 def token_reader(url: str) -> str:
     """Which of the token formats the .npy at `url` is, by its first bytes. Raises OSError."""
-    with open_file(url, parts=True) as file:
+    with open_file(url, None) as file:
         return "tokens-numpy" if file.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC else "tokens-raw"
 
 

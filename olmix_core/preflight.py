@@ -1,6 +1,7 @@
 """Look before anything expensive runs: find the data, open a little of everything, and refuse what cannot work."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,7 +12,8 @@ from olmix_core.corpus import LeafStatistics
 from olmix_core.domains import DomainSet, Leaf, read_domains
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.fingerprint import ContentIndex
-from olmix_core.formats import text_documents, token_documents
+from olmix_core.formats import InputFile, text_documents, token_documents
+from olmix_core.listing import AT_ONCE
 from olmix_core.recipe import Proxy
 from olmix_core.remote import knock, open_file, reason_of
 from olmix_core.store import Store
@@ -22,6 +24,7 @@ from olmix_core.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 # Of every leaf, this many files are opened and this many documents of each are read.
 FILES_SEEN = 16
 DOCUMENTS_SEEN = 20
+BEGINNING = 256 << 10  # bytes asked for at once, of a remote file
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,7 @@ def look(config: Config, config_file: str) -> Inputs:
     try:
         tokenizer, content = _tokenizer(config, config_file, index)
         domains = read_domains(config, config_file, index)
-        for leaf in domains.leaves:
-            _look_into(leaf, tokenizer, index)
+        _look_into(domains.leaves, tokenizer, index)
         tasks = read_tasks(config, config_file, domains, index)
     finally:
         index.close()
@@ -181,18 +183,28 @@ def _tokenizer(config: Config, config_file: str, index: ContentIndex) -> tuple[T
     return load_tokenizer(definition, settings.path, settings.eos), content
 
 
-def _look_into(leaf: Leaf, tokenizer: Tokenizer | None, index: ContentIndex) -> None:
-    """Read the beginning of what was not looked into before."""
-    for file in leaf.files[:FILES_SEEN]:
+def _look_into(leaves: Sequence[Leaf], tokenizer: Tokenizer | None, index: ContentIndex) -> None:
+    """Read the beginning of what was not looked into before. Raises DataError, the first by leaf and file."""
+    new: dict[tuple[str, str], InputFile] = {}
+    for file in (file for leaf in leaves for file in leaf.files[:FILES_SEEN]):
         question = f"opens as {file.reader}"
-        documents: Any
         if file.is_tokens:
             assert tokenizer is not None
             question += f" with eos {tokenizer.eos} of {tokenizer.vocab_size}"
+        if index.recall(file.content, question) is None:
+            new[file.content, question] = file
+
+    def read(file: InputFile) -> None:
+        documents: Any
+        if file.is_tokens:
+            assert tokenizer is not None
             documents = token_documents(file, eos=tokenizer.eos, vocab_size=tokenizer.vocab_size)
         else:
-            documents = text_documents(file)
-        if index.recall(file.content, question) is None:
-            for _ in islice(documents, DOCUMENTS_SEEN):
-                pass
-            index.learn([(file.content, question, "yes")])
+            documents = text_documents(file, block=BEGINNING)
+        for _ in islice(documents, DOCUMENTS_SEEN):
+            pass
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(read, new.values()):
+            pass
+    index.learn((content, question, "yes") for content, question in new)

@@ -44,9 +44,9 @@ def is_local(fs: Any) -> bool:
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
-def open_file(url: str, *, parts: bool = False) -> IO[bytes]:
-    """Open `url` to be read from beginning to end, each byte asked for once, or (`parts`) here and there, with nothing
-    read that is not asked for. Raises OlmixError, OSError.
+def open_file(url: str, block: int | None = BLOCK) -> IO[bytes]:
+    """Open `url` to be read from beginning to end, `block` bytes asked for at once and each byte once; or (None) here
+    and there, with nothing read that is not asked for. Raises OlmixError, OSError.
     """
     fs, path = filesystem(url)
     opened: IO[bytes]
@@ -55,7 +55,7 @@ def open_file(url: str, *, parts: bool = False) -> IO[bytes]:
         return opened
     opened = fs.open(path, "rb", cache_type="none")
     # fsspec's own reading of lines goes back and forth, and asks for most bytes twice.
-    return opened if parts else cast(IO[bytes], io.BufferedReader(opened, BLOCK))
+    return opened if block is None else cast(IO[bytes], io.BufferedReader(opened, block))
 
 
 def knock(urls: Iterable[str]) -> None:
