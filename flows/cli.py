@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from flows.predict_command import predict
 from flows.swarm_command import swarm
 from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
+from olmix_core.execution import Runner
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
 
@@ -38,6 +40,8 @@ MixName = Annotated[
     str | None,
     typer.Argument(help="Name of a mix, or its configuration; may be left out where there is one."),
 ]
+
+RunnerName = StrEnum("RunnerName", [(name.upper(), name) for name in get_args(Runner)])
 
 LOG_SECONDS = 10.0  # between lines where the output is no terminal
 
@@ -65,14 +69,20 @@ def run(
     approve: Annotated[
         bool, typer.Option("--approve", help="Show the plan first, and ask before anything is spent.")
     ] = False,
+    runner: Annotated[
+        RunnerName | None,
+        typer.Option("--runner", help="Where proxies run: execution.runner of CONFIG where it is left out."),
+    ] = None,
 ) -> None:
     """Find the mixture that CONFIG asks for; what was computed before is not computed again."""
     from flows import environment
-    from olmix_core.config import load_config
+    from olmix_core.config import load_config, with_runner
     from olmix_core.preflight import look
 
     started = time.monotonic()
     loaded = load_config(config)
+    if runner is not None:
+        loaded = with_runner(loaded, runner.value, str(config))
     # Before Prefect starts, which takes seconds: a mistake should be told at once.
     look(loaded, str(config))
 

@@ -5,7 +5,6 @@ Where a result is missing it is predicted, if that takes no time (plan, swarm) o
 will be executed.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +16,10 @@ from flows.chain import run_chain
 from flows.execute import Call
 from flows.outcome import Outcome
 from olmix_core.config import Config
-from olmix_core.errors import StoreError
 from olmix_core.formats import suffix_of
 from olmix_core.preflight import Inputs, look
 from olmix_core.store import Store
-from tasks.results import check_plain, result_path
+from tasks.results import read_result
 from tasks.step import Payload, Result, Step, result_key
 
 # Until a tokenizer is known: a small BPE makes about one token of three bytes of text.
@@ -58,7 +56,7 @@ class DryRun:
         results: list[Result | None] = []
         for payload, where in calls:
             key = step.key(payload)
-            result = self._cached(step.name, key)
+            result: Result | None = read_result(Store(self.store), result_key(step.name, key))
             label, found = str(where.get("label", "")), result is not None
             self.entries.append(Entry(step.name, payload, key, label, found, step.code_version))
             results.append(result if result is not None else self._predicted(step, payload, key, where))
@@ -68,18 +66,6 @@ class DryRun:
 
     def run(self, step: Step, payload: Payload, **where: Any) -> Result:
         return self.run_all(step, [(payload, where)])[0]
-
-    def _cached(self, step: str, key: str) -> Result | None:
-        try:
-            content = Store(self.store).read_bytes(result_path(result_key(step, key)))
-        except FileNotFoundError:
-            return None
-        try:
-            check_plain(content)
-            result: Result = json.loads(json.loads(content)["result"])
-        except (StoreError, ValueError):
-            return None  # damaged or tampered with: it will be made again
-        return result
 
     def _predicted(self, step: Step, payload: Payload, key: str, where: dict[str, Any]) -> Result | None:
         if step.name in ("plan", "swarm", "choose"):

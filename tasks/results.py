@@ -71,6 +71,19 @@ def check_plain(content: bytes) -> None:
         raise StoreError("this result file asks to be read as something else than plain JSON; it is not used")
 
 
+def read_result(store: Store, key: str) -> Any:
+    """The result under `key`; None where there is none, or none that may be used. Raises StoreError."""
+    try:
+        content = store.read_bytes(result_path(key))
+    except FileNotFoundError:
+        return None
+    try:
+        check_plain(content)
+        return json.loads(json.loads(content)["result"])
+    except (StoreError, ValueError):
+        return None  # damaged or tampered with: it will be made again
+
+
 def results_block(store_url: str) -> StoreResults:
     """The block for a store, registered with the Prefect API under a name of its own."""
     name = f"olmix-{hashlib.sha256(store_url.encode()).hexdigest()[:16]}"

@@ -47,11 +47,12 @@ def payload_path(step: str, key: str) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the flow. `task` is what Prefect runs; `function` is the bare work."""
+    """A step of the flow. `task` is what Prefect runs, `body` what the task does; `function` is the bare work."""
 
     name: str
     code_version: int
     function: Callable[..., Result]
+    body: Callable[..., Result]
     task: Task[..., Result]
 
     def key(self, payload: Payload) -> str:
@@ -71,6 +72,9 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
             Store(store).write_json(payload_path(name, step_key(name, code_version, payload)), record)
             return result
 
+        # Found under this name, a body goes to processes on other machines as a reference, not as a copy of its code.
+        body.__qualname__ = f"{function.__qualname__}.body"
+
         def run_name(parameters: dict[str, Any]) -> str:
             return f"{name} {parameters['label']}" if parameters.get("label") else name
 
@@ -81,6 +85,6 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
             persist_result=True,
             result_serializer=SERIALIZER,
         )
-        return Step(name, code_version, function, make(body))
+        return Step(name, code_version, function, body, make(body))
 
     return decorate
