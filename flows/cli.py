@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,7 +19,6 @@ from flows.predict_command import predict
 from flows.swarm_command import swarm
 from flows.tasks_command import tasks
 from olmix_core.errors import OlmixError
-from olmix_core.execution import Runner
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
 
@@ -41,7 +40,15 @@ MixName = Annotated[
     typer.Argument(help="Name of a mix, or its configuration; may be left out where there is one."),
 ]
 
-RunnerName = StrEnum("RunnerName", [(name.upper(), name) for name in get_args(Runner)])
+
+class RunnerName(StrEnum):
+    """Where proxies run."""
+
+    THREADS = "threads"
+    RAY = "ray"
+    DASK = "dask"
+    DEPLOYMENT = "deployment"
+
 
 LOG_SECONDS = 10.0  # between lines where the output is no terminal
 

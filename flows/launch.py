@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -172,13 +172,17 @@ class _Launched:
     def _submit(self, job: Job) -> None:
         self._submissions[job.name] += 1
         self._store.write_json(job_path(job.name), {"step": job.step.name, "calls": job.calls})
-        run = run_deployment(
-            self._execution.deployment,
-            parameters={"job": job.name, "store": self._store.url, "label": job.label},
-            flow_run_name=job.label,
-            tags=[_tag(job.name)],
-            job_variables=job_variables(self._execution),
-            timeout=0,
+        # Its type says that it might be a coroutine, which it is only where there is an event loop.
+        run = cast(
+            FlowRun,
+            run_deployment(
+                self._execution.deployment,
+                parameters={"job": job.name, "store": self._store.url, "label": job.label},
+                flow_run_name=job.label,
+                tags=[_tag(job.name)],
+                job_variables=job_variables(self._execution),
+                timeout=0,
+            ),
         )
         self._alive[run.id] = job
 

@@ -22,14 +22,16 @@ from olmix_core.workers import at_once, visible_gpus
 @contextmanager
 def cluster(
     execution: Execution, address: str | None, config_file: str, workers: int | None
-) -> Iterator[DaskTaskRunner[Any]]:
+) -> Iterator[DaskTaskRunner]:
     """Connect to the cluster at `address`, or start one on this machine, that is ended with the block.
 
     Raises:
         ConfigError: it cannot be reached, or has no place for a proxy.
     """
     if address is None:
-        with SpecCluster(workers=_workers(workers or at_once()), scheduler=_SCHEDULER, silence_logs=logging.ERROR) as local:
+        with SpecCluster(
+            workers=_workers(workers or at_once()), scheduler=_SCHEDULER, silence_logs=logging.ERROR
+        ) as local:
             yield _runner(local.scheduler_address, execution.resources, config_file)
         return
     yield _runner(address, execution.resources, config_file)
@@ -52,7 +54,7 @@ def _workers(count: int) -> dict[int, dict[str, Any]]:
     return {number: {"cls": Nanny, "options": {**common, **own(number)}} for number in range(count)}
 
 
-def _runner(address: str, resources: Resources, config_file: str) -> DaskTaskRunner[Any]:
+def _runner(address: str, resources: Resources, config_file: str) -> DaskTaskRunner:
     try:
         with Client(address, timeout=30, set_as_default=False) as client:
             workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -74,7 +76,8 @@ def _runner(address: str, resources: Resources, config_file: str) -> DaskTaskRun
 
 def requests(execution: Execution) -> AbstractContextManager[Any]:
     """What is submitted within the block asks for the resources of a proxy."""
-    return dask.annotate(resources=asked(execution.resources))
+    placed: AbstractContextManager[Any] = dask.annotate(resources=asked(execution.resources))
+    return placed
 
 
 def asked(resources: Resources) -> dict[str, float]:

@@ -59,7 +59,8 @@ def cluster(
 
 def requests(execution: Execution) -> AbstractContextManager[Any]:
     """What is submitted within the block asks for the resources of a proxy."""
-    return remote_options(**asked(execution.resources))
+    placed: AbstractContextManager[Any] = remote_options(**asked(execution.resources))
+    return placed
 
 
 def asked(resources: Resources) -> dict[str, Any]:
