@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,16 @@ MixName = Annotated[
     typer.Argument(help="Name of a mix, or its configuration; may be left out where there is one."),
 ]
 
+
+class RunnerName(StrEnum):
+    """Where proxies run."""
+
+    THREADS = "threads"
+    RAY = "ray"
+    DASK = "dask"
+    DEPLOYMENT = "deployment"
+
+
 LOG_SECONDS = 10.0  # between lines where the output is no terminal
 
 
@@ -65,14 +76,20 @@ def run(
     approve: Annotated[
         bool, typer.Option("--approve", help="Show the plan first, and ask before anything is spent.")
     ] = False,
+    runner: Annotated[
+        RunnerName | None,
+        typer.Option("--runner", help="Where proxies run: execution.runner of CONFIG where it is left out."),
+    ] = None,
 ) -> None:
     """Find the mixture that CONFIG asks for; what was computed before is not computed again."""
     from flows import environment
-    from olmix_core.config import load_config
+    from olmix_core.config import load_config, with_runner
     from olmix_core.preflight import look
 
     started = time.monotonic()
     loaded = load_config(config)
+    if runner is not None:
+        loaded = with_runner(loaded, runner.value, str(config))
     # Before Prefect starts, which takes seconds: a mistake should be told at once.
     look(loaded, str(config))
 

@@ -9,6 +9,7 @@ PRIVATE = {
     # Nothing is told to anyone unless the user asks for it.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
     # The interface in its second version asks an outside host from the browser.
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
 }

@@ -1,14 +1,19 @@
 """Carrying out a step for one payload or many: for real, through Prefect."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, Protocol
 
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
 
+from flows.launch import launch
+from flows.runners import ON_PROXIES, requests
 from olmix_core.errors import StoreError
+from olmix_core.execution import Execution
 from tasks import progress
 from tasks.artifacts import Artifacts, Done
+from tasks.results import results_block
 from tasks.step import Payload, Result, Step
 
 Call = tuple[Payload, dict[str, Any]]  # the payload, and where things are
@@ -32,8 +37,11 @@ class Executor(Protocol):
 class PrefectExecutor:
     """Runs steps as Prefect tasks; what is cached is not run again."""
 
-    def __init__(self, store: str, artifacts: Artifacts) -> None:
+    def __init__(self, store: str, artifacts: Artifacts, execution: Execution) -> None:
         self.store = store
+        self.execution = execution
+        # Part of each task: what a flow keeps of its results is not told to processes on other machines.
+        self.storage = results_block(store)
         self.artifacts = artifacts
         self.estimated = False
         self.keys: dict[str, list[str]] = {}
@@ -44,25 +52,35 @@ class PrefectExecutor:
         Raises the first error once all have ended, so that nothing that can be finished is lost; StoreError where a
         result could not be kept.
         """
-        calls = list(calls)
-        progress.current().expect(step.name, len(calls))
+        calls, tracked = list(calls), progress.current()
+        tracked.expect(step.name, len(calls))
         # Prefect would swallow an error in here and run the task without a cache.
+        keys = [step.key(payload) for payload, _ in calls]
         known = self.keys.setdefault(step.name, [])
-        known += [key for key in (step.key(payload) for payload, _ in calls) if key not in known]
-        futures = [self._submit(step, payload, where) for payload, where in calls]
-        for future in futures:
-            future.wait()
-        results = [future.result() for future in futures]
-        for future in futures:
-            # Prefect only logs it when a result cannot be written.
-            if not getattr(future.state.data, "is_persisted", False):
-                raise StoreError(
-                    f"store: {self.store}: a result of step {step.name!r} could not be written; expected a store"
-                    " that stays writable: free some space or check its permissions, then run again"
-                )
+        known += dict.fromkeys(key for key in keys if key not in known)
+        on_proxies = step.name in ON_PROXIES
+        elsewhere: set[str] = set()
+        if on_proxies and self.execution.runner == "deployment":
+            elsewhere = launch(step, calls, self.store, self.execution)
+        with requests(self.execution) if on_proxies else nullcontext():
+            task = step.task.with_options(result_storage=self.storage, cache_policy=step.policy(self.store))
+            futures = [task.submit(payload, self.store, **where) for payload, where in calls]
+        key_of = dict(zip(futures, keys, strict=True))
+        for future in as_completed(futures):
+            future.wait()  # it is done; only now does it know its last state
+            found = future.state.name == "Cached"
+            if not (found and key_of[future] in elsewhere):  # those are counted
+                tracked.finished(step.name, cached=found, failed=not future.state.is_completed())
+        results = [self._result(step, future) for future in futures]
         done = [
-            Done(payload, where, result, "cached" if future.state.name == "Cached" else "executed", _page(future))
-            for (payload, where), result, future in zip(calls, results, futures, strict=True)
+            Done(
+                payload,
+                where,
+                result,
+                "cached" if future.state.name == "Cached" and key not in elsewhere else "executed",
+                _page(future),
+            )
+            for (payload, where), key, result, future in zip(calls, keys, results, futures, strict=True)
         ]
         self.artifacts.leave(step.name, done)
         return results
@@ -70,16 +88,15 @@ class PrefectExecutor:
     def run(self, step: Step, payload: Payload, **where: Any) -> Result:
         return self.run_all(step, [(payload, where)])[0]
 
-    def _submit(self, step: Step, payload: Payload, where: dict[str, Any]) -> PrefectFuture[Result]:
-        future: PrefectFuture[Result] = step.task.submit(payload, self.store, **where)
-
-        def count(done: PrefectFuture[Result]) -> None:
-            done.wait()  # it is done; only now does it know its last state
-            state = done.state
-            progress.current().finished(step.name, cached=state.name == "Cached", failed=not state.is_completed())
-
-        future.add_done_callback(count)
-        return future
+    def _result(self, step: Step, future: PrefectFuture[Result]) -> Result:
+        result = future.result()
+        # Prefect only logs it when a result cannot be written.
+        if not getattr(future.state.data, "is_persisted", False):
+            raise StoreError(
+                f"store: {self.store}: a result of step {step.name!r} could not be written; expected a store"
+                " that stays writable: free some space or check its permissions, then run again"
+            )
+        return result
 
 
 def _page(future: PrefectFuture[Result]) -> str | None:

@@ -10,13 +10,13 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.base import find_base
 from flows.chain import run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
 from flows.outcome import Outcome
 from flows.planning import as_markdown, make_plan
+from flows.runners import started
 from olmix_core.config import Config
 from olmix_core.preflight import look
 from olmix_core.record import Mix
@@ -24,14 +24,12 @@ from olmix_core.runs import from_parquet
 from olmix_core.stopping import until_stopped
 from olmix_core.store import Store
 from olmix_core.surrogate import read_surrogate
-from olmix_core.workers import at_once
 from tasks import progress
 from tasks.artifacts import Artifacts
 from tasks.fit import diagnostics_path, runs_path, surrogate_path
 from tasks.progress_artifact import shown
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
-from tasks.results import results_block
 from tasks.step import Result
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
@@ -48,9 +46,8 @@ def run_mix(config: Config, config_file: str, workers: int | None = None, *, app
     Returns mix.json of the published version. Raises OlmixError.
     """
     Store(config.store).preflight()
-    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers or at_once())
-    configured = mix.with_options(task_runner=runner, result_storage=results_block(config.store))
-    return configured(config, config_file, approve)
+    with started(config, config_file, workers) as runner:
+        return mix.with_options(task_runner=runner)(config, config_file, approve)
 
 
 @task(name="forecast", task_run_name="forecast", cache_policy=NO_CACHE, persist_result=False)
@@ -73,7 +70,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
     inputs = look(config, config_file)
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
-    executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels))
+    executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels), config.execution)
     outcome, tracked = Outcome(find_base(config, inputs)), progress.current()
     with shown(config.name, tracked), until_stopped():
         run_chain(config, config_file, inputs, executor, outcome)

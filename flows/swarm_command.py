@@ -82,7 +82,6 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     from olmix_core.preflight import look
     from olmix_core.store import Store
     from tasks.artifacts import Artifacts
-    from tasks.results import results_block
     from tasks.step import Result, Step
 
     class Reached(Exception):
@@ -98,10 +97,11 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     found: list[dict[str, float]] = []
     Store(config.store).preflight()
 
-    @flow(name="swarm", flow_run_name=config.name, persist_result=False, result_storage=results_block(config.store))
+    @flow(name="swarm", flow_run_name=config.name, persist_result=False)
     def draw() -> None:
         inputs = look(config, config_file)
-        executor = UntilTraining(config.store, Artifacts(config.name, config.store, inputs.domains.labels))
+        artifacts = Artifacts(config.name, config.store, inputs.domains.labels)
+        executor = UntilTraining(config.store, artifacts, config.execution)
         try:
             run_chain(config, config_file, inputs, executor, Outcome(find_base(config, inputs)))
         except Reached:

@@ -30,7 +30,8 @@ Remedy = Literal["set aside", "remove", "rebuild", "run again", "collect", "none
 MENDED: tuple[Remedy, ...] = ("set aside", "remove", "rebuild")  # by `repair`
 HARMLESS: tuple[Kind, ...] = ("unfinished", "orphan", "unknown")
 
-_RESULT = re.compile(r"cache/[a-z_]+/[0-9a-f]{64}\.json")
+_RESULT = re.compile(r"cache/(?!jobs/)[a-z_]+/[0-9a-f]{64}\.json")
+_JOB = re.compile(r"cache/jobs/[0-9a-f]{64}\.json")
 _PAYLOAD = re.compile(r"cache/[a-z_]+/[0-9a-f]{64}\.payload\.json")
 _CORPUS = re.compile(r"cache/tokens/[0-9a-f]{64}/(tokens\.bin|passages\.safetensors)")
 _OUTPUT = re.compile(r"cache/(surrogates|proposals)/[0-9a-f]{64}/[a-z_]+\.(json|csv|parquet)")
@@ -120,7 +121,7 @@ def _file(
         ledger.check_file(store, match[1])
     elif match := _SET.fullmatch(path):
         ledger.pinned_rows(store, match[1])
-    elif any(kind.fullmatch(path) for kind in (_PAYLOAD, _TOKENIZER, _WATCHED)):
+    elif any(kind.fullmatch(path) for kind in (_JOB, _PAYLOAD, _TOKENIZER, _WATCHED)):
         store.read_json(path)
     elif path not in _PROBES and not _OUTPUT.fullmatch(path):  # those are looked at with the results that name them
         yield Finding(path, "unknown", "a file that no run wrote", "none")
@@ -230,7 +231,7 @@ def _whole_versions(store: Store, name: str) -> list[str]:
 
 def _remedy(path: str) -> Remedy:
     """How a damaged file is mended."""
-    if any(kind.fullmatch(path) for kind in (_RESULT, _PAYLOAD, _WATCHED)):
+    if any(kind.fullmatch(path) for kind in (_RESULT, _JOB, _PAYLOAD, _WATCHED)):
         return "remove"
     if _LATEST.fullmatch(path):
         return "rebuild"

@@ -332,6 +332,23 @@ def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> C
     return _with_lists(_resolved(config, path.resolve().parent), path)
 
 
+def with_runner(config: Config, runner: str, path: str) -> Config:
+    """The same with another `execution.runner`; what is set for one runner only is left out for the others.
+
+    Raises ConfigError.
+    """
+    kept = config.execution.model_dump(exclude_unset=True, exclude={"runner"})
+    if runner != config.execution.runner:
+        kept.pop("address", None)
+        kept.pop("job_variables", None)
+    try:
+        execution = Execution.model_validate({**kept, "runner": runner})
+    except ValidationError as error:
+        problem = first_problem(Execution, Path(path), error)
+        raise ConfigError(path, "execution", problem.found, problem.expected) from error
+    return config.model_copy(update={"execution": execution})
+
+
 def _resolved(config: Config, folder: Path) -> Config:
     def place(path: str) -> str:
         # Only ~/ is the user's home: a name may start with the sign.

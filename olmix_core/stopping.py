@@ -20,6 +20,12 @@ def is_stopped() -> bool:
     return _stopped
 
 
+def go_on() -> None:
+    """Raise TrainingError where the run was stopped: to be asked by whoever waits."""
+    if _stopped:
+        raise TrainingError("the run was stopped; what was finished is kept: run it again to go on")
+
+
 @contextmanager
 def until_stopped() -> Iterator[None]:
     """A run. What stops it (KeyboardInterrupt or another signal, no Exception) ends all that `ended_with_run` has."""
@@ -44,8 +50,7 @@ def until_stopped() -> Iterator[None]:
 def ended_with_run(end: Callable[[], object]) -> Iterator[None]:
     """While it lasts, `end` is called when the run is stopped. Raises TrainingError where it was stopped before."""
     with _lock:
-        if _stopped:
-            raise TrainingError("the run was stopped; what was finished is kept: run it again to go on")
+        go_on()
         _enders.add(end)
     try:
         yield

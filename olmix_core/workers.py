@@ -33,8 +33,9 @@ class _Worker:
         }
         # Deterministic matrix products on CUDA need this before the first one.
         environment = {**os.environ, **threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-        if gpus := visible_gpus():
-            environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+        self.gpus = visible_gpus()  # those that it was one of when it began
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[number % len(self.gpus)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "olmix_core.worker"],
             stdin=subprocess.PIPE,
@@ -143,10 +144,7 @@ class Workers:
             OlmixError: what the worker raised; TrainingError where the process died or was stopped.
         """
         with self._lock:
-            worker = self._idle.pop() if self._idle else self._new()
-            if not worker.is_alive:  # killed while it had nothing to do
-                worker.close()
-                worker = self._new()
+            worker = self._take()
             self._busy.add(worker)
         reusable = False
         try:
@@ -164,6 +162,16 @@ class Workers:
                     self._idle.append(worker)
             if not reusable:
                 worker.close()
+
+    def _take(self) -> _Worker:
+        """One that is idle and as good as new, else a new one."""
+        while self._idle:
+            worker = self._idle.pop()
+            # A cluster gives this process other GPUs for each task; and it may have been killed while idle.
+            if worker.is_alive and worker.gpus == visible_gpus():
+                return worker
+            worker.close()
+        return self._new()
 
     def _new(self) -> _Worker:
         self._started += 1

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmix_core.fingerprint import cache_dir
+from olmix_core.stopping import go_on
 
-POLL_SECONDS = 0.05  # where somebody waits for a limited time
+POLL_SECONDS = 0.05
 
 # (store, key) -> (descriptor, holder), of this process. What is sent to another process leaves it behind.
 _held: dict[tuple[str, str], tuple[int, str]] = {}
@@ -77,26 +78,30 @@ class StoreLocks:
 
 
 def _lock(file: Path, timeout: float | None) -> int | None:
-    """A descriptor that has the lock on `file`; None where that took longer than `timeout` seconds."""
+    """A descriptor that has the lock on `file`; None where that took longer than `timeout` seconds.
+
+    Raises TrainingError where the run was stopped while it waited.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     until = None if timeout is None else time.monotonic() + timeout
     while True:
         descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if until is None else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             if until is not None and time.monotonic() >= until:
                 return None
+            go_on()
             time.sleep(POLL_SECONDS)
             continue
         if _is_at(file, descriptor):
             return descriptor
-        os.close(descriptor)  # its last holder removed the file that we waited for
+        os.close(descriptor)  # its last holder removed it before it was ours
 
 
 def _unlock(file: Path, descriptor: int) -> None:
-    file.unlink(missing_ok=True)  # while it is locked: whoever waits for it sees that it is gone, and takes a new one
+    file.unlink(missing_ok=True)  # while it is locked: whoever has it open sees that it is gone, and takes a new one
     os.close(descriptor)
 
 

@@ -94,6 +94,11 @@ class RunProgress:
             else:
                 step.executed += 1
 
+    def elsewhere(self, name: str) -> None:
+        """A result of step `name` was computed for this run by another flow run."""
+        with self._lock:
+            self._step(name).executed += 1
+
     def reuse(self, name: str, count: int) -> None:
         with self._lock:
             self._step(name).reused = count

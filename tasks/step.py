@@ -22,6 +22,7 @@ from olmix_core.fingerprint import step_key
 from olmix_core.stopping import is_stopped
 from olmix_core.store import Store
 from tasks import progress
+from tasks.locks import StoreLocks
 from tasks.log import step_log
 from tasks.results import SERIALIZER, known_result
 
@@ -54,16 +55,22 @@ def payload_path(step: str, key: str) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the flow. `task` is what Prefect runs; `function` is the bare work."""
+    """A step of the flow. `task` is what Prefect runs, `body` what the task does; `function` is the bare work."""
 
     name: str
     code_version: int
     function: Callable[..., Result]
+    body: Callable[..., Result]
     task: Task[..., Result]
 
     def key(self, payload: Payload) -> str:
         """The key of the result for `payload`. Raises TypeError where the payload has no canonical form."""
         return step_key(self.name, self.code_version, payload)
+
+    def policy(self, store: str) -> CachePolicy:
+        """The cache policy with which a result in `store` is made once, whoever else wants it at this moment."""
+        policy = PayloadKey(step=self.name, code_version=self.code_version)
+        return policy.configure(lock_manager=StoreLocks(store), isolation_level="SERIALIZABLE")
 
 
 def _is_transient(task: Any, run: Any, state: Any) -> bool:
@@ -99,6 +106,9 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
             opened.write_json(payload_path(name, key), record)
             return result
 
+        # Found under this name, a body goes to processes on other machines as a reference, not as a copy of its code.
+        body.__qualname__ = f"{function.__qualname__}.body"
+
         def run_name(parameters: dict[str, Any]) -> str:
             return f"{name} {parameters['label']}" if parameters.get("label") else name
 
@@ -112,6 +122,6 @@ def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step
             retry_delay_seconds=list(RETRY_SECONDS),
             retry_condition_fn=_is_transient,
         )
-        return Step(name, code_version, function, make(body))
+        return Step(name, code_version, function, body, make(body))
 
     return decorate

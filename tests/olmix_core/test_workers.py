@@ -200,6 +200,24 @@ def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.Monk
     assert gpus == ["3", "GPU-5", "3"]
 
 
+def test_a_worker_is_not_used_again_once_this_process_has_other_gpus(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cluster does: each task has GPUs of its own."""
+    workers, used = Workers(), []
+    try:
+        for gpu in ("0", "0", "1"):
+            monkeypatch.setattr(workers_module, "visible_gpus", lambda gpu=gpu: [gpu])
+            workers.run({"do": "train", "checkpoint_seconds": 0, **training(store, "gpus")})
+            [pid] = pids(workers)
+            used.append((pid, psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"]))
+    finally:
+        workers.close()
+    assert [gpu for _, gpu in used] == ["0", "0", "1"]
+    assert used[0] == used[1]
+    assert not psutil.pid_exists(used[0][0])
+
+
 @pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("1,GPU-7", ["1", "GPU-7"]), ("", []), ("-1", [])])
 def test_which_gpus_may_be_used_is_the_users_say(
     named: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch
