@@ -91,29 +91,53 @@ def fail(words: str) -> NoReturn:
     sys.exit(f"error: {words}")
 
 
-def free_port() -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
-        with socket.socket() as probe:
-            # As the server will: a port that was let go of a moment ago is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    fail(f"found no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} on 127.0.0.1; expected one")
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server will: a port that was let go of a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
-def wait_for(server: subprocess.Popen[bytes], port: int) -> None:
+def is_listening(port: int) -> bool:
+    """Whether it is our server that is at `port`."""
+    for process in running("server"):
+        with suppress(psutil.NoSuchProcess):
+            found = process.net_connections("tcp4")
+            if any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in found):
+                return True
+    return False
+
+
+def is_up(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait for the server; False where it ended instead, or took too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.3)
-    log = (FOLDER / "server.log").read_text(errors="replace")
-    fail(f"the server did not start; expected it within {START_SECONDS} s. Its last words:\n{log[-3000:]}")
+        with suppress(OSError):
+            # Another server may have taken the port since it was looked for.
+            if is_listening(port):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5).close()
+                return True
+        time.sleep(0.3)
+    return False
+
+
+def start_server() -> int:
+    """Start the server at the first free port, which is returned."""
+    for port in filter(is_free, range(FIRST_PORT, FIRST_PORT + PORTS)):
+        if port != FIRST_PORT:
+            print(f"port {FIRST_PORT} is taken; taking {port}", flush=True)
+        command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        if is_up(start("server", command, settings(port)), port):
+            return port
+        if is_free(port):
+            log = (FOLDER / "server.log").read_text(errors="replace")
+            fail(f"the server did not start; expected it within {START_SECONDS} s. Its last words:\n{log[-3000:]}")
+        down(quiet=True)
+    fail(f"found no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} on 127.0.0.1; expected one")
 
 
 def prepare(variables: dict[str, str]) -> None:
@@ -140,19 +164,14 @@ def prepare(variables: dict[str, str]) -> None:
 def up() -> None:
     """Start all, unless it runs; prints where it is."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    kept = FOLDER / "port"
-    if all(running(part) for part in PARTS):
+    kept = FOLDER / "port"  # written last
+    if kept.exists() and all(running(part) for part in PARTS):
         tell(int(kept.read_text()), "is running already")
         return
     down(quiet=True)  # what is left of one that lost a part
-    port = free_port()
-    if port != FIRST_PORT:
-        print(f"port {FIRST_PORT} is taken; taking {port}", flush=True)
-    variables = settings(port)
     print("starting a Prefect server ...", flush=True)
-    wait_for(
-        start("server", [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], variables), port
-    )
+    port = start_server()
+    variables = settings(port)
     print("deploying ...", flush=True)
     prepare(variables)
     start("worker", [*PREFECT, "worker", "start", "--pool", POOL], variables)

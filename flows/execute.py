@@ -1,6 +1,6 @@
 """Carrying out a step for one payload or many: for real, through Prefect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
 
@@ -8,13 +8,14 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
 
 from flows.launch import launch
-from flows.runners import ON_PROXIES, requests
-from olmix_core.errors import StoreError
+from flows.runners import ON_PROXIES, is_loss, requests
+from olmix_core.errors import StoreError, TrainingError
 from olmix_core.execution import Execution
+from olmix_core.store import Store
 from tasks import progress
 from tasks.artifacts import Artifacts, Done
-from tasks.results import results_block
-from tasks.step import Payload, Result, Step
+from tasks.results import result_path, results_block
+from tasks.step import Payload, Result, Step, result_key
 
 Call = tuple[Payload, dict[str, Any]]  # the payload, and where things are
 
@@ -72,6 +73,7 @@ class PrefectExecutor:
             if not (found and key_of[future] in elsewhere):  # those are counted
                 tracked.finished(step.name, cached=found, failed=not future.state.is_completed())
         results = [self._result(step, future) for future in futures]
+        self._check_that_the_store_is_shared(step, keys, futures)
         done = [
             Done(
                 payload,
@@ -89,7 +91,15 @@ class PrefectExecutor:
         return self.run_all(step, [(payload, where)])[0]
 
     def _result(self, step: Step, future: PrefectFuture[Result]) -> Result:
-        result = future.result()
+        try:
+            result = future.result()
+        except Exception as error:
+            if not is_loss(error):
+                raise
+            raise TrainingError(
+                f"step {step.name!r}: a process or machine of the cluster died, time and again: {error}; look into its"
+                " logs (too little memory is the usual cause), then run again: what was finished is kept"
+            ) from error
         # Prefect only logs it when a result cannot be written.
         if not getattr(future.state.data, "is_persisted", False):
             raise StoreError(
@@ -97,6 +107,22 @@ class PrefectExecutor:
                 " that stays writable: free some space or check its permissions, then run again"
             )
         return result
+
+    def _check_that_the_store_is_shared(
+        self, step: Step, keys: Sequence[str], futures: Sequence[PrefectFuture[Result]]
+    ) -> None:
+        """What another machine wrote has to be here as well; one result of a step tells."""
+        if self.execution.runner not in ("ray", "dask"):
+            return
+        for key, future in zip(keys, futures, strict=True):
+            if future.state.name != "Cached":
+                if not Store(self.store).exists(result_path(result_key(step.name, key))):
+                    raise StoreError(
+                        f"store: {self.store}: a result of step {step.name!r} was written on the cluster and is not"
+                        " here; expected a store that all machines share: an object store, or a file system that all"
+                        " see by the same path"
+                    )
+                return
 
 
 def _page(future: PrefectFuture[Result]) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from prefect.exceptions import CrashedRun
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -69,6 +70,11 @@ def requests(execution: Execution) -> AbstractContextManager[Any]:
 
         return dask_requests(execution)
     return nullcontext()
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether `error` is an engine's word that it lost a process or machine, rather than what a step said."""
+    return isinstance(error, CrashedRun) or type(error).__module__.partition(".")[0] in ("ray", "distributed")
 
 
 def _is_installed(config_file: str, extra: str, module: str) -> None:

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,8 +182,15 @@ def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     }
 
     def started() -> Server:
-        done = subprocess.run([*LOCAL, "up"], env=settings, capture_output=True, text=True, timeout=580, check=False)
+        with socket.socket() as taken:
+            with suppress(OSError):  # or somebody else has it
+                taken.bind(("127.0.0.1", 4200))
+                taken.listen()
+            done = subprocess.run(
+                [*LOCAL, "up"], env=settings, capture_output=True, text=True, timeout=580, check=False
+            )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "port 4200 is taken; taking 4" in done.stdout
         url = f"http://127.0.0.1:{(folder / 'server/port').read_text()}/api"
         assert f"export PREFECT_API_URL={url}" in done.stdout
         return Server(url, {**settings, "PREFECT_API_URL": url}, folder / "server", started)
