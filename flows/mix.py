@@ -19,7 +19,7 @@ from flows.planning import as_markdown, make_plan
 from flows.runners import started
 from olmix_core.config import Config
 from olmix_core.preflight import look
-from olmix_core.record import Mix
+from olmix_core.publishing import Mix
 from olmix_core.runs import from_parquet
 from olmix_core.stopping import until_stopped
 from olmix_core.store import Store

@@ -6,8 +6,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from olmix_core import record
+from olmix_core import publishing
 from olmix_core.mixes import load
+from olmix_core.record import mix_folder
 from olmix_core.report import page
 from olmix_core.report.charts import charts
 from olmix_core.store import Store
@@ -18,16 +19,16 @@ PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-def publish(mix: record.Mix, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def publish(mix: publishing.Mix, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Publish the mix; the same mix again keeps its version."""
     progress.current().started("publish")
     opened = Store(store)
-    published = record.publish(opened, mix, accounting)
-    report = f"{record.mix_folder(mix.name, published['version'])}/{page.FILE}"
+    published = publishing.publish(opened, mix, accounting)
+    report = f"{mix_folder(mix.name, published['version'])}/{page.FILE}"
     found = load(opened, mix.name, published["version"])
     if not opened.exists(report):
         opened.write_bytes(report, page.report_html(found))
-    words = summary(published, record.mix_table(mix, None).to_dict("records"), accounting)
+    words = summary(published, publishing.mix_table(mix, None).to_dict("records"), accounting)
     shown = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := charts(found).get(name))]
     where = f"Everything behind it: `{report}` in the store `{opened.url}`."
     publish_markdown(

@@ -167,34 +167,11 @@ def functions(module: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-def file_name(path: ast.expr) -> str:
-    """The last part of a path that is written out as text or as an f-string."""
-    last = path.values[-1] if isinstance(path, ast.JoinedStr) else path
-    assert isinstance(last, ast.Constant), f"{ast.unparse(path)}: expected the name of the file to be written out"
-    assert isinstance(last.value, str)
-    return last.value.rsplit("/", 1)[-1]
-
-
-def written_by_record() -> set[str]:
-    """The files that record.py writes: the first argument of every call that writes to the store."""
-    names = set()
-    for function in functions("record.py").values():
-        for node in ast.walk(function):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                writes = node.func.attr.startswith("write_") or node.func.attr == "new_file"
-                if writes and ast.unparse(node.func.value) == "store":
-                    names.add(file_name(node.args[0]))
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("create", "advance"):  # of `exclusive`
-                names.add(file_name(node.args[1]))
-    return names
-
-
 def test_what_a_run_leaves_is_what_the_record_writes() -> None:
     listed = [line.split()[0] for line in fences(section(page("store.md"), "A run leaves"))[0].splitlines()]
     mixes = {path.rsplit("/", 1)[-1] for path in listed if path.startswith("mixes/")}
-    written = written_by_record()
-    assert {"mix.json", "mix.csv", "latest.json"} <= written
-    assert mixes == written | {report_page.FILE}
+    beside = keys(functions("publishing.py")["_contents"])
+    assert mixes == beside | {"mix.json", "latest.json", report_page.FILE}
 
 
 def keys(function: ast.FunctionDef) -> set[str]:
@@ -209,10 +186,10 @@ def heading_rows(heading: str) -> set[str]:
 
 
 def test_every_column_and_field_of_the_record_is_described_and_no_other() -> None:
-    record = functions("record.py")
-    assert heading_rows("mix.csv") == keys(record["mix_table"])
-    assert heading_rows("mix.json") == keys(record["_record"])
-    assert heading_rows("plan.json") == keys(record["_labelled_plan"])
+    publishing = functions("publishing.py")
+    assert heading_rows("mix.csv") == keys(publishing["mix_table"])
+    assert heading_rows("mix.json") == {*keys(publishing["_record"]), "files"}
+    assert heading_rows("plan.json") == keys(functions("labelled.py")["plan"])
     assert heading_rows("trade_offs.csv") == set(trade_offs.COLUMNS)
     assert heading_rows("diagnostics.csv") == {"task", *keys(functions("crossval.py")["_errors"])}
     assert heading_rows("surrogate.json") == keys(functions("fitted.py")["to_json"])
