@@ -27,8 +27,8 @@ SLOW = {"layers": 2, "width": 64, "heads": 2, "sequence_length": 64, "batch_size
 
 
 @pytest.fixture
-def environment(environment: dict[str, str], s3: "S3Server") -> dict[str, str]:
-    return {**environment, **s3.environment}
+def environment(environment: dict[str, str], s3: "S3Server", server: str) -> dict[str, str]:
+    return {**environment, **s3.environment, "PREFECT_API_URL": server}
 
 
 @pytest.fixture
@@ -67,7 +67,6 @@ def test_a_run_on_s3_is_that_on_a_folder_and_leaves_no_secret(
     environment: dict[str, str],
     s3: "S3Server",
     bucket: str,
-    home: Path,
     tmp_path: Path,
 ) -> None:
     outputs = []
@@ -106,14 +105,17 @@ def test_a_run_on_s3_is_that_on_a_folder_and_leaves_no_secret(
     assert "Traceback" not in outputs[-1]
 
     searched = 0
-    for folder in (s3.folder / "devices", home, tmp_path):
+    for folder in (
+        s3.folder / "devices",
+        tmp_path,
+    ):  # the store as it lies on the disk; outputs, caches, Prefect's home
         for path in (path for path in folder.rglob("*") if path.is_file()):
             content = path.read_bytes()
             searched += 1
             assert s3.secret.encode() not in content, path
             assert wrong["AWS_SECRET_ACCESS_KEY"].encode() not in content, path
     assert searched > 50
-    assert (home / "prefect.db").exists()
+    assert (tmp_path / "home/prefect.db").exists()
     assert not any(s3.secret in output or wrong["AWS_SECRET_ACCESS_KEY"] in output for output in outputs)
 
 
