@@ -66,9 +66,10 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
         [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env=settings, stdout=log, stderr=log
     )
     try:
-        for _ in range(240):
+        deadline = time.monotonic() + 600  # the machine may be busy
+        while running.poll() is None and time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{url}/health", timeout=1)
+                urllib.request.urlopen(f"{url}/health", timeout=5)
                 break
             except OSError:
                 time.sleep(0.5)
