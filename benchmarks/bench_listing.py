@@ -21,7 +21,7 @@ import yaml
 from report import table, write
 from s3_server import moto
 
-OBJECTS = re.compile(r'"(GET|HEAD) /bucket/data/')
+OBJECTS = re.compile(r'"(?:\x1b\[\d+m)*(?:GET|HEAD) /bucket/data/')  # the log is coloured
 LISTS = re.compile(r'"GET /bucket\?list-type=2')
 
 

@@ -28,7 +28,7 @@ from urllib.parse import unquote
 BIN = Path(__file__).parent.parent / ".servers/bin"
 KEY, READER = "lab:mixer", "lab:reader"  # an account and a user of it; the second may write nothing
 PORTS = ("proxy", "account", "container", "object")
-DEADLINE = 120  # seconds to start in
+DEADLINE = 300  # seconds to start in
 
 COMMON = """
 [DEFAULT]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -47,7 +49,9 @@ def one(store: Store, pattern: str) -> Path:
 
 
 def is_harmless(damaged: Path, before: bytes) -> bool:
-    """Whether the file still says what it said: white space of JSON says nothing."""
+    """Whether the file still says what it said: white space of JSON and parts of a parquet footer say nothing."""
+    if damaged.parent.name == "sets":
+        return pq.read_table(damaged).equals(pq.read_table(pa.BufferReader(before)))
     if damaged.suffix != ".json":
         return False
     try:

@@ -32,21 +32,23 @@ def kept(store: Store, key: str, result: str) -> None:
     store.write_json(result_path(key), record)
 
 
-def test_a_store_that_does_not_answer_is_not_one_without_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_is_not_one_without_the_result(
+    prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     before = len(executed)
     with pytest.raises(StoreError, match="does not answer"):
-        tried.task.fn({"a": 1}, "s3://bucket/store")
+        tried.task({"a": 1}, "s3://bucket/store")
     assert len(executed) == before
 
 
-def test_a_result_that_is_there_after_all_is_taken(tmp_path: Path) -> None:
+def test_a_result_that_is_there_after_all_is_taken(prefect_server: None, tmp_path: Path) -> None:
     store, before = Store(str(tmp_path)), len(executed)
     kept(store, result_key("tried", tried.key({"a": 2})), '{"made": 7}')
-    assert tried.task.fn({"a": 2}, str(tmp_path)) == {"made": 7}
+    assert tried.task({"a": 2}, str(tmp_path)) == {"made": 7}
     assert len(executed) == before
 
 
