@@ -121,7 +121,6 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[Server]:
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_API_URL": url,
     }
-<<<<<<< HEAD
     log = tmp_path / "server.log"
     with log.open("w") as output:
         running = subprocess.Popen(
@@ -131,16 +130,8 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[Server]:
             stderr=output,
         )
     with at_the_end("kill", running.pid):
-        for _ in range(240):
-=======
-    log = (tmp_path / "server.log").open("w")
-    running = subprocess.Popen(
-        [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env=settings, stdout=log, stderr=log
-    )
-    try:
         deadline = time.monotonic() + 600  # the machine may be busy
         while running.poll() is None and time.monotonic() < deadline:
->>>>>>> s3
             try:
                 urllib.request.urlopen(f"{url}/health", timeout=5)
                 break
