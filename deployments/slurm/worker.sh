@@ -5,12 +5,11 @@
 #
 # from the root of the repository, on a file system that the nodes share. Each job of the array is a Prefect worker that
 # runs OLMIX_PROXIES proxies at once (1 where it is not set) until its time limit; `scancel --name olmix` ends them all.
+# What is cut off goes on elsewhere once the server knows: it misses the heartbeats, by its automation for crashed runs.
 #SBATCH --job-name=olmix
 #SBATCH --output=olmix-%A_%a.log
 #SBATCH --cpus-per-task=2
 #SBATCH --time=24:00:00
-# What is running is told a minute before the end, so that it can be given to the next worker.
-#SBATCH --signal=B:TERM@60
 set -euo pipefail
 
 : "${PREFECT_API_URL:?name a Prefect server that the nodes can reach}"

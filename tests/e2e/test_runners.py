@@ -118,8 +118,8 @@ def test_on_ray_with_a_worker_killed_in_the_middle_of_a_proxy(
     project: Callable[..., Path], run: Run, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     def is_training(process: psutil.Process) -> bool:
-        mine = any(parent.pid == os.getpid() for parent in process.parents())
-        return mine and process.cmdline()[:1] == ["ray::train"]
+        mine = process.environ().get("OLMIX_CACHE_DIR") == os.environ["OLMIX_CACHE_DIR"]
+        return mine and " ".join(process.cmdline()).startswith("ray::train")
 
     # Two at once on a machine of any size, a GPU or none.
     path = configured(project, "ray", resources={"cpus": max(1, (os.cpu_count() or 1) / 2), "gpus": 0})
