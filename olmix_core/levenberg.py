@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 _FLOOR = 1e-6  # c >= _FLOOR keeps the law's c > 0
 _STEEPEST = 50.0
 _MU_START, _MU_LEAST, _MU_MOST = 1e-3, 1e-9, 1e12
+_MOST_BYTES = 1 << 28  # of products that are kept
 _STEADY = 12  # iterations before the exact second derivative is used
 
 
@@ -87,7 +88,7 @@ def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: fl
     loss by more than the fraction `tol`; problems that have not after `iterations` are reported as
     such.
     """
-    theta = _project(start, problems.bounded)
+    theta, outer = _project(start, problems.bounded), Outer(problems.design)
     loss = _loss(problems, theta)
     converged = np.zeros(len(theta), dtype=bool)
     mu = np.full(len(theta), _MU_START)
@@ -100,7 +101,7 @@ def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: fl
             break
         part = problems.subset(active)
         exact[active] |= count > _STEADY
-        gradient, hessian, scale = _derivatives(part, theta[active], exact[active])
+        gradient, hessian, scale = _derivatives(part, theta[active], exact[active], outer)
         held = _held(theta[active], gradient, problems.bounded)
         gradient = np.where(held, 0.0, gradient)
         gain = np.max(gradient**2 / scale, axis=1)
@@ -145,7 +146,30 @@ def _loss(problems: Problems, theta: Array) -> Array:
     return np.asarray(data / problems.weights.sum(axis=0) + problems.penalty(theta), dtype=np.float64)
 
 
-def _derivatives(problems: Problems, theta: Array, exact: Mask) -> tuple[Array, Array, Array]:
+class Outer:
+    """Weighted sums of the outer products of the rows of a design [K, p]: what all problems' Hessians are made of.
+
+    The products are the same for every problem and every step, so they are made once, and one large product of matrices
+    gives the sums of all problems. Where they would take too much memory, each problem makes its own.
+    """
+
+    def __init__(self, design: Array) -> None:
+        self._design = design
+        self._rows, self._columns = np.triu_indices(design.shape[1])
+        fits = 8 * len(design) * len(self._rows) <= _MOST_BYTES
+        self._products = design[:, self._rows] * design[:, self._columns] if fits else None
+
+    def sums(self, weights: Array) -> Array:
+        """sum_k weights[k, b] design[k] design[k]' [B, p, p], of weights [K, B]."""
+        if self._products is None:
+            return np.asarray((self._design.T[None] * weights.T[:, None, :]) @ self._design, dtype=np.float64)
+        half, p = weights.T @ self._products, self._design.shape[1]
+        whole = np.empty((len(half), p, p))
+        whole[:, self._rows, self._columns] = whole[:, self._columns, self._rows] = half
+        return whole
+
+
+def _derivatives(problems: Problems, theta: Array, exact: Mask, outer: Outer) -> tuple[Array, Array, Array]:
     """Gradient [B, p + 2], Hessian (or its Gauss-Newton stand-in) and the scale D [B, p + 2] of the
     damping.
     """
@@ -158,19 +182,22 @@ def _derivatives(problems: Problems, theta: Array, exact: Mask) -> tuple[Array, 
     steady = share * np.minimum(1.0, delta / np.maximum(size, delta))
     curve = np.where(exact, share * (size <= delta), steady)
     bend = np.where(exact, pull * decay, 0.0)
-    design = np.column_stack([np.ones(len(problems.design)), problems.design])
+    design, weights = problems.design, curve * decay**2 + bend
+    cross = curve * decay
     ridge, P = problems.ridge[:, None], problems.shape_of_penalty
 
-    gradient = np.column_stack([pull.sum(axis=0), (pull * decay).T @ design])
+    gradient = np.column_stack([pull.sum(axis=0), (pull * decay).sum(axis=0), (pull * decay).T @ design])
     gradient[:, 2:] += ridge * (theta[:, 2:] @ P)
-    cross = (curve * decay).T @ design
-    inner = (design.T[None] * (curve * decay**2 + bend).T[:, None, :]) @ design
     hessian = np.empty((len(theta), theta.shape[1], theta.shape[1]))
     hessian[:, 0, 0] = curve.sum(axis=0)
-    hessian[:, 0, 1:] = hessian[:, 1:, 0] = cross
-    hessian[:, 1:, 1:] = inner
+    hessian[:, 0, 1] = hessian[:, 1, 0] = cross.sum(axis=0)
+    hessian[:, 0, 2:] = hessian[:, 2:, 0] = cross.T @ design
+    hessian[:, 1, 1] = weights.sum(axis=0)
+    hessian[:, 1, 2:] = hessian[:, 2:, 1] = weights.T @ design
+    hessian[:, 2:, 2:] = outer.sums(weights)
     hessian[:, 2:, 2:] += ridge[:, :, None] * P
-    scale = np.column_stack([steady.sum(axis=0), (steady * decay**2).T @ design**2])
+    weights = steady * decay**2
+    scale = np.column_stack([steady.sum(axis=0), weights.sum(axis=0), weights.T @ design**2])
     scale[:, 2:] += ridge * np.diagonal(P)
     return gradient, hessian, np.maximum(scale, 1e-12)
 
