@@ -272,6 +272,37 @@ def test_interpolation_without_ridge_is_flagged() -> None:
     assert "22 parameters and no ridge fit the runs exactly" in flags["task00"]
 
 
+def test_a_swarm_given_twice_says_what_it_said_once() -> None:
+    once = log_linear(5, 3, noise=0.01).evidence(40, seed=0)
+    names = (*once.runs, *(f"{run}-again" for run in once.runs))
+    twice = Evidence(np.vstack([once.X] * 2), np.vstack([once.Y] * 2), names, once.leaves, once.tasks)
+    laws = [fit(evidence, family="log_linear", ridge=1e-5) for evidence in (once, twice)]
+    assert laws[1].predict(once.X) == pytest.approx(laws[0].predict(once.X), abs=1e-9)
+
+
+@pytest.mark.parametrize("family", ["log_linear", "diminishing_returns"])
+def test_leaves_that_never_part_are_told_together(family: str) -> None:
+    problem = log_linear(5, 3, noise=0.01)
+    X = problem.mixtures(60, seed=0)
+    X[:, 0] = X[:, 1] = X[:, :2].mean(axis=1)
+    Y = problem.bpb(X) + 0.01 * np.random.default_rng(0).standard_normal((60, 3))
+    law = fit(Evidence(X, Y, tuple(f"r{k}" for k in range(60)), problem.leaves, problem.tasks), family=family)
+    assert np.sqrt(np.mean((law.predict(X) - problem.bpb(X)) ** 2)) < 0.02
+    # Of moving weight from one to the other nothing is known: the prediction says so.
+    apart = X[:1].copy()
+    apart[0, 0], apart[0, 1] = X[0, 0] + X[0, 1], 0.0
+    assert (law.std(apart) > law.std(X[:1])).all()
+
+
+def test_weights_next_to_nothing_are_weights() -> None:
+    problem = log_linear(5, 3, noise=0.01)
+    X = problem.mixtures(60, seed=0)
+    X[40:] = 1e-12
+    X[40:, 0] = 1 - 4e-12
+    law = fit(Evidence(X, problem.bpb(X), tuple(f"r{k}" for k in range(60)), problem.leaves, problem.tasks))
+    assert law.predict(X) == pytest.approx(problem.bpb(X), abs=0.05)
+
+
 def test_leaf_that_no_run_holds_is_noted_and_uncertain() -> None:
     problem = diminishing_returns(6, 4, noise=0.01)
     evidence = problem.evidence(60, seed=0)
