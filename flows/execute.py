@@ -8,7 +8,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
 
 from flows.launch import launch
-from flows.runners import ON_PROXIES, is_loss, requests
+from flows.runners import carries_a_proxy, is_loss, requests
 from olmix_core.errors import StoreError, TrainingError
 from olmix_core.execution import Execution
 from olmix_core.store import Store
@@ -59,7 +59,7 @@ class PrefectExecutor:
         keys = [step.key(payload) for payload, _ in calls]
         known = self.keys.setdefault(step.name, [])
         known += dict.fromkeys(key for key in keys if key not in known)
-        on_proxies = step.name in ON_PROXIES
+        on_proxies = carries_a_proxy(step.name, calls)
         elsewhere: set[str] = set()
         if on_proxies and self.execution.runner == "deployment":
             elsewhere = launch(step, calls, self.store, self.execution)

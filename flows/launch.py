@@ -128,7 +128,10 @@ class _Launched:
         self._submissions = dict.fromkeys(jobs, 0)
 
     def wait(self) -> list[OlmixError]:
-        """Submit all, and wait for all; what went wrong, in the order in which it did. Cancels all when stopped."""
+        """Submit all, and wait for all; what went wrong, in the order in which it did.
+
+        Ctrl-C cancels them; whatever else ends this run leaves them going, and the next run waits for them.
+        """
         failures: list[OlmixError] = []
         try:
             under_way = self._under_way()
@@ -143,7 +146,7 @@ class _Launched:
                     assert run.state is not None
                     if run.state.is_final() and (failure := self._ended(self._alive.pop(run.id), run)):
                         failures.append(failure)
-        except BaseException:
+        except KeyboardInterrupt:
             for run_id in self._alive:
                 self._client.set_flow_run_state(run_id, Cancelling(), force=True)
             raise
@@ -160,7 +163,8 @@ class _Launched:
         if run.state.is_crashed() and self._submissions[job.name] < MOST_SUBMISSIONS:
             self._submit(job)
             return None
-        tracked.finished(job.step.name, failed=True)
+        for _ in job.calls:
+            tracked.finished(job.step.name, failed=True)
         if run.state.is_completed():
             return StoreError(
                 f"store: {self._store.url}: flow run {run.name!r} completed, but {len(lost)} of its results are not"

@@ -2,11 +2,11 @@
 
 Whichever it is, a step is the same Prefect task with the same key, and the store is all that machines share. On a
 cluster the task runs in a process of another machine, and trains there as it would here: in a process of its own.
-Only the steps that carry a proxy (`ON_PROXIES`) ask for resources; all others are small.
+Only what trains or measures a proxy asks for resources; everything else is small.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -20,7 +20,6 @@ from olmix_core.errors import ConfigError
 from olmix_core.execution import Execution
 from olmix_core.workers import at_once
 
-ON_PROXIES = ("train", "evaluate")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -57,6 +56,11 @@ def started(config: Config, config_file: str, workers: int | None) -> Iterator[T
 
             check_deployment(execution, config_file)
         yield ThreadPoolTaskRunner(max_workers=workers or at_once())
+
+
+def carries_a_proxy(step: str, calls: Sequence[tuple[Any, Mapping[str, Any]]]) -> bool:
+    """Whether calls of `step` train or measure proxies; what a trainer of your own measured is only read."""
+    return step == "train" or (step == "evaluate" and any(where["task"]["metric"] is None for _, where in calls))
 
 
 def requests(execution: Execution) -> AbstractContextManager[Any]:

@@ -5,15 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prefect.exceptions import CrashedRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.launch import job_variables
-from flows.runners import started
+from flows.runners import carries_a_proxy, is_loss, started
 from olmix_core.config import load_config
-from olmix_core.errors import ConfigError
+from olmix_core.errors import ConfigError, TrainingError
 from olmix_core.execution import Execution
 
 Project = Callable[..., Path]
@@ -62,3 +63,17 @@ def test_a_job_is_told_what_a_proxy_asks_for_and_what_the_user_adds() -> None:
         {"runner": "deployment", "resources": asked, "job_variables": {"image": "olmix:1", "cpus": 8}}
     )
     assert job_variables(execution) == {"cpus": 8, "gpus": 2, "memory": "1500M", "image": "olmix:1"}
+
+
+def test_only_what_trains_or_measures_asks_for_resources() -> None:
+    measured, read = {"task": {"metric": None}}, {"task": {"metric": "arc"}}
+    assert carries_a_proxy("train", [({}, {})])
+    assert carries_a_proxy("evaluate", [({}, measured)])
+    assert not carries_a_proxy("evaluate", [({}, read)])  # by a trainer of your own, in training
+    assert not carries_a_proxy("fit", [({}, {})])
+
+
+def test_a_lost_process_is_told_apart_from_what_a_step_said() -> None:
+    assert is_loss(CrashedRun("its process ended"))
+    assert not is_loss(TrainingError("too little memory"))
+    assert not is_loss(ValueError("a defect"))
