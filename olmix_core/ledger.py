@@ -226,7 +226,11 @@ def _read_file(
         groups = [file.read_row_group(group, list(columns)) for group in range(file.num_row_groups)]
         if only is not None:
             groups = [group.filter(_among(group["row"], only)) for group in groups]
-        return pa.concat_tables(groups) if groups else file.read(list(columns))
+        table = pa.concat_tables(groups) if groups else file.read(list(columns))
+        table.validate(full=True)
+        if table.schema.names != [name for name in SCHEMA.names if name in columns]:
+            raise pa.ArrowInvalid(f"it has the columns {', '.join(table.schema.names)}")
+        return table
     except FileNotFoundError:
         return None
     except (OSError, pa.ArrowException) as error:

@@ -33,6 +33,15 @@ def _cache_dir(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["OLMIX_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True)
+def _a_run_of_its_own() -> Iterator[None]:
+    """What one test stops stays stopped for that test only."""
+    from olmix_core.stopping import until_stopped
+
+    with until_stopped():
+        yield
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server and database of the tests' own."""

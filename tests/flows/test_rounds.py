@@ -62,12 +62,12 @@ def test_a_run_that_was_stopped_in_a_later_round_goes_on_as_if_it_had_not_been(
     assert any("at most" in note for note in plan["notes"])
     bare, trained = train.workers.run, []
 
-    def stop(job: dict[str, Any], *given: Any) -> Any:
+    def stop(job: dict[str, Any], *given: Any, **named: Any) -> Any:
         if job["do"] == "train":
             trained.append(job)
             if len(trained) > 8:
                 raise RuntimeError("stopped")
-        return bare(job, *given)
+        return bare(job, *given, **named)
 
     monkeypatch.setattr(train.workers, "run", stop)
     with pytest.raises(RuntimeError, match="stopped"):

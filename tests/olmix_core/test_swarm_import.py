@@ -17,6 +17,7 @@ from olmix_core.export import export
 from olmix_core.merged import merge
 from olmix_core.overview import Filters, overview, select
 from olmix_core.preflight import look
+from olmix_core.seal import checksum
 from olmix_core.store import Store
 from olmix_core.swarm_import import Imported, import_swarm
 
@@ -179,7 +180,9 @@ def test_parquet_and_json_hold_every_column(read: Callable[..., Imported], tmp_p
     export(evidence, tmp_path / "out", "parquet")
     other = Store(str(tmp_path / "other"))
     (tmp_path / "other/evidence").mkdir(parents=True)
-    (tmp_path / "out/evidence.parquet").rename(tmp_path / "other/evidence/moved.parquet")
+    exported = tmp_path / "out/evidence.parquet"
+    name = f"{'0' * 64}-{checksum(exported.read_bytes())[: ledger.CHECKED]}"
+    exported.rename(tmp_path / f"other/evidence/{name}.parquet")
     assert from_table(ledger.read(other).sort_by("row")) == from_table(evidence.table.sort_by("row"))
     export(evidence, tmp_path / "out", "json")
     records = json.loads((tmp_path / "out/evidence.json").read_text())
