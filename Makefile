@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
 
-.PHONY: quickstart test test-e2e lint format types bench-updates bench-signal clean
+.PHONY: quickstart test test-e2e lint format types bench-updates bench-signal study clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -39,6 +39,9 @@ bench-updates: $(DEVELOPMENT) examples/quickstart/data  ## Five updates with rea
 bench-signal: $(DEVELOPMENT) examples/quickstart/data  ## Do proxies see mixtures or noise? (minutes)
 	$(BIN)/python benchmarks/bench_signal.py
 
+study: $(DEVELOPMENT)  ## What the proposal is worth to a larger model, on fourteen domains of Debian's text (hours)
+	$(BIN)/python benchmarks/study.py
+
 examples/quickstart/data: $(RUNTIME)
 	$(BIN)/python examples/quickstart/make_corpus.py
 
@@ -46,7 +49,7 @@ bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes ben
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
 
 clean:  ## Remove what make and the quickstart left
-	rm -rf $(VENV) examples/quickstart/data examples/quickstart/.olmix
+	rm -rf $(VENV) examples/*/data examples/*/.olmix
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "found Python %d.%d; expected 3.11 or later: make PYTHON=python3.11" % sys.version_info[:2])'
