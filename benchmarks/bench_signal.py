@@ -1,9 +1,9 @@
 """Does a proxy see mixtures, or noise? On the quickstart's real text, or a configuration's, with the recipe `tiny`.
 
 At least twelve mixtures, drawn as a swarm draws them, are trained with two seeds each and measured on the held-out text
-of every domain and on tasks: the quickstart's, or a list. Per task: the spread across mixtures (standard deviation of the mean over
-seeds) over the spread across seeds (pooled standard deviation within mixtures, of a mean over seeds). At 1 the proxies
-see noise; the law beside it is fitted to the runs of seed 0 and judged on runs left out.
+of every domain and on tasks: the quickstart's, or a list. Per task: the spread across mixtures (standard deviation of
+the mean over seeds) over the spread across seeds (pooled standard deviation within mixtures, of a mean over seeds). At
+1 the proxies see noise; the law beside it is fitted to the runs of seed 0 and judged on runs left out.
 
     make bench-signal        (24 proxies; about 2 minutes on two free cores)
     python benchmarks/bench_signal.py --config examples/study/mix.yaml --list examples/study/data/tasks/olmix-52.yaml

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -87,37 +87,43 @@ def measured_tasks(inputs: Inputs, config: Config) -> dict[str, Where]:
 def probe(inputs: Inputs, config: Config, tasks: Mapping[str, Where], seeds: int) -> float:
     """Hours that the study takes at the speed of this machine now: some steps of either model, some of their tasks."""
     leaf = min(inputs.domains.leaves, key=lambda leaf: sum(size for _, size, _ in leaf.contents))
-    runs = {
-        "proxy": (inputs.recipe.identity(), 3 * (len(inputs.domains.leaves) + 1), [t.label for t in inputs.tasks]),
+    models: dict[str, tuple[Where, int, list[str]]] = {
+        "proxy": (
+            inputs.recipe.identity(),
+            3 * (len(inputs.domains.leaves) + 1),
+            [task.label for task in inputs.tasks],
+        ),
         "larger": (larger_recipe(config, inputs.recipe, 0), len(MIXTURES) * seeds, list(tasks)),
     }
-    total = 0.0
+    cores, total = at_once(), 0.0
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         tokenizer = train_tokenizer([leaf.files], inputs.vocab_size)
         store.write_json("tokenizer.json", tokenizer.to_json())
         tokenise(leaf.files, tokenizer, store, "tokens")
-        for name, (recipe, count, labels) in runs.items():
-            batch = recipe["batch_size"] * recipe["sequence_length"]
-            short = {**recipe, "tokens": PROBE_STEPS * batch, "leaf_share": 1.0}
 
-            def work(number: int, labels: Sequence[str] = labels, short: Where = short, name: str = name) -> float:
-                common = {"store": folder, "key": f"{name}-{number}", "recipe": short, "tokenizer": "tokenizer.json"}
-                trained = workers.run(
-                    {"do": "train", "mixture": {leaf.fingerprint: 1.0}, "corpora": {leaf.fingerprint: "tokens"}, **common}
-                )["seconds"]
-                files = [tasks[label] for label in labels if tasks[label]["file"]]
-                told = sum(
-                    workers.run({"do": "forecast", "label": "", **where, "corpora": [], **common})["seconds"]
-                    for where in files[number :: at_once()]  # each worker forecasts a part
-                )
-                return float(trained * recipe["tokens"] / short["tokens"] + told * len(files) / len(files[number :: at_once()]))
+        def seconds_of(name: str, number: int) -> float:
+            recipe, _, labels = models[name]
+            tokens = PROBE_STEPS * recipe["batch_size"] * recipe["sequence_length"]
+            common = {
+                "store": folder,
+                "key": f"{name}-{number}",
+                "recipe": {**recipe, "tokens": tokens, "leaf_share": 1.0},
+                "tokenizer": "tokenizer.json",
+            }
+            text = {"mixture": {leaf.fingerprint: 1.0}, "corpora": {leaf.fingerprint: "tokens"}}
+            training = workers.run({"do": "train", **text, **common})["seconds"] * recipe["tokens"] / tokens
+            files = [tasks[label] for label in labels if tasks[label]["file"]]
+            part = files[number % len(files) :: cores]  # the others forecast the rest
+            jobs = [{"do": "forecast", "label": "", **where, "corpora": [], **common} for where in part]
+            measuring = sum(workers.run(job)["seconds"] for job in jobs) * len(files) / len(part)
+            return float(training + measuring)
 
-            with ThreadPoolExecutor(at_once()) as pool:  # all cores busy, as they will be
-                each = list(pool.map(work, range(at_once())))
-            seconds = sum(each) / len(each)
-            total += count * seconds / at_once()
-            print(f"{name}: {count} models, about {seconds:.0f} s each to train and measure, {at_once()} at once", flush=True)
+        for name, (_, count, _) in models.items():
+            with ThreadPoolExecutor(cores) as pool:  # all cores busy, as they will be
+                seconds = sum(pool.map(seconds_of, [name] * cores, range(cores))) / cores
+            total += count * seconds / cores
+            print(f"{count} x {name}: about {seconds:.0f} s each to train and measure, {cores} at once", flush=True)
     workers.close()
     return total / 3600
 
@@ -156,13 +162,22 @@ def train_and_measure(
         started = time.monotonic()
         bpb = {
             label: workers.run(
-                {"do": "evaluate", "label": label, **where, "corpora": [folders[leaf] for leaf in where["leaves"]], **common}
+                {
+                    "do": "evaluate",
+                    "label": label,
+                    **where,
+                    "corpora": [folders[leaf] for leaf in where["leaves"]],
+                    **common,
+                }
             )["bpb"]
             for label, where in tasks.items()
         }
         store.write_json(done, {"bpb": bpb, "seconds": time.monotonic() - started})
     measured = store.read_json(done)
-    print(f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s, measured in {measured['seconds']:.0f} s", flush=True)
+    print(
+        f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s, measured in {measured['seconds']:.0f} s",
+        flush=True,
+    )
     return {
         "mixture": name,
         "seed": seed,
@@ -175,7 +190,7 @@ def train_and_measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2, help="of the larger model")
+    parser.add_argument("--seeds", type=int, default=2, choices=range(2, 10), help="of the larger model")
     parser.add_argument("--estimate", action="store_true", help="say how long it would take, and stop")
     arguments = parser.parse_args()
     if not ALL_TASKS.exists():
@@ -188,7 +203,7 @@ def main() -> None:
     if arguments.estimate:
         return
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", "from flows.cli import main; main()", "run", str(CONFIG)], check=True)
+    subprocess.run([str(Path(sys.executable).parent / "olmix"), "run", str(CONFIG)], check=True)
     mix = load(config.store, config.name)
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in MIXTURES]
     with ThreadPoolExecutor(at_once()) as pool:

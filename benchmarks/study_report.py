@@ -1,8 +1,8 @@
 """What a study found: the law's predictions beside the larger model's measurements.
 
 Predictions are for proxies and measurements of a larger model, whose BPB is lower on the whole: so gains are compared
-as shares of the natural mixture's BPB too. Intervals are 90 %: those of predictions are the law's; those of measurements
-are of the mean of paired differences between seeds (Student's t), which says nothing of other tasks or corpora.
+as shares of the natural mixture's BPB too. Intervals are 90 %: those of predictions are the law's; those of
+measurements are of the mean of paired differences between seeds (Student's t) and say nothing of other tasks or text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,11 @@ def figures(
         groups[kind] = {task: 1 / len(tasks) for task in tasks}
     others = [name for name in mixtures if name != "natural"]
     return {
-        "mix": {"name": mix.record["name"], "version": mix.record["version"], "target_tokens": mix.record["target_tokens"]},
+        "mix": {
+            "name": mix.record["name"],
+            "version": mix.record["version"],
+            "target_tokens": mix.record["target_tokens"],
+        },
         "law": mix.record["surrogate"]["family"] if "surrogate" in mix.record else mix.surrogate.family,
         "proxies": dict(mix.record["proxies"]),
         "domains": mix.table[["domain", "tokens", "natural", "weight", "epochs", "cap", "at_cap"]].to_dict("records"),
@@ -68,9 +72,7 @@ def figures(
             }
             for group, shares in groups.items()
         },
-        "beyond": {
-            task: _measured(measured, "proposed", {task: 1.0}) for task in measured[0]["bpb"] if ":" in task
-        },
+        "beyond": {task: _measured(measured, "proposed", {task: 1.0}) for task in measured[0]["bpb"] if ":" in task},
         "larger": [dict(one) for one in measured],
     }
 
@@ -88,7 +90,8 @@ def _predicted(
 def _measured(measured: Sequence[Mapping[str, Any]], name: str, shares: Mapping[str, float]) -> dict[str, float]:
     """The larger model's gain on the same, mean over seeds; the interval is NaN with one seed."""
     mean = {
-        (one["mixture"], one["seed"]): sum(share * one["bpb"][task] for task, share in shares.items()) for one in measured
+        (one["mixture"], one["seed"]): sum(share * one["bpb"][task] for task, share in shares.items())
+        for one in measured
     }
     seeds = sorted({seed for mixture, seed in mean if mixture == name})
     gains = np.array([mean["natural", seed] - mean[name, seed] for seed in seeds])
@@ -117,17 +120,28 @@ def show(found: Figures) -> None:
     )
     header = ("mean over", "mixture", "natural BPB", "predicted gain", "measured gain")
     rows = [
-        (group, name, gains["measured"]["natural"], *(_with_interval(gains[kind]) for kind in ("predicted", "measured")))
+        (
+            group,
+            name,
+            gains["measured"]["natural"],
+            *(_with_interval(gains[kind]) for kind in ("predicted", "measured")),
+        )
         for group, by_mixture in found["groups"].items()
         for name, gains in by_mixture.items()
     ]
     report.table(header, rows)
     rows = [
-        (task["name"], task["family"], *(_with_interval(task["gain_proposed"][kind]) for kind in ("predicted", "measured")))
+        (
+            task["name"],
+            task["family"],
+            *(_with_interval(task["gain_proposed"][kind]) for kind in ("predicted", "measured")),
+        )
         for task in found["tasks"]
     ]
     report.table(("task", "family", "predicted gain", "measured gain"), rows)
-    pairs = np.array([[task["gain_proposed"][kind]["share"] for kind in ("predicted", "measured")] for task in found["tasks"]])
+    pairs = np.array(
+        [[task["gain_proposed"][kind]["share"] for kind in ("predicted", "measured")] for task in found["tasks"]]
+    )
     print(
         f"over {len(pairs)} tasks: Spearman of predicted and measured gain {stats.spearmanr(*pairs.T).statistic:.2f},"
         f" same sign in {int((np.sign(pairs[:, 0]) == np.sign(pairs[:, 1])).sum())}"
@@ -137,7 +151,9 @@ def show(found: Figures) -> None:
 def draw(found: Figures, folder: Path) -> None:
     """Write the figures as SVG: the mixture, and predicted beside measured gains."""
     folder.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context({"svg.hashsalt": "study", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with plt.rc_context(
+        {"svg.hashsalt": "study", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    ):
         for name, figure in (("mixture", _mixture(found)), ("gains", _gains(found))):
             figure.savefig(folder / f"{found['mix']['name']}-{name}.svg", metadata={"Date": None}, bbox_inches="tight")
             plt.close(figure)

