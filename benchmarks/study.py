@@ -69,15 +69,15 @@ def larger_recipe(config: Config, proxy: Proxy, seed: int) -> dict[str, Any]:
 def measured_tasks(inputs: Inputs, config: Config) -> dict[str, Where]:
     """{label: where it is} of everything that the larger model is measured on.
 
-    The tasks of the configuration by their labels, every domain's held-out text as "text:...", the paper's tasks as
-    "all:...". `leaves` are the contents whose held-out text is meant.
+    The tasks of the configuration by their labels, every domain's held-out text as "heldout:...", the paper's tasks as
+    "olmes:...". `leaves` are the contents whose held-out text is meant.
     """
     found = {task.label: {**task.where(), "leaves": list(task.leaves)} for task in inputs.tasks}
     for leaf in inputs.domains.leaves:
-        found[f"text:{leaf.label}"] = {"file": None, "sample": None, "texts": [], "leaves": [leaf.fingerprint]}
+        found[f"heldout:{leaf.label}"] = {"file": None, "sample": None, "texts": [], "leaves": [leaf.fingerprint]}
     entry = Task.model_validate({"list": str(ALL_TASKS), "sample": ALL_SAMPLE})
     for task in read_task_list(entry, ALL_TASKS, "(file)"):
-        found[f"all:{task.label}"] = {"file": task.file, "sample": [task.sample, 0], "texts": [], "leaves": []}
+        found[f"olmes:{task.label}"] = {"file": task.file, "sample": [task.sample, 0], "texts": [], "leaves": []}
     return found
 
 
@@ -205,7 +205,7 @@ def main() -> None:
     started = time.monotonic()
     subprocess.run([str(Path(sys.executable).parent / "olmix"), "run", str(CONFIG)], check=True)
     mix = load(config.store, config.name)
-    jobs = [(name, seed) for seed in range(arguments.seeds) for name in MIXTURES]
+    jobs = [(name, seed) for name in MIXTURES for seed in range(arguments.seeds)]
     with ThreadPoolExecutor(at_once()) as pool:
         measured = list(pool.map(lambda job: train_and_measure(mix, inputs, config, tasks, *job), jobs))
     workers.close()

@@ -43,7 +43,7 @@ def figures(
             "version": mix.record["version"],
             "target_tokens": mix.record["target_tokens"],
         },
-        "law": mix.record["surrogate"]["family"] if "surrogate" in mix.record else mix.surrogate.family,
+        "law": mix.surrogate.family,
         "proxies": dict(mix.record["proxies"]),
         "domains": mix.table[["domain", "tokens", "natural", "weight", "epochs", "cap", "at_cap"]].to_dict("records"),
         "tasks": [
