@@ -4,9 +4,9 @@
 
 1. `examples/study/fetch_corpus.py` fetches the text, where it is not there yet.
 2. `olmix run examples/study/mix.yaml` finds the mixture.
-3. A larger model (over three times the parameters and the tokens of the proxies) is trained on the natural, the
-   proposed and the uniform mixture, with as many seeds as asked for, and measured: on the tasks of the configuration,
-   on all of the paper's tasks, and on the held-out text of every domain.
+3. A larger model (over three times the parameters and the tokens of the proxies) is trained on the natural and the
+   proposed mixture (and the uniform one, with --uniform), with as many seeds as asked for, and measured: on the tasks
+   of the configuration, on all of the paper's tasks, and on the held-out text of every domain.
 4. What the law predicted beside what was measured: tables, two figures in docs/studies, benchmarks/results/study.json.
 
 Whatever is finished is kept in the store of the configuration: killed and started again, it goes on from there, a model
@@ -49,11 +49,11 @@ ROOT = Path(__file__).parent.parent
 STUDY = ROOT / "examples" / "study"
 CONFIG = STUDY / "mix.yaml"
 ALL_TASKS = STUDY / "data" / "tasks" / "olmix-52.yaml"
-ALL_SAMPLE = 50  # documents of each of the paper's tasks
+ALL_SAMPLE = 24  # documents of each of the paper's tasks
 # What differs from the proxies' recipe. The larger model sees all of every domain; how often it may repeat one is what
 # `proposal.target_tokens` in the configuration, its tokens, says.
 LARGER = {"layers": 4, "width": 144, "heads": 4, "learning_rate": 4e-3, "leaf_share": 1.0}
-MIXTURES = ("natural", "proposed", "uniform")
+COMPARED = ("natural", "proposed")
 PROBE_STEPS = 24
 
 Where = dict[str, Any]
@@ -84,16 +84,20 @@ def measured_tasks(inputs: Inputs, config: Config) -> dict[str, Where]:
 # How long it will take
 
 
-def probe(inputs: Inputs, config: Config, tasks: Mapping[str, Where], seeds: int) -> float:
-    """Hours that the study takes at the speed of this machine now: some steps of either model, some of their tasks."""
+def probe(inputs: Inputs, config: Config, tasks: Mapping[str, Where], larger: int) -> float:
+    """Hours that the study takes at the speed of this machine now: some steps of either model, some of their tasks.
+
+    larger: how many larger models are trained.
+    """
     leaf = min(inputs.domains.leaves, key=lambda leaf: sum(size for _, size, _ in leaf.contents))
+    proxies = config.swarm.runs or 3 * (len(inputs.domains.leaves) + 1)
     models: dict[str, tuple[Where, int, list[str]]] = {
         "proxy": (
             inputs.recipe.identity(),
-            3 * (len(inputs.domains.leaves) + 1),
+            proxies,
             [task.label for task in inputs.tasks],
         ),
-        "larger": (larger_recipe(config, inputs.recipe, 0), len(MIXTURES) * seeds, list(tasks)),
+        "larger": (larger_recipe(config, inputs.recipe, 0), larger, list(tasks)),
     }
     cores, total = at_once(), 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -132,10 +136,10 @@ def probe(inputs: Inputs, config: Config, tasks: Mapping[str, Where], seeds: int
 
 
 def mixtures_of(mix: PublishedMix) -> dict[str, dict[str, float]]:
-    """{name: {label: weight}} of the mixtures that are compared."""
+    """{name: {label: weight}} of the mixtures that may be compared."""
     uniform = np.full(len(mix.leaves), 1 / len(mix.leaves))
     weights = {**mix.mixtures, "uniform": uniform}
-    return {name: dict(zip(mix.leaves, weights[name].tolist(), strict=True)) for name in MIXTURES}
+    return {name: dict(zip(mix.leaves, one.tolist(), strict=True)) for name, one in weights.items()}
 
 
 def train_and_measure(
@@ -190,26 +194,29 @@ def train_and_measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2, choices=range(2, 10), help="of the larger model")
+    parser.add_argument("--seeds", type=int, default=2, help="of the larger model; intervals need two")
+    parser.add_argument("--uniform", action="store_true", help="train it on the uniform mixture too")
     parser.add_argument("--estimate", action="store_true", help="say how long it would take, and stop")
     arguments = parser.parse_args()
     if not ALL_TASKS.exists():
         subprocess.run([sys.executable, str(STUDY / "fetch_corpus.py")], check=True)
+    compared = (*COMPARED, "uniform") if arguments.uniform else COMPARED
     config = load_config(CONFIG)
     inputs = look(config, str(CONFIG))
     tasks = measured_tasks(inputs, config)
     if arguments.estimate or not Store(config.store).exists("mixes"):
-        print(f"about {probe(inputs, config, tasks, arguments.seeds):.1f} hours in all", flush=True)
+        print(f"about {probe(inputs, config, tasks, len(compared) * arguments.seeds):.1f} hours in all", flush=True)
     if arguments.estimate:
         return
     started = time.monotonic()
     subprocess.run([str(Path(sys.executable).parent / "olmix"), "run", str(CONFIG)], check=True)
     mix = load(config.store, config.name)
-    jobs = [(name, seed) for name in MIXTURES for seed in range(arguments.seeds)]
+    jobs = [(name, seed) for seed in range(arguments.seeds) for name in compared]
     with ThreadPoolExecutor(at_once()) as pool:
         measured = list(pool.map(lambda job: train_and_measure(mix, inputs, config, tasks, *job), jobs))
     workers.close()
-    found = study_report.figures(mix, mixtures_of(mix), measured)
+    mixtures = {name: one for name, one in mixtures_of(mix).items() if name in compared}
+    found = study_report.figures(mix, mixtures, measured)
     study_report.show(found)
     study_report.draw(found, ROOT / "docs" / "studies")
     report.write("study", {**found, "seconds": time.monotonic() - started})

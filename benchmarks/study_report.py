@@ -17,6 +17,7 @@ from scipy import stats
 from olmix_core.mixes import PublishedMix
 
 Figures = dict[str, Any]
+Gain = Mapping[str, Any]
 SCALE = 100.0  # shares in %
 
 
@@ -79,7 +80,7 @@ def figures(
 
 def _predicted(
     mix: PublishedMix, mixtures: Mapping[str, Mapping[str, float]], name: str, shares: Mapping[str, float]
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The law's gain of a mixture over natural on the weighted mean of tasks."""
     said = mix.predict(mixtures[name], task_weights=shares)
     gain = said.gain["natural"]
@@ -87,8 +88,8 @@ def _predicted(
     return {"natural": natural, **gain.to_json(), "share": gain.bpb / natural}
 
 
-def _measured(measured: Sequence[Mapping[str, Any]], name: str, shares: Mapping[str, float]) -> dict[str, float]:
-    """The larger model's gain on the same, mean over seeds; the interval is NaN with one seed."""
+def _measured(measured: Sequence[Mapping[str, Any]], name: str, shares: Mapping[str, float]) -> dict[str, Any]:
+    """The larger model's gain on the same, mean over seeds; low and high are None with one seed."""
     mean = {
         (one["mixture"], one["seed"]): sum(share * one["bpb"][task] for task, share in shares.items())
         for one in measured
@@ -96,17 +97,18 @@ def _measured(measured: Sequence[Mapping[str, Any]], name: str, shares: Mapping[
     seeds = sorted({seed for mixture, seed in mean if mixture == name})
     gains = np.array([mean["natural", seed] - mean[name, seed] for seed in seeds])
     natural = float(np.mean([mean["natural", seed] for seed in seeds]))
-    half = float("nan")
+    gain, low, high = float(gains.mean()), None, None
     if len(seeds) > 1:
         half = float(stats.t.ppf(0.95, len(seeds) - 1) * gains.std(ddof=1) / len(seeds) ** 0.5)
-    gain = float(gains.mean())
-    return {"natural": natural, "bpb": gain, "low": gain - half, "high": gain + half, "share": gain / natural}
+        low, high = gain - half, gain + half
+    return {"natural": natural, "bpb": gain, "low": low, "high": high, "share": gain / natural}
 
 
-def _with_interval(gain: Mapping[str, float] | None) -> str:
+def _with_interval(gain: Gain | None) -> str:
     if gain is None:
         return ""
-    return f"{gain['bpb']:.4f} ({gain['low']:.4f} to {gain['high']:.4f}), {gain['share']:.1%}"
+    interval = "" if gain["low"] is None else f" ({gain['low']:.4f} to {gain['high']:.4f})"
+    return f"{gain['bpb']:.4f}{interval}, {gain['share']:.1%}"
 
 
 def show(found: Figures) -> None:
@@ -177,7 +179,9 @@ def _gains(found: Figures) -> plt.Figure:
     for offset, kind, colour in ((0.15, "predicted", "#b8b8b8"), (-0.15, "measured", "#1f6f8b")):
         gains = [found["groups"][name]["proposed"][kind] for name in names]
         shares = np.array([SCALE * gain["share"] for gain in gains])
-        half = np.array([SCALE * (gain["high"] - gain["bpb"]) / gain["natural"] for gain in gains])
+        half = [
+            0.0 if gain["high"] is None else SCALE * (gain["high"] - gain["bpb"]) / gain["natural"] for gain in gains
+        ]
         at = np.arange(len(names)) + offset
         left.errorbar(shares, at, xerr=half, fmt="o", color=colour, capsize=3, label=kind)
     left.set_yticks(range(len(names)), names)
