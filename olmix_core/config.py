@@ -438,7 +438,7 @@ def _resolved(config: Config, folder: Path) -> Config:
         update={
             "store": place(config.store),
             "domains": [domain(node) for node in config.domains],
-            "evaluation": Evaluation.model_construct(tasks=tasks),
+            "evaluation": config.evaluation.model_copy(update={"tasks": tasks}),
             "tokenizer": tokenizer,
         }
     )
