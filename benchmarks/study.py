@@ -7,7 +7,8 @@
 3. A larger model (over three times the parameters and the tokens of the proxies) is trained on the natural and the
    proposed mixture (and the uniform one, with --uniform), with as many seeds as asked for, and measured: on the tasks
    of the configuration, on all of the paper's tasks, and on the held-out text of every domain.
-4. What the law predicted beside what was measured: tables, two figures in docs/studies, benchmarks/results/study.json.
+4. What the law predicted beside what was measured: benchmarks/results/study.json, two figures in docs/studies, and the
+   results in docs/studies/fourteen-domains.md.
 
 Whatever is finished is kept in the store of the configuration: killed and started again, it goes on from there, a model
 in training from its last checkpoint. Seeds are paired: with the same seed, models begin with the same weights and see
@@ -48,6 +49,7 @@ from tasks.tokenizer import tokenizer_path  # noqa: E402
 ROOT = Path(__file__).parent.parent
 STUDY = ROOT / "examples" / "study"
 CONFIG = STUDY / "mix.yaml"
+PAGE = ROOT / "docs" / "studies" / "fourteen-domains.md"
 ALL_TASKS = STUDY / "data" / "tasks" / "olmix-52.yaml"
 ALL_SAMPLE = 24  # documents of each of the paper's tasks
 # What differs from the proxies' recipe. The larger model sees all of every domain; how often it may repeat one is what
@@ -217,8 +219,9 @@ def main() -> None:
     workers.close()
     mixtures = {name: one for name, one in mixtures_of(mix).items() if name in compared}
     found = study_report.figures(mix, mixtures, measured)
-    study_report.show(found)
-    study_report.draw(found, ROOT / "docs" / "studies")
+    print(study_report.markdown(found))
+    study_report.draw(found, PAGE.parent)
+    study_report.write_page(found, PAGE)
     report.write("study", {**found, "seconds": time.monotonic() - started})
 
 
