@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
 SERVERS := .servers/.installed
 
-.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal faults fuzz clean
+.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal study faults fuzz clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -46,6 +46,9 @@ bench-updates: $(DEVELOPMENT) examples/quickstart/data  ## Five updates with rea
 bench-signal: $(DEVELOPMENT) examples/quickstart/data  ## Do proxies see mixtures or noise? (minutes)
 	$(BIN)/python benchmarks/bench_signal.py
 
+study: $(DEVELOPMENT)  ## What the proposal is worth to a larger model, on fourteen domains of Debian's text (hours)
+	$(BIN)/python benchmarks/study.py
+
 examples/quickstart/data: $(RUNTIME)
 	$(BIN)/python examples/quickstart/make_corpus.py
 
@@ -60,9 +63,9 @@ fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or r
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
 
-clean:  ## Remove what make, make up and the quickstart left
+clean:  ## Remove what make, make up, the quickstart and the study left
 	[ ! -x $(BIN)/python ] || $(BIN)/python deployments/local.py down
-	rm -rf .server .servers $(VENV) examples/quickstart/data examples/quickstart/.olmix
+	rm -rf .server .servers $(VENV) examples/*/data examples/*/.olmix
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "found Python %d.%d; expected 3.11 or later: make PYTHON=python3.11" % sys.version_info[:2])'

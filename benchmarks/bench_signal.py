@@ -1,17 +1,19 @@
-"""Does a proxy see mixtures, or noise? On the quickstart's real text, with the recipe `tiny`.
+"""Does a proxy see mixtures, or noise? On the quickstart's real text, or a configuration's, with the recipe `tiny`.
 
 At least twelve mixtures, drawn as a swarm draws them, are trained with two seeds each and measured on the held-out text
-of every domain and on the quickstart's tasks. Per task: the spread across mixtures (standard deviation of the mean over
-seeds) over the spread across seeds (pooled standard deviation within mixtures, of a mean over seeds). At 1 the proxies
-see noise; the law beside it is fitted to the runs of seed 0 and judged on runs left out.
+of every domain and on tasks: the quickstart's, or a list. Per task: the spread across mixtures (standard deviation of
+the mean over seeds) over the spread across seeds (pooled standard deviation within mixtures, of a mean over seeds). At
+1 the proxies see noise; the law beside it is fitted to the runs of seed 0 and judged on runs left out.
 
     make bench-signal        (24 proxies; about 2 minutes on two free cores)
+    python benchmarks/bench_signal.py --config examples/study/mix.yaml --list examples/study/data/tasks/olmix-52.yaml
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 import report
 
-from olmix_core.config import load_config
+from olmix_core.config import load_config, read_task_list
 from olmix_core.corpus import tokenise, train_tokenizer
 from olmix_core.mixture import natural
 from olmix_core.preflight import look
@@ -27,15 +29,15 @@ from olmix_core.recipe import Proxy
 from olmix_core.store import Store
 from olmix_core.surrogate import Evidence, cross_validate
 from olmix_core.swarm import sample_swarm
+from olmix_core.tasklist import Task
 from olmix_core.workers import at_once, workers
 
-ROOT = Path(__file__).parent.parent
+QUICKSTART = Path(__file__).parent.parent / "examples" / "quickstart"
 SEEDS = (0, 1)
 
 
-def measure(folder: str, mixtures: int) -> dict[str, Any]:
+def measure(folder: str, path: Path, listed: Sequence[Task], mixtures: int, recipe: dict[str, int]) -> dict[str, Any]:
     """Train and measure; {leaves, tasks, weights [K, m], bpb [K, seeds, tasks], seconds of a proxy [K * seeds]}."""
-    path = ROOT / "examples" / "quickstart" / "mix.yaml"
     config = load_config(path)
     inputs = look(config, str(path))
     store, leaves = Store(folder), inputs.domains.leaves
@@ -48,15 +50,14 @@ def measure(folder: str, mixtures: int) -> dict[str, Any]:
     tasks: dict[str, dict[str, Any]] = {
         f"heldout {leaf.label}": {"file": None, "corpora": [corpora[leaf.fingerprint]]} for leaf in leaves
     }
-    tasks |= {
-        file.stem: {"file": str(file), "corpora": []}
-        for file in sorted((ROOT / "examples" / "quickstart" / "data" / "tasks").glob("*.jsonl"))
-    }
+    for task in listed:
+        chosen = [task.sample, task.sample_seed] if task.sample else None
+        tasks[task.label] = {"file": str(task.file), "sample": chosen, "corpora": []}
 
     def run(job: tuple[int, int]) -> tuple[float, list[float]]:
         number, seed = job
         common = {"store": folder, "key": f"{number}-{seed}", "tokenizer": "tokenizer.json"}
-        common["recipe"] = Proxy(seed=seed).identity()
+        common["recipe"] = Proxy(seed=seed, **recipe).identity()
         weights = zip(leaves, drawn[number].tolist(), strict=True)
         mixture = {leaf.fingerprint: weight for leaf, weight in weights if weight > 0}
         trained = workers.run({"do": "train", "mixture": mixture, "corpora": corpora, **common})
@@ -88,9 +89,20 @@ def signal(bpb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mixtures", type=int, default=12)
+    parser.add_argument("--config", type=Path, default=QUICKSTART / "mix.yaml", help="whose domains")
+    parser.add_argument("--list", type=Path, help="a list of tasks, instead of the quickstart's")
+    parser.add_argument("--sample", type=int, default=100, help="documents of each task of the list")
+    parser.add_argument("--tokens", type=int, default=Proxy().tokens, help="that a proxy trains on")
+    arguments = parser.parse_args()
+    if arguments.list:
+        entry = Task.model_validate({"list": str(arguments.list), "sample": arguments.sample})
+        listed = read_task_list(entry, arguments.list, "(file)")
+    else:
+        listed = [Task(file=str(file)) for file in sorted((QUICKSTART / "data" / "tasks").glob("*.jsonl"))]
+    recipe = {"tokens": arguments.tokens}
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(folder, parser.parse_args().mixtures)
+        found = measure(folder, arguments.config, listed, arguments.mixtures, recipe)
     ratios, first = signal(found["bpb"]), found["bpb"][:, 0]
     runs = tuple(f"{number:03d}" for number in range(len(first)))
     evidence = Evidence(found["weights"], first, runs, tuple(found["leaves"]), tuple(found["tasks"]))
@@ -112,12 +124,13 @@ def main() -> None:
     heldout = float(np.median([row["signal"] for row in rows if str(row["task"]).startswith("heldout")]))
     seconds = float(np.median(found["seconds"]))
     print(f"median signal over held-out domains {heldout:.1f}; a proxy takes {seconds:.1f} s (median)")
+    name = "signal" if arguments.config.parent == QUICKSTART else f"signal_{arguments.config.resolve().parent.name}"
     report.write(
-        "signal",
+        name,
         {
             "mixtures": len(first),
             "seeds": len(SEEDS),
-            "recipe": json.loads(json.dumps(Proxy().identity())),
+            "recipe": json.loads(json.dumps(Proxy(**recipe).identity())),
             "median_signal_heldout": heldout,
             "seconds_per_proxy": seconds,
             "seconds": time.monotonic() - started,

@@ -1,0 +1,229 @@
+"""A study: what the proposed mixture is worth to a larger model, on fourteen domains of real text.
+
+    make study               (an hour on two free cores, hours on shared ones)
+
+1. `examples/study/fetch_corpus.py` fetches the text, where it is not there yet.
+2. `olmix run examples/study/mix.yaml` finds the mixture.
+3. A larger model (over three times the parameters and the tokens of the proxies) is trained on the natural and the
+   proposed mixture (and the uniform one, with --uniform), with as many seeds as asked for, and measured: on the tasks
+   of the configuration, on all of the paper's tasks, and on the held-out text of every domain.
+4. What the law predicted beside what was measured: benchmarks/results/study.json, two figures in docs/studies, and the
+   results in docs/studies/fourteen-domains.md.
+
+Whatever is finished is kept in the store of the configuration: killed and started again, it goes on from there, a model
+in training from its last checkpoint. Seeds are paired: with the same seed, models begin with the same weights and see
+each domain's text in the same order, whatever the mixture.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+import numpy as np  # noqa: E402
+import report  # noqa: E402
+import study_report  # noqa: E402
+
+from olmix_core.config import Config, load_config, read_task_list  # noqa: E402
+from olmix_core.corpus import tokenise, train_tokenizer  # noqa: E402
+from olmix_core.fingerprint import digest  # noqa: E402
+from olmix_core.mixes import PublishedMix, load  # noqa: E402
+from olmix_core.preflight import Inputs, look  # noqa: E402
+from olmix_core.recipe import Proxy  # noqa: E402
+from olmix_core.store import Store  # noqa: E402
+from olmix_core.tasklist import Task  # noqa: E402
+from olmix_core.worker import proxy_folder, trained_run  # noqa: E402
+from olmix_core.workers import at_once, workers  # noqa: E402
+from tasks.statistics import corpus_folder, statistics  # noqa: E402
+from tasks.tokenizer import tokenizer_path  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+STUDY = ROOT / "examples" / "study"
+CONFIG = STUDY / "mix.yaml"
+PAGE = ROOT / "docs" / "studies" / "fourteen-domains.md"
+ALL_TASKS = STUDY / "data" / "tasks" / "olmix-52.yaml"
+ALL_SAMPLE = 24  # documents of each of the paper's tasks
+# What differs from the proxies' recipe. The larger model sees all of every domain; how often it may repeat one is what
+# `proposal.target_tokens` in the configuration, its tokens, says.
+LARGER = {"layers": 4, "width": 144, "heads": 4, "learning_rate": 4e-3, "leaf_share": 1.0}
+COMPARED = ("natural", "proposed")
+PROBE_STEPS = 24
+
+Where = dict[str, Any]
+
+
+def larger_recipe(config: Config, proxy: Proxy, seed: int) -> dict[str, Any]:
+    """Identity of the larger model's recipe: as long as the target run, otherwise the proxies' with LARGER in it."""
+    assert config.proposal.target_tokens is not None
+    changes = {**LARGER, "tokens": int(config.proposal.target_tokens), "seed": seed}
+    return Proxy.model_validate({**proxy.identity(), **changes}).identity()
+
+
+def measured_tasks(inputs: Inputs, config: Config) -> dict[str, Where]:
+    """{label: where it is} of everything that the larger model is measured on.
+
+    The tasks of the configuration by their labels, every domain's held-out text as "heldout:...", the paper's tasks as
+    "olmes:...". `leaves` are the contents whose held-out text is meant.
+    """
+    found = {task.label: {**task.where(), "leaves": list(task.leaves)} for task in inputs.tasks}
+    for leaf in inputs.domains.leaves:
+        found[f"heldout:{leaf.label}"] = {"file": None, "sample": None, "texts": [], "leaves": [leaf.fingerprint]}
+    entry = Task.model_validate({"list": str(ALL_TASKS), "sample": ALL_SAMPLE})
+    for task in read_task_list(entry, ALL_TASKS, "(file)"):
+        found[f"olmes:{task.label}"] = {"file": task.file, "sample": [task.sample, 0], "texts": [], "leaves": []}
+    return found
+
+
+# How long it will take
+
+
+def probe(inputs: Inputs, config: Config, tasks: Mapping[str, Where], larger: int) -> float:
+    """Hours that the study takes at the speed of this machine now: some steps of either model, some of their tasks.
+
+    larger: how many larger models are trained.
+    """
+    leaf = min(inputs.domains.leaves, key=lambda leaf: sum(size for _, size, _ in leaf.contents))
+    proxies = config.swarm.runs or 3 * (len(inputs.domains.leaves) + 1)
+    models: dict[str, tuple[Where, int, list[str]]] = {
+        "proxy": (
+            inputs.recipe.identity(),
+            proxies,
+            [task.label for task in inputs.tasks],
+        ),
+        "larger": (larger_recipe(config, inputs.recipe, 0), larger, list(tasks)),
+    }
+    cores, total = at_once(), 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        tokenizer = train_tokenizer([leaf.files], inputs.vocab_size)
+        store.write_json("tokenizer.json", tokenizer.to_json())
+        tokenise(leaf.files, tokenizer, store, "tokens")
+
+        def seconds_of(name: str, number: int) -> float:
+            recipe, _, labels = models[name]
+            tokens = PROBE_STEPS * recipe["batch_size"] * recipe["sequence_length"]
+            common = {
+                "store": folder,
+                "key": f"{name}-{number}",
+                "recipe": {**recipe, "tokens": tokens, "leaf_share": 1.0},
+                "tokenizer": "tokenizer.json",
+            }
+            text = {"mixture": {leaf.fingerprint: 1.0}, "corpora": {leaf.fingerprint: "tokens"}}
+            training = workers.run({"do": "train", **text, **common})["seconds"] * recipe["tokens"] / tokens
+            files = [tasks[label] for label in labels if tasks[label]["file"]]
+            part = files[number % len(files) :: cores]  # the others forecast the rest
+            jobs = [{"do": "forecast", "label": "", **where, "corpora": [], **common} for where in part]
+            measuring = sum(workers.run(job)["seconds"] for job in jobs) * len(files) / len(part)
+            return float(training + measuring)
+
+        for name, (_, count, _) in models.items():
+            with ThreadPoolExecutor(cores) as pool:  # all cores busy, as they will be
+                seconds = sum(pool.map(seconds_of, [name] * cores, range(cores))) / cores
+            total += count * seconds / cores
+            print(f"{count} x {name}: about {seconds:.0f} s each to train and measure, {cores} at once", flush=True)
+    workers.close()
+    return total / 3600
+
+
+# The larger model
+
+
+def mixtures_of(mix: PublishedMix) -> dict[str, dict[str, float]]:
+    """{name: {label: weight}} of the mixtures that may be compared."""
+    uniform = np.full(len(mix.leaves), 1 / len(mix.leaves))
+    weights = {**mix.mixtures, "uniform": uniform}
+    return {name: dict(zip(mix.leaves, one.tolist(), strict=True)) for name, one in weights.items()}
+
+
+def train_and_measure(
+    mix: PublishedMix, inputs: Inputs, config: Config, tasks: Mapping[str, Where], name: str, seed: int
+) -> dict[str, Any]:
+    """Train the larger model on a mixture, unless that was done, and measure it; {mixture, seed, parameters, seconds,
+    evaluation_seconds, bpb}.
+    """
+    store = Store(config.store)
+    tokenizer = mix.record["tokenizer"]["fingerprint"]
+    fingerprint = {leaf["label"]: leaf["fingerprint"] for leaf in mix.record["domain_set"]}
+    folders = {
+        leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": tokenizer})) for leaf in fingerprint.values()
+    }
+    mixture = {fingerprint[label]: weight for label, weight in mixtures_of(mix)[name].items() if weight > 0}
+    recipe = larger_recipe(config, inputs.recipe, seed)
+    key = f"larger-{digest({'mixture': mixture, 'recipe': recipe, 'tokenizer': tokenizer})}"
+    common = {"store": store.url, "key": key, "recipe": recipe, "tokenizer": tokenizer_path(tokenizer)}
+    if trained_run(store, key) is None:
+        workers.run({"do": "train", "mixture": mixture, "corpora": folders, **common})
+    run = store.read_json(f"{proxy_folder(key)}/run.json")
+    done = f"{proxy_folder(key)}/bpb-{digest(dict(tasks))}.json"
+    if not store.exists(done):
+        started = time.monotonic()
+        bpb = {
+            label: workers.run(
+                {
+                    "do": "evaluate",
+                    "label": label,
+                    **where,
+                    "corpora": [folders[leaf] for leaf in where["leaves"]],
+                    **common,
+                }
+            )["bpb"]
+            for label, where in tasks.items()
+        }
+        store.write_json(done, {"bpb": bpb, "seconds": time.monotonic() - started})
+    measured = store.read_json(done)
+    print(
+        f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s, measured in {measured['seconds']:.0f} s",
+        flush=True,
+    )
+    return {
+        "mixture": name,
+        "seed": seed,
+        "parameters": run["parameters"],
+        "seconds": run["seconds"],
+        "evaluation_seconds": measured["seconds"],
+        "bpb": measured["bpb"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=2, help="of the larger model; intervals need two")
+    parser.add_argument("--uniform", action="store_true", help="train it on the uniform mixture too")
+    parser.add_argument("--estimate", action="store_true", help="say how long it would take, and stop")
+    arguments = parser.parse_args()
+    if not ALL_TASKS.exists():
+        subprocess.run([sys.executable, str(STUDY / "fetch_corpus.py")], check=True)
+    compared = (*COMPARED, "uniform") if arguments.uniform else COMPARED
+    config = load_config(CONFIG)
+    inputs = look(config, str(CONFIG))
+    tasks = measured_tasks(inputs, config)
+    if arguments.estimate or not Store(config.store).exists("mixes"):
+        print(f"about {probe(inputs, config, tasks, len(compared) * arguments.seeds):.1f} hours in all", flush=True)
+    if arguments.estimate:
+        return
+    started = time.monotonic()
+    subprocess.run([str(Path(sys.executable).parent / "olmix"), "run", str(CONFIG)], check=True)
+    mix = load(config.store, config.name)
+    jobs = [(name, seed) for seed in range(arguments.seeds) for name in compared]
+    with ThreadPoolExecutor(at_once()) as pool:
+        measured = list(pool.map(lambda job: train_and_measure(mix, inputs, config, tasks, *job), jobs))
+    workers.close()
+    mixtures = {name: one for name, one in mixtures_of(mix).items() if name in compared}
+    found = study_report.figures(mix, mixtures, measured)
+    print(study_report.markdown(found))
+    study_report.draw(found, PAGE.parent)
+    study_report.write_page(found, PAGE)
+    report.write("study", {**found, "seconds": time.monotonic() - started})
+
+
+if __name__ == "__main__":
+    main()
