@@ -24,7 +24,7 @@ down: $(RUNTIME)  ## End what make up started
 	$(BIN)/python deployments/local.py down
 
 test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
-	$(BIN)/pytest -m "not e2e" --ignore tests/e2e
+	$(BIN)/pytest -m "not e2e" --ignore tests/e2e -n 2 --dist loadfile
 
 test-e2e: $(E2E) $(SERVERS)  ## Tests that need more than Python: a browser, servers
 	$(BIN)/pytest -m e2e

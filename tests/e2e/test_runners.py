@@ -8,10 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from conftest import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # a minute or two each where nothing else runs
 
@@ -146,9 +149,9 @@ def test_on_dask(project: Callable[..., Path], run: Run, expected: dict[str, Any
 
 
 @pytest.fixture
-def deployed(environment: dict[str, str], server: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+def deployed(environment: dict[str, str], server: "Server", tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a server with the deployment and a worker, by the commands that docs/scale.md names."""
-    settings = {**environment, "PREFECT_API_URL": server}
+    settings = {**environment, "PREFECT_API_URL": server.url}
 
     def prefect(*words: str) -> None:
         done = subprocess.run(
@@ -196,10 +199,10 @@ def test_by_flow_runs_of_a_deployment_with_one_killed_in_the_middle_of_a_proxy(
 
 
 def test_a_deployment_that_is_not_there_is_told_at_once(
-    project: Callable[..., Path], environment: dict[str, str], server: str
+    project: Callable[..., Path], environment: dict[str, str], server: "Server"
 ) -> None:
     path = project(execution={"runner": "deployment", "deployment": "proxy/other"})
-    told = olmix("run", path, environment={**environment, "PREFECT_API_URL": server})
+    told = olmix("run", path, environment={**environment, "PREFECT_API_URL": server.url})
     assert told.returncode == 1
     words = " ".join(told.stderr.split())
     assert "execution.deployment: found 'proxy/other', which is not on" in words

@@ -17,6 +17,7 @@ from olmix_core import s3 as s3fs
 from olmix_core.store import Store
 
 if TYPE_CHECKING:
+    from conftest import Server
     from s3_server import Request, S3Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -27,8 +28,8 @@ SLOW = {"layers": 2, "width": 64, "heads": 2, "sequence_length": 64, "batch_size
 
 
 @pytest.fixture
-def environment(environment: dict[str, str], s3: "S3Server", server: str) -> dict[str, str]:
-    return {**environment, **s3.environment, "PREFECT_API_URL": server}
+def environment(environment: dict[str, str], s3: "S3Server", server: "Server") -> dict[str, str]:
+    return {**environment, **s3.environment, "PREFECT_API_URL": server.url}
 
 
 @pytest.fixture
