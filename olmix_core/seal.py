@@ -11,6 +11,8 @@ to the store it is no protection, and needs to be none: nothing that is read fro
 
 import hashlib
 import json
+import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,8 +67,14 @@ def check(content: bytes, expected: str, where: str) -> bytes:
 
 
 def save_tensors(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write contiguous arrays as safetensors with their seal."""
-    save_file(dict(arrays), path, metadata={FIELD: _digest(arrays)})
+    """Write contiguous arrays as safetensors with their seal. Raises OSError."""
+    try:
+        save_file(dict(arrays), path, metadata={FIELD: _digest(arrays)})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def load_tensors(path: Path, where: str) -> Arrays:

@@ -10,6 +10,7 @@ write at the same time is `exclusive`'s. Nothing in it is ever executed: JSON, C
 only.
 """
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,9 @@ from olmix_core.seal import check, seal, unseal
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
+_REMEDIES = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT), "; free some space there, then run again: what was finished is kept"
+)
 EXPECTED = "expected a folder or bucket that is there or can be made, and that this user may read and write"
 
 
@@ -74,6 +78,7 @@ class Store:
             raise
         except Exception as error:  # each kind of store has exceptions of its own
             words = remote.reason_of(error) if isinstance(error, OSError) else str(error)
+            words += _REMEDIES.get(getattr(error, "errno", None), "")
             raise StoreError(f"{self.place(path)}: cannot be {what}: {words}") from error
 
     def exists(self, path: str) -> bool:
@@ -118,7 +123,10 @@ class Store:
         self.write_bytes(path, seal(value))
 
     def new_file(self, path: str) -> "NewFile":
-        """A local file to fill within a `with` block, that appears at `path` when the block ends without an error."""
+        """A local file to fill within a `with` block, that appears at `path` when the block ends without an error.
+
+        The block raises StoreError where the file cannot be written, on a full disk for one.
+        """
         return NewFile(self, path)
 
     def local_copy(self, path: str) -> Path:
@@ -189,26 +197,34 @@ class NewFile:
 
     def __enter__(self) -> Path:
         folder = None
-        if self._store.is_local:
-            # In the same folder: a rename is atomic only within one file system.
-            folder = Path(self._target).parent
-            folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+        with self._store.writing(self._path):
+            if self._store.is_local:
+                # In the same folder: a rename is atomic only within one file system.
+                folder = Path(self._target).parent
+                folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
         os.close(handle)
         self._temporary = Path(name)
         return self._temporary
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         try:
+            if isinstance(error, OSError) and error.filename in (None, str(self._temporary)):
+                # Not of another file that was read meanwhile: the disk is full, say.
+                with self._store.writing(self._path):
+                    raise error
             if kind is None:
-                with self._temporary.open("rb") as file:
-                    os.fsync(file.fileno())
-                if self._store.is_local:
-                    # mkstemp makes files private; what is in the store follows the user's umask.
-                    self._temporary.chmod(0o666 & ~_UMASK)
-                    self._temporary.replace(self._target)
-                else:
-                    with self._store.writing(self._path):
-                        self._store.fs.put_file(str(self._temporary), self._target)
+                with self._store.writing(self._path):
+                    self._keep()
         finally:
             self._temporary.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        with self._temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        if self._store.is_local:
+            # mkstemp makes files private; what is in the store follows the user's umask.
+            self._temporary.chmod(0o666 & ~_UMASK)
+            self._temporary.replace(self._target)
+        else:
+            self._store.fs.put_file(str(self._temporary), self._target)

@@ -1,9 +1,15 @@
 import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from olmix_core.errors import StoreError
+from olmix_core.seal import save_tensors
 from olmix_core.store import Store
 
 
@@ -35,6 +41,31 @@ def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
     with store.new_file("a/b") as path:
         path.write_bytes(b"whole")
     assert store.read_bytes("a/b") == b"whole"
+
+
+@pytest.mark.parametrize("fill", ["bytes", "tokens", "tensors", "parquet"])
+def test_a_disk_without_room_is_told_in_words(store: Store, fill: str) -> None:
+    """A limit on the size of files stands for it, which any user may set."""
+    array = np.zeros(1 << 20, np.uint8)
+    fillers: dict[str, Callable[[Path], object]] = {
+        "bytes": lambda path: path.write_bytes(array.tobytes()),
+        "tokens": lambda path: array.tofile(path),
+        "tensors": lambda path: save_tensors({"weights": array}, path),
+        "parquet": lambda path: pq.write_table(pa.table({"x": np.random.default_rng(0).random(1 << 18)}), path),
+    }
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"a/b: cannot be written: "), store.new_file("a/b") as path:
+            fillers[fill](path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(store.files()) == []
+
+
+def test_what_else_cannot_be_read_meanwhile_is_not_taken_for_the_store(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="input"), store.new_file("a/b"):
+        (tmp_path / "input").read_bytes()
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", ""])
