@@ -54,7 +54,7 @@ examples/quickstart/data: $(RUNTIME)
 
 bench-listing: $(SERVERS)
 
-faults: $(DEVELOPMENT)  ## Kill, starve and confuse runs; nothing may be lost, repeated or wrong (minutes)
+faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may be lost, repeated or wrong (minutes)
 	$(BIN)/python benchmarks/bench_faults.py
 
 fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)

@@ -7,6 +7,7 @@ every broken run has to end with. Then, each time in a fresh store:
 - killed while a file is being written;
 - a disk that is full (a tmpfs of few megabytes) or read-only, then room again;
 - the Prefect server killed under way, and started again;
+- the S3 server that holds the store killed under way, and started again (where `.servers` is installed);
 - two runs at the same moment that share all mixtures: each is trained once;
 - the clock set back by a day between two runs (with libfaketime, where it is installed).
 
@@ -22,6 +23,7 @@ import json
 import os
 import pydoc_data.topics
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -36,7 +38,10 @@ from pathlib import Path
 
 import yaml
 from report import table, write
+from s3_server import BIN, S3Server
 from server import Server
+
+from olmix_core.store import Store
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -58,9 +63,10 @@ class Tally:
 class Trial:
     """A project in a fresh folder, and its runs."""
 
-    def __init__(self, folder: Path, store: Path | None = None) -> None:
-        self.folder, self.store = folder, store or folder / "store"
-        self.config = prepare(folder, self.store)
+    def __init__(self, folder: Path, store: str | None = None) -> None:
+        self.folder = folder
+        self.store = Store(store or str(folder / "store"))
+        self.config = prepare(folder, self.store.url)
         self.environment = {**os.environ, "OLMIX_CACHE_DIR": str(folder / "cache")}
 
     def start(self, config: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
@@ -79,33 +85,30 @@ class Trial:
     def mixture(self) -> dict[str, float] | None:
         """The weights published last."""
         try:
-            version = json.loads((self.store / "mixes/faults/latest.json").read_text())["version"]
-            weights: dict[str, float] = json.loads((self.store / f"mixes/faults/{version}/mix.json").read_text())[
-                "weights"
-            ]
+            version = self.store.read_json("mixes/faults/latest.json")["version"]
+            weights: dict[str, float] = self.store.read_json(f"mixes/faults/{version}/mix.json")["weights"]
         except FileNotFoundError:
             return None
         return weights
 
     def trained(self, name: str) -> int:
         """Proxies that the run behind the first version of a mix trained."""
-        record = json.loads((self.store / "mixes" / name / "v0001" / "mix.json").read_text())
-        return int(record["run"]["train"]["executed"])
+        return int(self.store.read_json(f"mixes/{name}/v0001/mix.json")["run"]["train"]["executed"])
 
-    def finished(self) -> dict[str, int]:
+    def finished(self) -> dict[str, float]:
         """{run.json of a finished proxy: time of writing}."""
-        return {str(path): path.stat().st_mtime_ns for path in self.store.glob("proxies/*/run.json")}
+        return {path: time for path, (_, time) in self.store.files().items() if path.endswith("/run.json")}
 
     def is_whole(self) -> bool:
         checked = subprocess.run(
-            [OLMIX, "store", "check", "--store", str(self.store)], env=self.environment, capture_output=True, text=True
+            [OLMIX, "store", "check", "--store", self.store.url], env=self.environment, capture_output=True, text=True
         )
         if checked.returncode:
             print(checked.stdout, checked.stderr, file=sys.stderr)
         return checked.returncode == 0
 
 
-def prepare(folder: Path, store: Path) -> Path:
+def prepare(folder: Path, store: str) -> Path:
     """Three domains of what every Python ships, and a configuration of few small proxies."""
     folder.mkdir(parents=True, exist_ok=True)
     topics = [inspect.cleandoc(text) for _, text in sorted(pydoc_data.topics.topics.items())]
@@ -115,7 +118,7 @@ def prepare(folder: Path, store: Path) -> Path:
         (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
     config = {
         "name": "faults",
-        "store": str(store),
+        "store": store,
         "domains": [{"name": name, "paths": f"{name}.jsonl"} for name in ("code", "manual", "guide")],
         "tokenizer": {"vocab_size": 512},
         "proxy": {"layers": 1, "width": 32, "heads": 1, "sequence_length": 64, "batch_size": 4, "tokens": 16_384},
@@ -161,7 +164,7 @@ def while_writing(folder: Path, expected: dict[str, float], count: int, seed: in
         process, nth = trial.start(), draws.randrange(40)
         seen: set[str] = set()
         while process.poll() is None and len(seen) <= nth:
-            seen |= set(being_written(trial.store))
+            seen |= set(being_written(trial.folder / "store"))
         process.send_signal(signal.SIGKILL)
         process.wait()
         judge(trial, expected, tally)
@@ -192,7 +195,7 @@ def disk_full(folder: Path, expected: dict[str, float], sizes: list[str]) -> Tal
     tally = Tally()
     for size in sizes:
         with small_disk(folder / f"full-{size}" / "disk", size) as disk:
-            trial = Trial(folder / f"full-{size}", disk / "store")
+            trial = Trial(folder / f"full-{size}", str(disk / "store"))
             status = trial.run()
             log = (trial.folder / "log").read_text()
             if status == 0 or "Traceback" in log:
@@ -210,7 +213,7 @@ def read_only(folder: Path, expected: dict[str, float]) -> Tally:
     """The store cannot be written; then it can."""
     tally = Tally()
     with small_disk(folder / "read-only" / "disk", "1g") as disk:
-        trial = Trial(folder / "read-only", disk / "store")
+        trial = Trial(folder / "read-only", str(disk / "store"))
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         status = trial.run()
         log = (trial.folder / "log").read_text()
@@ -238,6 +241,29 @@ def server_killed(folder: Path, expected: dict[str, float], server: Server, seco
             tally.lost += 1
         judge(trial, expected, tally)
         tell("Prefect server killed", tally, count)
+    return tally
+
+
+def s3_server_killed(folder: Path, expected: dict[str, float], count: int) -> Tally:
+    """The server that holds the store dies after some proxies, and comes back; the run has to say so in words."""
+    tally = Tally()
+    place = folder / "s3"
+    place.mkdir()
+    with S3Server(place, secrets.token_hex(20)) as server:
+        os.environ |= server.environment
+        for number in range(count):
+            server.make_bucket(f"faults{number}")
+            trial = Trial(folder / f"s3-{number}", f"s3://faults{number}/store")
+            process = trial.start()
+            while process.poll() is None and len(trial.finished()) <= 3 * number:
+                time.sleep(0.5)
+            server.kill()
+            ended = process.wait(SECONDS)
+            told = (trial.folder / "log").read_text()
+            tally.lost += ended != 1 or "Traceback" in told or "does not answer" not in told
+            server.start()
+            judge(trial, expected, tally)
+            tell("S3 server killed", tally, count)
     return tally
 
 
@@ -307,6 +333,8 @@ def main() -> None:
         if os.geteuid() == 0:
             kinds["disk full"] = lambda: disk_full(folder, expected, ["300k", "1m", "1600k"])
             kinds["store read-only"] = lambda: read_only(folder, expected)
+        if (BIN / "swift-proxy-server").exists():
+            kinds["S3 server killed and started again"] = lambda: s3_server_killed(folder, expected, 3)
         if FAKETIME.exists():
             kinds["clock set back a day"] = lambda: clock_set_back(folder, expected)
         tallies = {kind: fault() for kind, fault in kinds.items()}

@@ -86,20 +86,23 @@ class Program:
         return self.value(r) + lowest - float(slope @ r), prices
 
     def _settled(self, r: Array) -> Array:
-        """r with its small free columns moved to where their slope is that of the others.
+        """r with its small free columns moved to where their slope is what the others and the limits they share say.
 
         The slope of the KL term goes with the logarithm, so a solver's absolute error in a tiny weight is a large one
-        in its slope, though worth nothing; a tangent here is much closer.
+        in its slope, though worth nothing; a tangent here is much closer. At the optimum the slope of a column is a
+        level that all share, plus the prices of the limits that it is held by.
         """
         if not self.kl:
             return r
         limits, slope, limited = self.region, self.slope(r), self.region.matrix @ r
         held = (limited >= limits.upper * (1 - _HELD)) | ((limited <= limits.lower * (1 + _HELD)) & (limits.lower > 0))
-        free = ~((limits.matrix > 0) & held[:, None]).any(axis=0)
+        shared = limits.matrix[held & ((limits.matrix > 0).sum(axis=1) > 1)]
+        free = ~((limits.matrix > 0) & (held & ((limits.matrix > 0).sum(axis=1) == 1))[:, None]).any(axis=0)
         if not r[free].sum() > 0:
             return r
-        level = np.average(slope[free], weights=r[free])
-        moved = r * np.exp(np.clip((level - slope) / self.kl, -50.0, 50.0))
+        design, root = np.vstack([np.ones(len(r)), shared]).T, np.sqrt(r[free])
+        level_and_prices = np.linalg.lstsq(design[free] * root[:, None], slope[free] * root)[0]
+        moved = r * np.exp(np.clip((design @ level_and_prices - slope) / self.kl, -50.0, 50.0))
         return np.where(free & (r < _SMALL * self.kl), moved, r)
 
     def _divergence(self, Q: Array) -> Array:

@@ -78,7 +78,7 @@ class Store:
             raise
         except Exception as error:  # each kind of store has exceptions of its own
             words = remote.reason_of(error) if isinstance(error, OSError) else str(error)
-            words += _REMEDIES.get(getattr(error, "errno", None), "")
+            words += _REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
             raise StoreError(f"{self.place(path)}: cannot be {what}: {words}") from error
 
     def exists(self, path: str) -> bool:
