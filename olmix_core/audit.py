@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from olmix_core import ledger
+from olmix_core import copies, ledger
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.record import latest_version, mix_folder
 from olmix_core.seal import CheckedTokens, load_tensors
@@ -71,6 +71,7 @@ def check(store: Store, progress: Callable[[int, int], None] = lambda done, of: 
     referred: set[str] = set()
     for number, path in enumerate(files):
         progress(number, len(files))
+        copies.forget(store.place(path))  # what is looked at is the store
         try:
             found += _file(store, path, there, mixes, referred)
         except DamageError as error:

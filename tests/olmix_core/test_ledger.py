@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from olmix_core import ledger
+from olmix_core import copies, ledger
 from olmix_core.errors import StoreError
 from olmix_core.evidence import SCHEMA, Row, from_table
 from olmix_core.ledger import append, compact, pin, pinned, read
@@ -212,6 +212,57 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
         pinned(store, of_all)
     with pytest.raises(StoreError, match=r"sets/none\.parquet: cannot be read"):
         pinned(store, "none")
+
+
+def test_the_rows_of_a_set_out_of_what_was_read(store: Store) -> None:
+    append(store, [row(1), row(2), row(3)])
+    chosen = [row(3).id, row(1).id]
+    name, table = pin(store, chosen), read(store, ["proxy"])
+    found = ledger.of_set(store, name, table)
+    assert sorted(found["row"].to_pylist()) == sorted(chosen)
+    assert sorted(found["proxy"].to_pylist()) == ["p00001", "p00003"]
+    with pytest.raises(StoreError, match=rf"evidence: found 1 of the 2 rows of the set {name[:12]}; expected all"):
+        ledger.of_set(store, name, table.slice(0, 1))
+
+
+def test_a_set_reads_the_files_columns_and_rows_that_it_needs_alone(store: Store) -> None:
+    append(store, [row(1), row(2)])
+    name = pin(store, [row(2).id])
+    assert pinned(store, name, ["proxy"]).column_names == ["row", "proxy", "recorded"]
+    assert len(read(store, rows=[row(2).id, "of-no-row"])) == 1
+    assert len(read(store, rows=[])) == 0
+
+
+def test_a_set_whose_ids_are_others_is_named(store: Store) -> None:
+    append(store, [row(1), row(2)])
+    name, other = pin(store, [row(1).id]), pin(store, [row(2).id])
+    assert name != other
+    store.write_bytes(ledger.set_path(name), store.read_bytes(ledger.set_path(other)))
+    with pytest.raises(StoreError, match=rf"sets/{name}\.parquet: found other rows than were written; restore it"):
+        ledger.pinned_rows(store, name)
+
+
+def test_a_set_of_no_rows_can_be_read(store: Store) -> None:
+    append(store, [row(1)])
+    assert len(pinned(store, pin(store, []))) == 0
+
+
+def test_each_file_can_be_checked(store: Store) -> None:
+    name = append(store, [row(1)])
+    assert name is not None
+    ledger.check_file(store, name)
+    store.write_bytes(f"evidence/{name}.parquet", b"PAR1")
+    copies.forget(store.place(f"evidence/{name}.parquet"))
+    with pytest.raises(StoreError, match=rf"{name}\.parquet: found another content"):
+        ledger.check_file(store, name)
+    # Written with its checksum by somebody else, with other columns.
+    with store.new_file("aside") as temporary:
+        pq.write_table(read(Store(f"{store.url}-none")).drop_columns(["seed"]), temporary)
+    content = store.read_bytes("aside")
+    foreign = f"{'0' * 64}-{ledger.checksum(content)[:16]}"
+    store.write_bytes(f"evidence/{foreign}.parquet", content)
+    with pytest.raises(StoreError, match=r"0000-\w+\.parquet: cannot be read: "):
+        ledger.check_file(store, foreign)
 
 
 def test_damage_and_foreign_files_are_named(store: Store) -> None:
