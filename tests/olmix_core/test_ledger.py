@@ -261,8 +261,62 @@ def test_each_file_can_be_checked(store: Store) -> None:
     content = store.read_bytes("aside")
     foreign = f"{'0' * 64}-{ledger.checksum(content)[:16]}"
     store.write_bytes(f"evidence/{foreign}.parquet", content)
-    with pytest.raises(StoreError, match=r"0000-\w+\.parquet: cannot be read: "):
+    words = rf"evidence/{foreign}\.parquet: cannot be read: it has the columns row, .*; restore it from a copy"
+    with pytest.raises(StoreError, match=words):
         ledger.check_file(store, foreign)
+
+
+def test_only_what_ends_as_the_ledger_does_is_of_it(store: Store) -> None:
+    name = append(store, [row(1)])
+    for other in (".new-x.parquet", "notes.txt"):
+        store.write_bytes(f"evidence/{other}", b"x")
+    assert [one.proxy for one in said(store)] == ["p00001"]
+    assert compact(store).files == 1
+    assert files(store) == [".new-x.parquet", f"{name}.parquet"]
+
+
+def test_compaction_of_what_another_one_moved_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other ends between the look at the files and their being read whole."""
+    store = Store(str(tmp_path))
+    names = [append(store, [row(number)]) for number in (1, 2)]
+    whole = ledger._batches
+
+    def late(*arguments: object) -> object:
+        monkeypatch.setattr(ledger, "_batches", whole)
+        compact(store)
+        return whole(*arguments)
+
+    monkeypatch.setattr(ledger, "_batches", late)
+    with pytest.raises(StoreError, match=rf"evidence/({names[0]}|{names[1]})\.parquet: was removed meanwhile"):
+        compact(store)
+    assert [one.proxy for one in said(store)] == ["p00001", "p00002"]
+
+
+def test_what_compaction_cannot_read_back_removes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = sorted(str(append(store, [row(number)])) for number in (1, 2))
+    write = ledger._write
+
+    def lossy(store: Store, said: str, tables: object) -> str:
+        return write(store, said, [table.slice(0, 1) for table in tables])
+
+    monkeypatch.setattr(ledger, "_write", lossy)
+    with pytest.raises(StoreError, match=r"evidence/\w+-\w+\.parquet: does not hold what was written; nothing was"):
+        compact(store)
+    assert set(names) <= {name.removesuffix(".parquet") for name in files(store)}
+
+
+def test_many_rows_are_put_together_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "ROWS_AT_ONCE", 3)
+    store = Store(str(tmp_path))
+    for first in range(0, 12, 2):
+        append(store, [row(first), row(first + 1)])
+    compact(store)
+    [file] = files(store)
+    held = pq.ParquetFile(tmp_path / "evidence" / file)
+    assert [held.metadata.row_group(group).num_rows for group in range(held.num_row_groups)] == [3, 1, 3, 1, 3, 1]
+    assert [one.proxy for one in said(store)] == [f"p{number:05d}" for number in range(12)]
+    assert len(read(store, rows=[row(7).id, row(11).id])) == 2
+    assert held.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
 def test_damage_and_foreign_files_are_named(store: Store) -> None:
