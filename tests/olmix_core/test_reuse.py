@@ -28,7 +28,7 @@ def test_the_worked_example() -> None:
 
 
 def test_a_plan_is_kept_as_json() -> None:
-    plan = plan_columns(units("a", "b", "c"), {"a": 0.25, "b": 0.75}, frozenset("c"), 7)
+    plan = plan_columns(units("a", "b", "c"), {"a": 0.125, "b": 0.375}, frozenset("c"), 7)
     assert plan.to_json() == {"columns": [{"a": 0.25, "b": 0.75}, {"c": 1.0}], "kept": ["a", "b"], "runs": 7}
 
 
@@ -60,6 +60,15 @@ def test_the_column_that_can_have_least_is_loosened_first() -> None:
     columns, taken = released_for_caps([wide, narrow], {"a": 0.3, "b": 0.3, "c": 0.1, "d": 0.4})
     assert taken == ["c"]
     assert columns == [wide, {"d": 1.0}, {"c": 1.0}]
+
+
+def test_first_at_its_cap_is_who_has_least_for_its_share() -> None:
+    """Neither the first by name, nor the one with the least data."""
+    columns, taken = released_for_caps(
+        [{"k": 0.1, "l": 0.3, "m": 0.6}, {"z": 1.0}], {"k": 0.05, "l": 1, "m": 0.06, "z": 0.8}
+    )
+    assert taken == ["m"]
+    assert [list(column) for column in columns] == [["k", "l"], ["z"], ["m"]]
 
 
 def test_what_the_caps_just_allow_stays_as_it_is() -> None:
