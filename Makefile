@@ -9,9 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 E2E := $(VENV)/.e2e
+MUTATION := $(VENV)/.mutation
 SERVERS := .servers/.installed
 
-.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal study faults fuzz clean
+.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal study faults fuzz coverage mutants clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -60,12 +61,20 @@ faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may
 fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)
 	OLMIX_FUZZ_EXAMPLES=4000 $(BIN)/pytest tests/olmix_core/test_fuzz.py --timeout 3600
 
+coverage: $(E2E) $(SERVERS)  ## Which lines of olmix_core all tests together run (three quarters of an hour)
+	$(BIN)/pytest -m "not e2e" --ignore tests/e2e -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -m e2e --cov --cov-append --cov-report=term-missing:skip-covered
+
+mutants: $(MUTATION)  ## Change the code that decides in a thousand ways: which changes do tests not see? (half an hour)
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
 
 clean:  ## Remove what make, make up, the quickstart and the study left
 	[ ! -x $(BIN)/python ] || $(BIN)/python deployments/local.py down
-	rm -rf .server .servers $(VENV) examples/*/data examples/*/.olmix
+	rm -rf .server .servers mutants $(VENV) examples/*/data examples/*/.olmix
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "found Python %d.%d; expected 3.11 or later: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -83,6 +92,10 @@ $(E2E): pyproject.toml constraints.txt $(DEVELOPMENT)
 	  || (apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null) \
 	  || (echo "found no PostgreSQL and could not install it: install Debian's package postgresql" && exit 1)
 	$(PIP) install --constraint constraints.txt --editable '.[dev,e2e]'
+	@touch $@
+
+$(MUTATION): pyproject.toml constraints.txt $(DEVELOPMENT)
+	$(PIP) install --constraint constraints.txt --editable '.[dev,mutation]'
 	@touch $@
 
 $(SERVERS): tests/e2e/servers.txt  # apart: what they need is not what the project needs

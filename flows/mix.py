@@ -7,7 +7,6 @@ what depends on it.
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
 
@@ -15,7 +14,7 @@ from flows.base import find_base
 from flows.chain import run_chain, tokenizer_settings
 from flows.execute import PrefectExecutor
 from flows.outcome import Outcome
-from flows.planning import as_markdown, make_plan
+from flows.planning import make_plan
 from flows.runners import started
 from olmix_core.config import Config
 from olmix_core.preflight import look
@@ -23,14 +22,14 @@ from olmix_core.publishing import Mix
 from olmix_core.runs import from_parquet
 from olmix_core.stopping import until_stopped
 from olmix_core.store import Store
+from olmix_core.stored_result import file_of
 from olmix_core.surrogate import read_surrogate
 from tasks import progress
-from tasks.artifacts import Artifacts
+from tasks.artifacts import Artifacts, publish_markdown, table
 from tasks.fit import diagnostics_path, runs_path, surrogate_path
 from tasks.progress_artifact import shown
 from tasks.propose import trade_offs_path
 from tasks.publish import publish
-from tasks.step import Result
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
 POLL_SECONDS = 5
@@ -54,7 +53,7 @@ def run_mix(config: Config, config_file: str, workers: int | None = None, *, app
 def show_plan(config: Config, config_file: str) -> dict[str, Any]:
     """Leave the plan as an artifact, before anything is spent."""
     made = make_plan(config, config_file)
-    create_markdown_artifact(key=f"plan-{config.name}", markdown=as_markdown(made), description="Plan")
+    publish_markdown(f"plan-{config.name}", as_markdown(made), "Plan")
     return made
 
 
@@ -77,10 +76,6 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     tracked.reuse("plan", len(outcome.plan["kept"]))
     tracked.reuse("evidence", outcome.carried_over)
     fitted, base = outcome.fit["fit"], outcome.base
-
-    def kept(result: Result, path: str) -> bytes:
-        return store.read_bytes(path, result["files"][path])
-
     found = Mix(
         name=config.name,
         domains=inputs.domains,
@@ -90,9 +85,9 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         proposal=outcome.proposal,
         wish=outcome.wish,
         surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
-        diagnostics=kept(outcome.fit, diagnostics_path(fitted)),
-        trade_offs=kept(outcome.proposal, trade_offs_path(outcome.proposal["proposal"])),
-        runs=from_parquet(kept(outcome.fit, runs_path(fitted))),
+        diagnostics=file_of(store, outcome.fit, diagnostics_path(fitted)),
+        trade_offs=file_of(store, outcome.proposal, trade_offs_path(outcome.proposal["proposal"])),
+        runs=from_parquet(file_of(store, outcome.fit, runs_path(fitted))),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,
@@ -121,3 +116,20 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     published = publish(found, config.store, tracked.accounting())
     tracked.finished("publish")
     return published
+
+
+def as_markdown(plan: dict[str, Any]) -> str:
+    """The plan for the Prefect UI."""
+    cost, full = plan["cost"], plan["alternatives"]["full_recompute"]
+    lines = [
+        f"# Plan for {plan['name']}",
+        "",
+        f"Strategy **{plan['strategy']}**: **{cost['proxies']}** proxies to train, {cost['tokens']:,} tokens; full"
+        f" recomputation would train {full['proxies']}.",
+        "",
+        *table([{name: leaf[name] for name in ("domain", "change", "cause", "action")} for leaf in plan["leaves"]]),
+        "",
+        *table([{"step": step, **counts} for step, counts in plan["steps"].items()]),
+    ]
+    lines += [f"\n{note}" for note in plan["notes"]]
+    return "\n".join(lines) + "\n"

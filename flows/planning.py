@@ -177,24 +177,3 @@ def _notes(found: Forecast) -> list[str]:
 
 def _proxies(count: int) -> str:
     return "1 proxy" if count == 1 else f"{count} proxies"
-
-
-def as_markdown(plan: dict[str, Any]) -> str:
-    """The plan for the Prefect UI."""
-    cost, full = plan["cost"], plan["alternatives"]["full_recompute"]
-    lines = [
-        f"# Plan for {plan['name']}",
-        "",
-        f"Strategy **{plan['strategy']}**: **{cost['proxies']}** proxies to train, {cost['tokens']:,} tokens; full"
-        f" recomputation would train {full['proxies']}.",
-        "",
-        "| domain | change | cause | action |",
-        "|---|---|---|---|",
-    ]
-    for leaf in plan["leaves"]:
-        domain = leaf["domain"].replace("|", "\\|")
-        lines.append(f"| {domain} | {leaf['change']} | {leaf['cause']} | {leaf['action']} |")
-    lines += ["", "| step | executed | cached | reused |", "|---|---:|---:|---:|"]
-    lines += [f"| {step} | {n['executed']} | {n['cached']} | {n['reused']} |" for step, n in plan["steps"].items()]
-    lines += [f"\n{note}" for note in plan["notes"]]
-    return "\n".join(lines) + "\n"

@@ -10,7 +10,6 @@ What can be made anew is mended by taking it away: the next run finds it missing
 mixtures are the record, and are never touched.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from olmix_core import ledger
+from olmix_core import copies, ledger
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.record import latest_version, mix_folder
 from olmix_core.seal import CheckedTokens, load_tensors
 from olmix_core.store import Store
+from olmix_core.stored_result import result_of
 
 Kind = Literal["damaged", "missing", "unfinished", "orphan", "unknown"]
 Remedy = Literal["set aside", "remove", "rebuild", "run again", "collect", "none"]
@@ -71,6 +71,7 @@ def check(store: Store, progress: Callable[[int, int], None] = lambda done, of: 
     referred: set[str] = set()
     for number, path in enumerate(files):
         progress(number, len(files))
+        copies.forget(store.place(path))  # what is looked at is the store
         try:
             found += _file(store, path, there, mixes, referred)
         except DamageError as error:
@@ -128,7 +129,7 @@ def _file(
 
 
 def _result(store: Store, path: str, referred: set[str]) -> Iterator[Finding]:
-    result = json.loads(store.read_json(path)["result"])
+    result = result_of(store.read_json(path), store.place(path))
     for file, sha256 in result.get("files", {}).items():
         referred.add(file)
         try:

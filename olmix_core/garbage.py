@@ -5,7 +5,6 @@ else may go once it is old enough that no run can be about to use it: a run that
 to nothing yet.
 """
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from olmix_core import ledger
 from olmix_core.errors import DamageError
 from olmix_core.store import Store
+from olmix_core.stored_result import result_of
 
 _KEYED = re.compile(r"(?:cache/[a-z_]+|proxies|tokenizers)/([0-9a-f]{64})(?:\.payload\.json|\.json|/.*)")
 _TEMPORARY = re.compile(r"(?:.*/)?\.new-[^/]*|damaged/.*")
@@ -54,7 +54,7 @@ def _files_of_results(store: Store, files: Mapping[str, Any], kept: set[str]) ->
         match = re.fullmatch(r"cache/[a-z_]+/([0-9a-f]{64})\.json", path)
         if match and match[1] in kept:
             try:
-                found |= json.loads(store.read_json(path)["result"]).get("files", {}).keys()
+                found |= result_of(store.read_json(path), store.place(path)).get("files", {}).keys()
             except DamageError:
                 continue  # not used, so what it refers to is not either
     return found

@@ -191,7 +191,8 @@ def _batches(store: Store, files: dict[str, pa.Table], keep: pa.Array) -> Iterat
         if sum(map(len, held)) >= ROWS_AT_ONCE:
             yield pa.concat_tables(held)
             held = []
-    yield pa.concat_tables(held or [SCHEMA.empty_table()])
+    if held:
+        yield pa.concat_tables(held)
 
 
 def _path(name: str) -> str:

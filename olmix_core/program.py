@@ -102,7 +102,8 @@ class Program:
             return r
         design, root = np.vstack([np.ones(len(r)), shared]).T, np.sqrt(r[free])
         level_and_prices = np.linalg.lstsq(design[free] * root[:, None], slope[free] * root)[0]
-        moved = r * np.exp(np.clip((design @ level_and_prices - slope) / self.kl, -50.0, 50.0))
+        off = np.clip(design @ level_and_prices - slope, -50.0 * self.kl, 50.0 * self.kl)
+        moved = r * np.exp(off / self.kl)
         return np.where(free & (r < _SMALL * self.kl), moved, r)
 
     def _divergence(self, Q: Array) -> Array:

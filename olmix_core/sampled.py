@@ -59,7 +59,7 @@ def solve_by_sampling(program: Program, model: Jackknifed) -> tuple[Array, str]:
 def pulled(region: Region, inside: Array, R: Array) -> Array:
     """R [n, d], those outside the region moved towards `inside` [d] until they are in."""
     at, step = region.matrix @ inside, (R - inside) @ region.matrix.T
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         up = np.where(step > 0, (region.upper - at) / step, np.inf)
         down = np.where(step < 0, (region.lower - at) / step, np.inf)
     share = np.clip(np.minimum(up, down).min(axis=1), 0.0, 1.0)

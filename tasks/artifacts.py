@@ -22,6 +22,7 @@ from olmix_core.report import law, mixture, swarm
 from olmix_core.report.style import look, to_png
 from olmix_core.runs import from_parquet
 from olmix_core.store import Store
+from olmix_core.stored_result import file_of
 from olmix_core.units import amount, duration
 from tasks.fit import diagnostics_path, runs_path
 
@@ -62,7 +63,11 @@ class Artifacts:
 
 
 def publish_markdown(key: str, markdown: str, description: str) -> None:
-    """Leave markdown under `key`, without its pictures where it would be too large with them."""
+    """Leave markdown under `key`, without its pictures where it would be too large with them.
+
+    What looks like HTML in it is text: names of domains and tasks may hold anything.
+    """
+    markdown = markdown.replace("&", "&amp;").replace("<", "&lt;")
     if len(markdown) > LIMIT:
         kept = [line for line in markdown.splitlines() if not line.startswith("![")]
         markdown = "\n".join([*kept, "", "The pictures are too large to be shown here."])[:LIMIT]
@@ -223,12 +228,8 @@ def _evidence(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
 def _fit(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     [one] = done
     store, key = Store(artifacts.store), one.result["fit"]
-
-    def kept(path: str) -> bytes:
-        return store.read_bytes(path, one.result["files"][path])
-
-    errors = read_labelled(kept(diagnostics_path(key)), "task").set_index("task")
-    runs = from_parquet(kept(runs_path(key)))
+    errors = read_labelled(file_of(store, one.result, diagnostics_path(key)), "task").set_index("task")
+    runs = from_parquet(file_of(store, one.result, runs_path(key)))
     tasks = list(errors.drop(index="objective").sort_values("spearman", na_position="first").index)
     measured, predicted = law.arrays(runs, tasks)
     panels = {"mean": (np.full(len(tasks), 1 / len(tasks)), "")}

@@ -13,7 +13,7 @@ from olmix_core.report import page
 from olmix_core.report.charts import charts
 from olmix_core.store import Store
 from tasks import progress
-from tasks.artifacts import picture, publish_markdown
+from tasks.artifacts import picture, publish_markdown, table
 
 PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
@@ -55,15 +55,20 @@ def summary(
         f" ({gain['bpb'] / predicted['natural']['bpb']:.1%}; 90 % interval"
         f" {gain['low']:.4f} to {gain['high']:.4f}): **{verdict}**.",
         "",
-        "| domain | natural | weight | ratio | epochs | at cap |",
-        "|---|---:|---:|---:|---:|---|",
+        *table(
+            [
+                {
+                    "domain": row["domain"],
+                    "natural": f"{row['natural']:.4f}",
+                    "weight": f"{row['weight']:.4f}",
+                    "ratio": f"{row['ratio']:.2f}",
+                    "epochs": f"{row['epochs']:.2f}",
+                    "at cap": "yes" if row["at_cap"] else "",
+                }
+                for row in rows
+            ]
+        ),
+        "",
+        *table([{"step": step, **counts} for step, counts in accounting.items()]),
     ]
-    for row in rows:
-        domain = str(row["domain"]).replace("|", "\\|")
-        lines.append(
-            f"| {domain} | {row['natural']:.4f} | {row['weight']:.4f} | {row['ratio']:.2f} |"
-            f" {row['epochs']:.2f} | {'yes' if row['at_cap'] else ''} |"
-        )
-    lines += ["", "| step | executed | cached | reused |", "|---|---:|---:|---:|"]
-    lines += [f"| {step} | {n['executed']} | {n['cached']} | {n['reused']} |" for step, n in accounting.items()]
     return "\n".join(lines) + "\n"

@@ -2,9 +2,7 @@
 
 A result that names `files` is there only with them: where one is missing or damaged the step runs again.
 
-Prefect lets a result file's own metadata choose how it is read back, and some of the ways run code. So every file is
-looked at before Prefect parses it, and refused unless it is JSON without a decoder: writing to the store must not
-mean running code on a worker. A refused file counts as missing, and the step runs again.
+What is refused (`stored_result`) counts as missing, and the step runs again.
 """
 
 import asyncio
@@ -18,11 +16,9 @@ from prefect.serializers import JSONSerializer
 
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.store import Store
+from olmix_core.stored_result import result_of
 
 SERIALIZER = JSONSerializer(object_encoder=None, object_decoder=None)
-
-# Whatever else a serialiser may be told, these decide whether reading runs code.
-PLAIN: dict[str, Any] = {"type": "json", "jsonlib": "json", "object_decoder": None, "loads_kwargs": {}}
 
 
 class StoreResults(WritableFileSystem):
@@ -44,7 +40,7 @@ class StoreResults(WritableFileSystem):
 
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
         record = json.loads(content)
-        check_plain(record, path)
+        result_of(record, path)
         Store(self.url).write_json(result_path(path), record)
 
     async def aread_path(self, path: str) -> bytes:
@@ -65,8 +61,7 @@ def read_result(store: Store, key: str) -> dict[str, Any]:
     """
     path = result_path(key)
     record = store.read_json(path)
-    check_plain(record, store.place(path))
-    for file, sha256 in json.loads(record["result"]).get("files", {}).items():
+    for file, sha256 in result_of(record, store.place(path)).get("files", {}).items():
         if sha256 is not None:
             store.read_bytes(file, sha256)
         elif file.endswith(".json"):
@@ -82,21 +77,9 @@ def known_result(store: Store, key: str) -> dict[str, Any] | None:
     Raises StoreError where the store does not tell.
     """
     try:
-        result: dict[str, Any] = json.loads(read_result(store, key)["result"])
+        return result_of(read_result(store, key), store.place(result_path(key)))
     except (FileNotFoundError, DamageError):
         return None  # it will be made again
-    return result
-
-
-def check_plain(record: Any, where: str) -> None:
-    """Refuse a result that reading could run code from. Raises DamageError."""
-    try:
-        serializer = record["metadata"]["serializer"]
-        asked = any(serializer.get(name, PLAIN[name]) != PLAIN[name] for name in PLAIN)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DamageError(where, "no result of a step") from error
-    if asked:
-        raise DamageError(where, "a result that asks to be read as something else than plain JSON")
 
 
 def results_block(store_url: str) -> StoreResults:

@@ -152,7 +152,7 @@ def finished(
 
 
 # Labels that would break a page, a table or a pattern that does not expect them.
-SWARM_DOMAINS = ("web:news", "web:<b>blogs</b>", "code:c", "math & [logic]")
+SWARM_DOMAINS = ("web:news", "web:</script><script>blogs", "code:c", "math & [logic]")
 SWARM_TASKS = ("read_news", "read_books", "coding")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from olmix_core import ledger
+from olmix_core import copies, ledger
 from olmix_core.errors import StoreError
 from olmix_core.evidence import SCHEMA, Row, from_table
 from olmix_core.ledger import append, compact, pin, pinned, read
@@ -212,6 +212,111 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
         pinned(store, of_all)
     with pytest.raises(StoreError, match=r"sets/none\.parquet: cannot be read"):
         pinned(store, "none")
+
+
+def test_the_rows_of_a_set_out_of_what_was_read(store: Store) -> None:
+    append(store, [row(1), row(2), row(3)])
+    chosen = [row(3).id, row(1).id]
+    name, table = pin(store, chosen), read(store, ["proxy"])
+    found = ledger.of_set(store, name, table)
+    assert sorted(found["row"].to_pylist()) == sorted(chosen)
+    assert sorted(found["proxy"].to_pylist()) == ["p00001", "p00003"]
+    with pytest.raises(StoreError, match=rf"evidence: found 1 of the 2 rows of the set {name[:12]}; expected all"):
+        ledger.of_set(store, name, table.slice(0, 1))
+
+
+def test_a_set_reads_the_files_columns_and_rows_that_it_needs_alone(store: Store) -> None:
+    append(store, [row(1), row(2)])
+    name = pin(store, [row(2).id])
+    assert pinned(store, name, ["proxy"]).column_names == ["row", "proxy", "recorded"]
+    assert len(read(store, rows=[row(2).id, "of-no-row"])) == 1
+    assert len(read(store, rows=[])) == 0
+
+
+def test_a_set_whose_ids_are_others_is_named(store: Store) -> None:
+    append(store, [row(1), row(2)])
+    name, other = pin(store, [row(1).id]), pin(store, [row(2).id])
+    assert name != other
+    store.write_bytes(ledger.set_path(name), store.read_bytes(ledger.set_path(other)))
+    with pytest.raises(StoreError, match=rf"sets/{name}\.parquet: found other rows than were written; restore it"):
+        ledger.pinned_rows(store, name)
+
+
+def test_a_set_of_no_rows_can_be_read(store: Store) -> None:
+    append(store, [row(1)])
+    assert len(pinned(store, pin(store, []))) == 0
+
+
+def test_each_file_can_be_checked(store: Store) -> None:
+    name = append(store, [row(1)])
+    assert name is not None
+    ledger.check_file(store, name)
+    store.write_bytes(f"evidence/{name}.parquet", b"PAR1")
+    copies.forget(store.place(f"evidence/{name}.parquet"))
+    with pytest.raises(StoreError, match=rf"{name}\.parquet: found another content"):
+        ledger.check_file(store, name)
+    # Written with its checksum by somebody else, with other columns.
+    with store.new_file("aside") as temporary:
+        pq.write_table(read(Store(f"{store.url}-none")).drop_columns(["seed"]), temporary)
+    content = store.read_bytes("aside")
+    foreign = f"{'0' * 64}-{ledger.checksum(content)[:16]}"
+    store.write_bytes(f"evidence/{foreign}.parquet", content)
+    words = rf"evidence/{foreign}\.parquet: cannot be read: it has the columns row, .*; restore it from a copy"
+    with pytest.raises(StoreError, match=words):
+        ledger.check_file(store, foreign)
+
+
+def test_only_what_ends_as_the_ledger_does_is_of_it(store: Store) -> None:
+    name = append(store, [row(1)])
+    for other in (".new-x.parquet", "notes.txt"):
+        store.write_bytes(f"evidence/{other}", b"x")
+    assert [one.proxy for one in said(store)] == ["p00001"]
+    assert compact(store).files == 1
+    assert files(store) == [".new-x.parquet", f"{name}.parquet"]
+
+
+def test_compaction_of_what_another_one_moved_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other ends between the look at the files and their being read whole."""
+    store = Store(str(tmp_path))
+    names = [append(store, [row(number)]) for number in (1, 2)]
+    whole = ledger._batches
+
+    def late(*arguments: object) -> object:
+        monkeypatch.setattr(ledger, "_batches", whole)
+        compact(store)
+        return whole(*arguments)
+
+    monkeypatch.setattr(ledger, "_batches", late)
+    with pytest.raises(StoreError, match=rf"evidence/({names[0]}|{names[1]})\.parquet: was removed meanwhile"):
+        compact(store)
+    assert [one.proxy for one in said(store)] == ["p00001", "p00002"]
+
+
+def test_what_compaction_cannot_read_back_removes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = sorted(str(append(store, [row(number)])) for number in (1, 2))
+    write = ledger._write
+
+    def lossy(store: Store, said: str, tables: object) -> str:
+        return write(store, said, [table.slice(0, 1) for table in tables])
+
+    monkeypatch.setattr(ledger, "_write", lossy)
+    with pytest.raises(StoreError, match=r"evidence/\w+-\w+\.parquet: does not hold what was written; nothing was"):
+        compact(store)
+    assert set(names) <= {name.removesuffix(".parquet") for name in files(store)}
+
+
+def test_many_rows_are_put_together_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "ROWS_AT_ONCE", 3)
+    store = Store(str(tmp_path))
+    for first in range(0, 12, 2):
+        append(store, [row(first), row(first + 1)])
+    compact(store)
+    [file] = files(store)
+    held = pq.ParquetFile(tmp_path / "evidence" / file)
+    assert [held.metadata.row_group(group).num_rows for group in range(held.num_row_groups)] == [3, 1, 3, 1, 3, 1]
+    assert [one.proxy for one in said(store)] == [f"p{number:05d}" for number in range(12)]
+    assert len(read(store, rows=[row(7).id, row(11).id])) == 2
+    assert held.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
 def test_damage_and_foreign_files_are_named(store: Store) -> None:

@@ -41,6 +41,12 @@ def test_what_divides_exactly_is_exact(parts: list[int], times: int) -> None:
 def test_equal_remainders_go_to_the_first() -> None:
     assert apportion([0.25] * 4, 2).tolist() == [1, 1, 0, 0]
     assert apportion([1 / 3] * 3, 4).tolist() == [2, 1, 1]
+    assert apportion([1 / 64] * 64, 100).tolist() == [2] * 36 + [1] * 28
+
+
+def test_counts_are_whole_numbers_of_whatever_kind_the_weights_are() -> None:
+    for weights in ([1, 0], np.array([1, 0]), np.array([0.5, 0.5], np.float32), (0.3, 0.7)):
+        assert apportion(weights, 7).dtype == np.int64
 
 
 # Tidy

@@ -218,6 +218,38 @@ def test_leaf_without_natural_weight_gets_none() -> None:
     assert free(problem, natural=natural, kl=0.0).weights.sum() == pytest.approx(1)
 
 
+def test_the_natural_mixture_may_be_given_in_tokens() -> None:
+    problem = log_linear(6, 4)
+    shares, tokens = free(problem), free(problem, natural=problem.natural * 3e9)
+    assert tokens.weights == pytest.approx(shares.weights, abs=1e-7)
+
+
+def test_a_proposal_says_what_it_predicts() -> None:
+    problem = log_linear(6, 4)
+    weights = np.array([3.0, 1.0, 0.0, 0.0])
+    proposal = free(problem, task_weights=weights)
+    assert proposal.predicted == pytest.approx(problem.bpb(proposal.weights[None])[0], abs=1e-12)
+    assert proposal.objective == pytest.approx(proposal.predicted @ weights / 4, abs=1e-12)
+
+
+def test_only_caps_have_prices_and_only_data_that_is_there_is_at_its_cap() -> None:
+    """A bound of the user's is no lack of data; nor is a leaf without a token at its cap."""
+    problem = log_linear(6, 4)
+    best = int(np.argmax(problem.optimum))
+    bounded = np.where(np.arange(6) == best, 0.5 * problem.optimum[best], np.inf)
+    natural = problem.natural.copy()
+    empty = (best + 1) % 6
+    natural[empty] = 0.0
+    caps = np.where(natural > 0, 0.9, 0.0)
+    proposal = free(problem, natural=natural, caps=caps, upper=bounded)
+    assert proposal.weights[best] == pytest.approx(bounded[best], abs=1e-9)
+    assert proposal.weights[empty] == 0
+    assert not proposal.at_cap.any()
+    assert not proposal.shadow_prices[[best]].any()
+    assert free(problem, caps=bounded).shadow_prices[best] > 1e-3
+    assert free(problem, caps=bounded).at_cap.tolist() == [j == best for j in range(6)]
+
+
 def test_tiny_references_are_solved_exactly() -> None:
     problem = log_linear(30, 10, harmful=5, seed=1)
     assert problem.natural.min() < 1e-12
@@ -247,6 +279,8 @@ def test_pessimism_gives_up_gain_for_certainty() -> None:
     assert surrogate.objective_std(careful.weights) < surrogate.objective_std(bold.weights)
     assert careful.objective >= bold.objective - 1e-9
     assert "local optimum" in careful.status
+    assert careful.gap is None
+    assert bold.gap is not None
     assert (careful.weights <= 0.6).all()
     assert careful.weights.sum() == pytest.approx(1, abs=1e-12)
 
@@ -295,8 +329,32 @@ def test_values_that_cannot_be_meant() -> None:
         free(problem, kl=-1.0)
     with pytest.raises(ProposalError, match="natural"):
         free(problem, natural=np.zeros(4))
-    with pytest.raises(ProposalError, match="one per leaf"):
-        free(problem, expansion=np.eye(3))
+    with pytest.raises(ProposalError, match="not all 0"):
+        free(problem, natural=np.array([0.5, 0.5, 0.5, -0.5]))
+    with pytest.raises(ProposalError, match="must be 4 numbers"):
+        free(problem, natural=np.ones(5))
+    with pytest.raises(ProposalError, match="must be 4 numbers"):
+        free(problem, natural=np.array([1.0, 1.0, 1.0, np.inf]))
+    for expansion in (np.eye(3), np.ones(4) / 4):
+        with pytest.raises(ProposalError, match="expected 4 rows, one per leaf"):
+            free(problem, expansion=expansion)
+
+
+def test_contradictions_are_told_before_a_solver_sees_them() -> None:
+    problem = log_linear(4, 3)
+    half = np.full(4, 0.5)
+    with pytest.raises(ProposalError, match=r"no mixture is possible: the lower bounds sum to 2"):
+        free(problem, lower=half)
+    with pytest.raises(ProposalError, match=r"no mixture is possible: caps and upper bounds .* 0\.8 at most"):
+        free(problem, upper=np.full(4, 0.2))
+    group = Groups(("text",), np.ones((1, 4)), np.zeros(1), half[:1])
+    with pytest.raises(ProposalError, match=r"no mixture is possible: .*text \(0\.5\)"):
+        free(problem, groups=group)
+    natural, lower = np.array([0.0, 0.5, 0.5, 1.0]), np.array([0.1, 0, 0, 0])
+    with pytest.raises(ProposalError, match=r"give it a share there, drop the bound or set kl to 0"):
+        free(problem, natural=natural, lower=lower)
+    assert free(problem, natural=natural, lower=0 * lower).weights[0] == 0
+    assert free(problem, natural=natural, lower=lower, kl=0.0).weights[0] >= 0.1
 
 
 def test_bounds_on_groups() -> None:

@@ -1,0 +1,190 @@
+"""Somebody who may write to the store edits it, seals and all: no code runs, nothing outside is written, labels stay
+text. (What a compressed input can do: tests/olmix_core/test_formats.py.)
+"""
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from typer.testing import CliRunner
+
+from flows.cli import app
+from olmix_core import ledger
+from olmix_core.audit import check
+from olmix_core.errors import OlmixError
+from olmix_core.seal import checksum, seal, unseal
+from olmix_core.store import Store
+
+Edit = Callable[..., Path]
+Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
+Change = Callable[[dict[str, Any]], object]
+TAG = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def config(finished: Callable[..., Edit]) -> Path:
+    return finished()()
+
+
+@pytest.fixture
+def store(config: Path) -> Store:
+    return Store(str(config.parent / "store"))
+
+
+def one(store: Store, pattern: str) -> Path:
+    return sorted(path for path in Path(store.root).glob(pattern) if not path.name.endswith(".payload.json"))[0]
+
+
+def edit(path: Path, change: Change) -> None:
+    """Change a sealed file as somebody would who knows how it is sealed."""
+    value = unseal(path.read_bytes(), "")
+    change(value)
+    path.write_bytes(seal(value))
+
+
+class Payload:
+    """A pickle that makes a folder when it is loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Iterator[bytes]:
+    ran = tmp_path / "ran"
+    content = pickle.dumps(Payload(ran))
+    pickle.loads(content)
+    ran.rmdir()  # it is one that works
+    yield content
+    assert not ran.exists()
+
+
+def try_everything(config: Path, store: Store, run: Run) -> bool:
+    """Read the store in all ways there are; whether a run still ends."""
+    for command in ("show", "history", "plan", "why"):
+        about = [str(config)] if command in ("plan", "why") else ["--store", store.url]
+        done = CliRunner().invoke(app, [command, *about])
+        assert done.exception is None or isinstance(done.exception, OlmixError | SystemExit), command
+    check(store)
+    try:
+        run(config)
+    except OlmixError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "serializer",
+    [
+        {"type": "pickle"},
+        {"type": "compressed/pickle"},
+        {"type": "json", "object_decoder": "pickle.loads"},
+        {"type": "json", "jsonlib": "pickle"},
+    ],
+)
+def test_a_result_cannot_ask_to_be_loaded_as_code(
+    serializer: dict[str, Any], run: Run, config: Path, store: Store, payload: bytes
+) -> None:
+    import base64
+
+    def ask(result: dict[str, Any]) -> None:
+        result["metadata"]["serializer"] = serializer
+        result["result"] = base64.b64encode(payload).decode()
+
+    for path in Path(store.root).glob("cache/*/*.json"):
+        if not path.name.endswith(".payload.json") and path.parent.name != "jobs":
+            edit(path, ask)
+    assert try_everything(config, store, run)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "proxies/*/model.safetensors",
+        "cache/tokens/*/tokens.bin",
+        "cache/tokens/*/passages.safetensors",
+        "cache/surrogates/*/runs.parquet",
+        "evidence/sets/*.parquet",
+        "mixes/test/v0001/mix.json",
+        "mixes/test/latest.json",
+        "tokenizers/*.json",
+    ],
+)
+def test_a_pickle_in_place_of_a_file_is_damage(
+    pattern: str, run: Run, config: Path, store: Store, payload: bytes
+) -> None:
+    path = one(store, pattern)
+    path.write_bytes(payload)
+    assert path.relative_to(store.root).as_posix() in {finding.path for finding in check(store) if finding.is_harm}
+    try_everything(config, store, run)
+
+
+def test_a_pickle_in_the_ledger_is_refused(run: Run, config: Path, store: Store, payload: bytes) -> None:
+    """Under a name that its checksum is right in."""
+    name = f"{'0' * 64}-{checksum(payload)[: ledger.CHECKED]}"
+    store.write_bytes(f"evidence/{name}.parquet", payload)
+    assert not try_everything(config, store, run)
+
+
+OUT = "../../../outside"
+LEAVES: dict[str, tuple[str, Change]] = {
+    "the latest version": ("mixes/test/latest.json", lambda v: v.update(version=OUT)),
+    "a parent": ("mixes/test/v0001/mix.json", lambda v: v.update(parent=OUT)),
+    "files of a version": ("mixes/test/v0001/mix.json", lambda v: v["files"].update({f"{OUT}/x.json": "0" * 64})),
+    "a tokenizer": ("mixes/test/v0001/mix.json", lambda v: v["tokenizer"].update(fingerprint=OUT)),
+    "a name": ("mixes/test/v0001/mix.json", lambda v: v.update(name=OUT)),
+    "files of a result": ("cache/fit/*.json", lambda v: _result(v, lambda r: r["files"].update({f"{OUT}/x": None}))),
+    "a proxy": ("cache/train/*.json", lambda v: _result(v, lambda r: r.update(proxy=OUT))),
+    "a law": ("cache/fit/*.json", lambda v: _result(v, lambda r: r.update(fit=OUT))),
+    "a set of evidence": ("cache/evidence/*.json", lambda v: _result(v, lambda r: r.update(evidence=OUT))),
+}
+
+
+def _result(stored: dict[str, Any], change: Change) -> None:
+    result = json.loads(stored["result"])
+    change(result)
+    stored["result"] = json.dumps(result)
+
+
+@pytest.mark.parametrize("what", LEAVES)
+def test_no_name_in_the_store_leads_out_of_it(what: str, run: Run, config: Path, store: Store) -> None:
+    pattern, change = LEAVES[what]
+    outside = config.parent / "outside"
+    outside.mkdir()
+    (outside / "x.json").write_bytes(seal({"version": "v0001"}))
+    edit(one(store, pattern), change)
+    around = {path for path in config.parent.rglob("*") if not path.is_relative_to(store.root)}
+    try_everything(config, store, run)
+    CliRunner().invoke(app, ["store", "check", "--repair", "--store", store.url])
+    CliRunner().invoke(app, ["store", "gc", "--days", "0", "--delete", "--store", store.url])
+    assert {path for path in config.parent.rglob("*") if not path.is_relative_to(store.root)} == around
+    assert unseal((outside / "x.json").read_bytes(), "") == {"version": "v0001"}
+
+
+def test_labels_are_text_wherever_they_are_shown(
+    run: Run, project: Callable[..., Path], texts: dict[str, list[str]], tmp_path: Path
+) -> None:
+    names = dict(zip(texts, (TAG, "[b](c)|d", "<b>bold<b>"), strict=True))
+    config = project(
+        name="labels",
+        domains=[{"name": names[kind], "paths": f"{kind}.jsonl"} for kind in texts],
+        evaluation={"tasks": [{"heldout": TAG}]},
+    )
+    record, _ = run(config)
+    store = Store(str(tmp_path / "store"))
+    page = store.read_bytes(f"mixes/labels/{record['version']}/report.html").decode()
+    assert "&lt;img src=x" in page
+    assert "<img src=x" not in page
+    assert "<b>bold" not in page
+    with get_client(sync_client=True) as client:
+        shown = [one for one in client.read_artifacts() if (one.key or "").endswith("-labels")]
+    assert any("&lt;img src=x" in str(one.data) for one in shown)
+    assert not any("<img" in str(one.data) or "<b>" in str(one.data) for one in shown)
