@@ -146,7 +146,7 @@ def test_a_file_on_a_server_is_known_by_its_listing_and_read_where_that_says_not
     assert index.hash(url) == (md5, 9)
     assert index.hash(Found(url, 9, None)) == (md5, 9)
     assert index.hash(Found(url, 9, "its-etag")) == ("its-etag", 9)  # and nothing was read
-    with pytest.raises(FileNotFoundError, match="^there is no such file$"):
+    with pytest.raises(FileNotFoundError, match=r"^there is no such file$"):
         index.hash(f"memory://{tmp_path.name}/b.txt")
     index.close()
 
