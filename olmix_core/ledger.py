@@ -119,7 +119,7 @@ def pinned_rows(store: Store, name: str) -> pa.Array:
         ids = pq.ParquetFile(store.local_copy(path)).read()["row"].combine_chunks()
         if set_name(ids.to_pylist()) == name:
             return ids
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(f"{store.place(path)}: cannot be read: {error}; {RECOVERY}") from error
     raise StoreError(f"{store.place(path)}: found other rows than were written; {RECOVERY}")
 
@@ -234,7 +234,7 @@ def _read_file(
         return table
     except FileNotFoundError:
         return None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(f"{store.place(path)}: cannot be read: {error}; {RECOVERY}") from error
 
 

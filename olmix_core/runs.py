@@ -83,7 +83,7 @@ def from_parquet(content: bytes) -> list[Run]:
     """The runs in the file. Raises StoreError where it is something else."""
     try:
         table = pq.read_table(io.BytesIO(content), schema=SCHEMA)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(f"runs.parquet cannot be read: {error}; delete it and publish the mix again") from error
     return [
         Run(
