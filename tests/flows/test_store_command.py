@@ -129,6 +129,40 @@ def test_damage_to_the_record_is_named_and_not_used(run: Run, config: Path, stor
     assert json.loads(result.output)[0]["kind"] == "damaged"
 
 
+@pytest.mark.parametrize(
+    ("gone", "found"),
+    [
+        ("proxies/*/model.safetensors", ("model.safetensors", "missing", "run again")),
+        ("proxies/*/run.json", ("model.safetensors", "unfinished", "run again")),
+        ("cache/tokens/*/passages.safetensors", ("tokens.bin", "unfinished", "run again")),
+        ("cache/surrogates/*/surrogate.json", ("surrogate.json", "missing", "run again")),
+        ("cache/fit/*[0-9a-f].json", ("surrogate.json", "orphan", "collect")),
+        ("cache/fit/*[0-9a-f].json", (".payload.json", "orphan", "collect")),
+        ("tokenizers/*.json", (".json", "missing", "run again")),
+        ("mixes/test/v0001/mix.csv", ("mix.csv", "missing", "none")),
+        ("mixes/test/v0001/mix.json", ("mix.csv", "unfinished", "none")),
+        ("evidence/*.parquet", ("mix.json", "missing", "none")),
+        ("evidence/sets/*.parquet", ("mix.json", "missing", "none")),
+    ],
+)
+def test_what_is_gone_is_told_with_what_to_do(gone: str, found: tuple[str, str, str], store: Store) -> None:
+    one(store, gone).unlink()
+    end, *how = found
+    assert how in [[finding.kind, finding.remedy] for finding in check(store) if finding.path.endswith(end)]
+
+
+def test_what_does_not_belong_is_told(store: Store) -> None:
+    store.write_bytes("notes.txt", b"mine")
+    store.write_bytes("cache/.new-abc", b"half")
+    record = store.read_json("mixes/test/v0001/mix.json")
+    store.write_json("mixes/test/v0001/mix.json", {**record, "parent": "v0000"})
+    assert {(finding.path, finding.kind) for finding in check(store)} == {
+        ("notes.txt", "unknown"),
+        ("cache/.new-abc", "unfinished"),
+        ("mixes/test/v0001/mix.json", "missing"),
+    }
+
+
 def test_what_points_to_the_latest_version_is_rebuilt(store: Store) -> None:
     path = one(store, "mixes/test/latest.json")
     for content in (b"", b"{}", b'{"version": "v0009"}'):
