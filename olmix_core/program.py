@@ -95,9 +95,11 @@ class Program:
         if not self.kl:
             return r
         limits, slope, limited = self.region, self.slope(r), self.region.matrix @ r
+        columns = limits.matrix > 0
+        alone = columns.sum(axis=1) == 1
         held = (limited >= limits.upper * (1 - _HELD)) | ((limited <= limits.lower * (1 + _HELD)) & (limits.lower > 0))
-        shared = limits.matrix[held & ((limits.matrix > 0).sum(axis=1) > 1)]
-        free = ~((limits.matrix > 0) & (held & ((limits.matrix > 0).sum(axis=1) == 1))[:, None]).any(axis=0)
+        shared = limits.matrix[held & ~alone]
+        free = ~columns[held & alone].any(axis=0)
         if not r[free].sum() > 0:
             return r
         design, root = np.vstack([np.ones(len(r)), shared]).T, np.sqrt(r[free])

@@ -77,8 +77,9 @@ class Store:
         except (FileNotFoundError, StoreError):
             raise
         except Exception as error:  # each kind of store has exceptions of its own
-            words = remote.reason_of(error) if isinstance(error, OSError) else str(error)
-            words += _REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+            words = str(error)
+            if isinstance(error, OSError):
+                words = remote.reason_of(error) + _REMEDIES.get(error.errno or 0, "")
             raise StoreError(f"{self.place(path)}: cannot be {what}: {words}") from error
 
     def exists(self, path: str) -> bool:

@@ -6,6 +6,7 @@ in Prefect's database.
 """
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from tasks.fit import diagnostics_path, runs_path
 
 LIMIT = 900_000  # characters
 MOST_ROWS = 600  # of a table
+_FOREIGN_LINK = re.compile(r"\[(?=[^\[\]\n]*\]\((?!https?://|data:image/png;))")
 _KEYS = {"plan": "dimensions"}  # plan-<mix> is what is shown before anything is spent
 _MOST_PANELS = 12
 
@@ -65,9 +67,10 @@ class Artifacts:
 def publish_markdown(key: str, markdown: str, description: str) -> None:
     """Leave markdown under `key`, without its pictures where it would be too large with them.
 
-    What looks like HTML in it is text: names of domains and tasks may hold anything.
+    What looks like HTML in it is text, and so is a link to anything but what we link to: names of domains and tasks
+    may hold either.
     """
-    markdown = markdown.replace("&", "&amp;").replace("<", "&lt;")
+    markdown = _FOREIGN_LINK.sub(r"\[", markdown.replace("&", "&amp;").replace("<", "&lt;"))
     if len(markdown) > LIMIT:
         kept = [line for line in markdown.splitlines() if not line.startswith("![")]
         markdown = "\n".join([*kept, "", "The pictures are too large to be shown here."])[:LIMIT]

@@ -26,7 +26,6 @@ from s3_server import S3Server  # noqa: E402
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 LOCAL = [sys.executable, str(ROOT / "deployments/local.py")]  # what make up and make down run
 # What keeps a browser in a container quiet.

@@ -20,20 +20,8 @@ from olmix_core.record import read_mix
 from olmix_core.seal import unseal
 from olmix_core.store import Store
 
-Edit = Callable[..., Path]
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 NOT_READ = ("report.html", ".preflight", ".lock")  # by anything but a browser
-
-
-@pytest.fixture
-def config(finished: Callable[..., Edit]) -> Path:
-    """A configuration that ran once."""
-    return finished()()
-
-
-@pytest.fixture
-def store(config: Path) -> Store:
-    return Store(str(config.parent / "store"))
 
 
 def damage(path: Path, random_byte: random.Random | None = None) -> None:

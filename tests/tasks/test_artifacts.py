@@ -25,10 +25,19 @@ def test_an_artifact_that_would_be_too_large_goes_without_its_pictures(monkeypat
     shown = picture(Figure(figsize=(1, 1)), "an empty figure")
     assert shown.startswith("![an empty figure](data:image/png;base64,iVBOR")
     publish_markdown("k", f"words\n{shown}\n", "d")
+    assert shown in left[0]
     monkeypatch.setattr(artifacts, "LIMIT", 200)
     publish_markdown("k", f"words\n{shown}\n", "d")
     assert "base64" in left[0]
     assert left[1] == "words\n\nThe pictures are too large to be shown here."
+
+
+def test_only_our_own_links_and_pictures_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda key, markdown, description: left.append(markdown))
+    ours = "| [001](http://127.0.0.1:4200/runs/x) | ![a](data:image/png;base64,iVBOR) |"
+    publish_markdown("k", f"{ours} [b](c) | ![d](e) | <b> & a[1] |", "d")
+    assert left == [rf"{ours} \[b](c) | !\[d](e) | &lt;b> &amp; a[1] |"]
 
 
 def test_a_swarm_of_64_leaves_and_512_runs_fits(monkeypatch: pytest.MonkeyPatch) -> None:
