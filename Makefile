@@ -55,11 +55,11 @@ examples/quickstart/data: $(RUNTIME)
 
 bench-listing: $(SERVERS)
 
-faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may be lost, repeated or wrong (minutes)
+faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may be lost, repeated or wrong (an hour)
 	$(BIN)/python benchmarks/bench_faults.py
 
 fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)
-	OLMIX_FUZZ_EXAMPLES=4000 $(BIN)/pytest tests/olmix_core/test_fuzz.py --timeout 3600
+	OLMIX_FUZZ_EXAMPLES=8000 $(BIN)/pytest tests/olmix_core/test_fuzz.py --timeout 3600
 
 coverage: $(E2E) $(SERVERS)  ## Which lines of olmix_core all tests together run (three quarters of an hour)
 	$(BIN)/pytest -m "not e2e" --ignore tests/e2e -n 2 --dist loadfile --cov --cov-report=

@@ -14,7 +14,7 @@ every broken run has to end with. Then, each time in a fresh store:
 After each: does the run that follows end with the same mixture? Was a proxy trained again that was finished? Is `olmix
 store check` clean? It prints a table of faults tried, lost and repeated, and exits with 1 if there is any.
 
-    make faults        (a quarter of an hour on two cores)
+    make faults        (about an hour on two cores)
 """
 
 import argparse

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from flows import environment
+
 START_SECONDS = 120
 
 
@@ -22,8 +24,8 @@ class Server:
         os.environ |= {
             "PREFECT_HOME": str(home),
             "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
+            **environment.PRIVATE,
+            **environment.RECORDING,
         }
 
     def __enter__(self) -> "Server":

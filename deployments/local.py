@@ -41,6 +41,7 @@ def settings(port: int) -> dict[str, str]:
     api = f"http://127.0.0.1:{port}/api"
     defaults = {
         **environment.PRIVATE,
+        **environment.RECORDING,
         # Limits that a killed server leaves taken are let go of by the next one.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }

@@ -13,8 +13,16 @@ PRIVATE = {
     # The interface in its second version asks an outside host from the browser.
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
 }
+RECORDING = {
+    # A server puts task runs on record one event at a time. A thousand proxies make more events than that, and what
+    # its queue has no room for is missing in the UI.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",  # seconds until the UI shows the last ones
+}
 DEFAULTS = {
     **PRIVATE,
+    **RECORDING,
     # Errors are told once, by the command line; Prefect's logs stay with the run, in its database.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "WARNING",
