@@ -67,7 +67,13 @@ def test_a_stopped_run_loses_nothing_that_was_finished(
     log = (tmp_path / "log").open("w")
     # A session of its own: what a killed run leaves (Prefect's ephemeral server) is ended by the test.
     running = subprocess.Popen(
-        [OLMIX, "run", str(config)], env=environment, stdout=log, stderr=log, start_new_session=True
+        [OLMIX, "run", str(config)],
+        env=environment,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        # Tests that were started in the background of a shell ignore it, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 200
     while len(finished_proxies(tmp_path / "store")) < 2 and running.poll() is None and time.monotonic() < deadline:
