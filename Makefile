@@ -12,7 +12,7 @@ E2E := $(VENV)/.e2e
 MUTATION := $(VENV)/.mutation
 SERVERS := .servers/.installed
 
-.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal study faults fuzz coverage mutants clean
+.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal bench-gain study faults fuzz coverage mutants clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -46,6 +46,9 @@ bench-updates: $(DEVELOPMENT) examples/quickstart/data  ## Five updates with rea
 
 bench-signal: $(DEVELOPMENT) examples/quickstart/data  ## Do proxies see mixtures or noise? (minutes)
 	$(BIN)/python benchmarks/bench_signal.py
+
+bench-gain: $(DEVELOPMENT) examples/quickstart/data  ## Do proposals gain what was predicted? (minutes)
+	$(BIN)/python benchmarks/bench_gain.py
 
 study: $(DEVELOPMENT)  ## What the proposal is worth to a larger model, on fourteen domains of Debian's text (hours)
 	$(BIN)/python benchmarks/study.py

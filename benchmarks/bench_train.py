@@ -9,12 +9,18 @@
 Ours and eager take turns, and the best of each counts. On a CPU: one thread, as a worker has, its CPU time (which other
 work on the machine does not count into), and of large batches one sequence. On a GPU: whole batches, by the clock.
 
+On a CPU a second table has the whole machine, by the clock: a worker per core, as a run has them, against the plain
+loop in one process with a thread per core, as torch has it by default.
+
     make bench-train
 """
 
 import argparse
+import multiprocessing
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -30,6 +36,7 @@ PAPER_TOKENS = 3e9
 VOCABULARY = 50_257  # of the larger recipes; tiny has the small BPE's
 CPU_TOKENS = 4096  # at most, of the batches on a CPU
 CPU_RECIPES = ("tiny", "tiny in bfloat16", "15m", "30m")
+MACHINE_RECIPES = ("tiny", "tiny in bfloat16")
 CUDA_RECIPES = ("tiny", "15m", "30m", "60m", "190m")
 PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (4096, 8192)}
 
@@ -90,6 +97,39 @@ def best_of(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, fl
     return best
 
 
+def rate(name: str, plain: bool, threads: int, seconds: float) -> float:
+    """Tokens per second, by the clock, of training for that long in this process."""
+    torch.set_num_threads(threads)
+    recipe, vocabulary = recipe_of(name, "cpu")
+    step = (eager if plain else ours)(recipe, vocabulary, torch.device("cpu"))
+    batch = np.random.default_rng(0).integers(vocabulary, size=(recipe.batch_size, recipe.sequence_length + 1))
+    for _ in range(3):
+        step(batch)
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        step(batch)
+        steps += 1
+    return steps * recipe.batch_size * recipe.sequence_length / (time.perf_counter() - started)
+
+
+def machine(name: str, seconds: float) -> dict[str, Any]:
+    """Tokens per second of all cores: a worker each, and the plain loop over all; they take turns, the best counts."""
+    cores = os.cpu_count() or 1
+    best = {"workers": 0.0, "plain": 0.0}
+    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for _ in range(3):
+            each = [pool.submit(rate, name, False, 1, seconds / 3) for _ in range(cores)]
+            best["workers"] = max(best["workers"], sum(one.result() for one in each))
+            best["plain"] = max(best["plain"], pool.submit(rate, name, True, cores, seconds / 3).result())
+    return {
+        "recipe": name,
+        "workers": cores,
+        "tokens/s": best["workers"],
+        "plain loop's tokens/s": best["plain"],
+        "over plain loop": best["workers"] / best["plain"],
+    }
+
+
 def peak(precision: torch.dtype, device: torch.device, seconds: float) -> float:
     """FLOP per second of the largest matrix product that is found."""
     calls, work = {}, {}
@@ -144,7 +184,10 @@ def main() -> None:
         print(f"{name}: done", flush=True)
     print(f"\npeak, GFLOP/s: {', '.join(f'{k} {v / 1e9:.4g}' for k, v in peaks.items())}")
     report.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
-    report.write("train", {"threads": 1, "peak_flop_per_second": peaks, "recipes": rows})
+    whole = [machine(name, seconds) for name in MACHINE_RECIPES] if device.type == "cpu" else []
+    if whole:
+        report.table(tuple(whole[0]), [tuple(row.values()) for row in whole])
+    report.write("train", {"threads": 1, "peak_flop_per_second": peaks, "recipes": rows, "whole_machine": whole})
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from olmix_core.verdict import caution
+
 if TYPE_CHECKING:
     from olmix_core.published.fit import PublishedFit
 
@@ -62,11 +64,9 @@ def _predicted(found: "PublishedFit") -> Text:
     words.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
     for name, at in predicted.items():
         words.append(f"  {name:<9} {at['bpb']:.4f}  ({at['low']:.4f} to {at['high']:.4f})\n")
-    sure = "" if gain["low"] > 0 else "; within the noise: not to be relied on"
     share = gain["bpb"] / predicted["natural"]["bpb"]
-    words.append(
-        f"  gain over natural: {gain['bpb']:.4f} ({gain['low']:.4f} to {gain['high']:.4f}), {share:.1%}{sure}\n"
-    )
+    words.append(f"  gain over natural: {gain['bpb']:.4f} ({gain['low']:.4f} to {gain['high']:.4f}), {share:.1%}")
+    words.append(f"{caution(gain)}\n")
     solver = found.record["solver"]
     proof = "" if solver["gap"] is None else f", at most {solver['gap']:.1e} BPB from the optimum"
     words.append(f"  solver: {solver['status']}{proof}\n")

@@ -9,6 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from olmix_core.verdict import caution
+
 if TYPE_CHECKING:
     from olmix_core.mixes import PublishedMix
     from olmix_core.prediction import Interval, Prediction
@@ -60,7 +62,7 @@ def view(mix: "PublishedMix", prediction: "Prediction", what: str) -> Group:
     parts += [table, Text()]
     words = Text()
     for reference, gain in prediction.gain.items():
-        sure = "" if gain.low > 0 or gain.high < 0 else "; within the noise: not to be relied on"
+        sure = caution(gain.to_json())
         words.append(f"gain over {reference}: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}){sure}\n")
     for one in prediction.broken:
         words.append(f"{one.domain}: weight {one.weight:.4f} is above its cap {one.cap:.4f}", style="yellow")

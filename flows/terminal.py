@@ -11,6 +11,7 @@ from rich.text import Text
 
 from olmix_core.compatible import told
 from olmix_core.units import amount, duration
+from olmix_core.verdict import caution
 from tasks.progress import RunProgress, StepProgress
 
 STEPS = {
@@ -127,10 +128,9 @@ def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str)
             tail.append(f"  {name:<9} {at['bpb']:.4f}  ({at['low']:.4f} to {at['high']:.4f})\n")
     for name, gain in gains.items():
         reference = predicted[name.removeprefix("over_")]["bpb"]
-        sure = "" if gain["low"] > 0 else "; within the noise: not to be relied on"
         tail.append(
             f"  gain {name.replace('_', ' ')}: {gain['bpb']:.4f}"
-            f" ({gain['low']:.4f} to {gain['high']:.4f}), {gain['bpb'] / reference:.1%}{sure}\n"
+            f" ({gain['low']:.4f} to {gain['high']:.4f}), {gain['bpb'] / reference:.1%}{caution(gain)}\n"
         )
     for task, reason in record["flags"].items():
         tail.append(f"  task {task}: {reason}\n", style="yellow")

@@ -247,12 +247,22 @@ class Influence:
         slope = np.sum(inner[:, None] * self.parameters.v + of_leaves, axis=0)
         return std, slope * self.law.slopes(q) / max(std, 1e-300)
 
-    def objective_noise(self, task_weights: Array) -> float:
-        """Standard deviation of one run's measured weighted mean BPB around the law (runs with
-        every task).
+    @cached_property
+    def noise_covariance(self) -> Array:
+        """[T, T] covariance of the tasks of one run's measured BPB around the law.
+
+        Variances are those of `noise`; how tasks go together is read off the runs that were measured on all of them.
         """
+        together = np.eye(len(self.noise))
         complete = np.all(self.weights > 0, axis=1)
-        if not complete.any():
-            return float(np.sqrt(np.sum((task_weights * self.noise) ** 2)))
-        kept = np.sqrt(np.maximum(1 - self._leverage[complete], 1 - _MOST_LEVERAGE))
-        return float(np.sqrt(np.mean((self.errors[complete] * kept @ task_weights) ** 2)))
+        if complete.any():
+            kept = np.sqrt(np.maximum(1 - self._leverage[complete], 1 - _MOST_LEVERAGE))
+            errors = self.errors[complete] * kept
+            errors = errors / np.maximum(np.sqrt(np.sum(errors**2, axis=0)), 1e-300)
+            together = errors.T @ errors
+            np.fill_diagonal(together, 1.0)
+        return np.asarray(self.noise[:, None] * together * self.noise, dtype=np.float64)
+
+    def objective_noise(self, task_weights: Array) -> float:
+        """Standard deviation of one run's measured weighted mean BPB around the law."""
+        return float(np.sqrt(task_weights @ self.noise_covariance @ task_weights))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.family import NORMAL_90, Model
+from olmix_core.family import NORMAL_90, Model, measured_std
 from olmix_core.mixture import Vector
 
 
@@ -93,20 +93,20 @@ def predict(
     weight. The mean of a family weighs its tasks as the objective does, or equally where they weigh nothing there.
     """
     at = columns @ q
-    by_task, task_std = surrogate.predict(at[None])[0], surrogate.std(at[None])[0]
+    by_task, task_std = surrogate.predict(at[None])[0], np.hypot(surrogate.std(at[None])[0], surrogate.noise())
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     of_families = {}
     for name, members in families.items():
         weights = family_weights([position[task] for task in members], task_weights)
-        of_families[name] = Interval.around(by_task @ weights, surrogate.objective_std(at, weights))
+        of_families[name] = Interval.around(by_task @ weights, measured_std(surrogate, at, weights))
     gain = {}
     for name, reference in references.items():
         there = columns @ reference
         difference = float(surrogate.objective(there[None], task_weights)[0] - by_task @ task_weights)
-        gain[name] = Interval.around(difference, surrogate.objective_std(at, task_weights, there))
+        gain[name] = Interval.around(difference, measured_std(surrogate, at, task_weights, there))
     return Prediction(
         weights=dict(zip(leaves, q.tolist(), strict=True)),
-        objective=Interval.around(by_task @ task_weights, surrogate.objective_std(at, task_weights)),
+        objective=Interval.around(by_task @ task_weights, measured_std(surrogate, at, task_weights)),
         gain=gain,
         families=of_families,
         tasks={task: Interval.around(by_task[t], task_std[t]) for task, t in position.items()},

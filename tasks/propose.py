@@ -41,7 +41,7 @@ def wish_of(payload: Mapping[str, Any]) -> Wish:
     )
 
 
-@step("propose", code_version=2)
+@step("propose", code_version=3)
 def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names: list[str]) -> Result:
     """The mixture that minimises predicted mean BPB + lambda KL(q || reference) within caps and bounds.
 

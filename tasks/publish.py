@@ -12,6 +12,7 @@ from olmix_core.record import mix_folder
 from olmix_core.report import page
 from olmix_core.report.charts import charts
 from olmix_core.store import Store
+from olmix_core.verdict import verdict
 from tasks import progress
 from tasks.artifacts import picture, publish_markdown, table
 
@@ -46,14 +47,13 @@ def summary(
 ) -> str:
     """The mixture and what is known of it, as markdown."""
     predicted, gain = published["predicted"], published["gain"]["over_natural"]
-    verdict = "real" if gain["low"] > 0 else "within the noise: not to be relied on"
     lines = [
         f"# {published['name']} {published['version']}",
         "",
         f"Predicted mean BPB: natural **{predicted['natural']['bpb']:.4f}**, proposed"
         f" **{predicted['proposed']['bpb']:.4f}**; gain {gain['bpb']:.4f}"
         f" ({gain['bpb'] / predicted['natural']['bpb']:.1%}; 90 % interval"
-        f" {gain['low']:.4f} to {gain['high']:.4f}): **{verdict}**.",
+        f" {gain['low']:.4f} to {gain['high']:.4f}): **{verdict(gain)}**.",
         "",
         *table(
             [

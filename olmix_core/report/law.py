@@ -182,5 +182,6 @@ def response(mix: PublishedMix, leaf: int) -> tuple[Array, Array, Array]:
     value = mix.surrogate.objective(points, mix.task_weights) - mix.surrogate.objective(here[None], mix.task_weights)
     std = np.zeros(len(x))
     if isinstance(mix.surrogate, Surrogate):
-        std = mix.surrogate.influence.objective_std(points, mix.task_weights, here)
+        law = mix.surrogate.influence.objective_std(points, mix.task_weights, here)
+        std = np.hypot(law, np.sqrt(2) * mix.surrogate.objective_noise(mix.task_weights))  # of two proxies
     return x, np.asarray(value), std

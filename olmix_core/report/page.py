@@ -14,9 +14,9 @@ from olmix_core.report.mixture import by_source
 from olmix_core.report.style import to_svg
 from olmix_core.report.whatif import whatif
 from olmix_core.units import amount, duration
+from olmix_core.verdict import REAL, verdict
 
 FILE = "report.html"
-SAME = 1e-6  # BPB; solvers agree no better
 
 
 def report_html(mix: PublishedMix) -> bytes:
@@ -57,15 +57,8 @@ def verdicts(mix: PublishedMix) -> list[dict[str, Any]]:
         gain = mix.record["gain"].get(f"over_{name}")
         if gain is not None:
             share = gain["bpb"] / mix.record["predicted"][name]["bpb"]
-            if abs(gain["bpb"]) < SAME:
-                words = "the same mixture"
-            elif gain["low"] > 0:
-                words = "real: its interval lies above 0"
-            elif gain["high"] < 0:
-                words = "a loss: its interval lies below 0"
-            else:
-                words = "within the noise: not to be relied on"
-            found.append({"over": name, "share": share, "words": words, "real": gain["low"] > 0, **gain})
+            words = verdict(gain)
+            found.append({"over": name, "share": share, "words": words, "real": words == REAL, **gain})
     return found
 
 

@@ -13,7 +13,7 @@
     return Float64Array.from({ length: bytes.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
   };
   const inverse = doubles(data.inverse), design = doubles(data.design), pulls = doubles(data.pulls);
-  const prior = doubles(data.prior);
+  const prior = doubles(data.prior), noise = doubles(data.noise);
   const triangle = (P * (P + 1)) / 2;
   // exp(b + phi . v + offset) of every task at every run.
   const runDecay = new Float64Array(K * T);
@@ -30,7 +30,7 @@
     const phi = new Float64Array(m);
     leaves.forEach((leaf, j) => leaf.parts.forEach(([column, share]) => (phi[column] += share * q[j])));
     if (gamma !== null) for (let j = 0; j < m; j++) phi[j] = -Math.pow(Math.max(phi[j], 0), gamma);
-    return tasks.map((task, t) => {
+    const at = tasks.map((task, t) => {
       let sum = task.b;
       for (let j = 0; j < m; j++) sum += phi[j] * task.v[j];
       const decay = Math.exp(Math.min(sum, 50));
@@ -55,10 +55,13 @@
         for (let j = i; j < N; j++) move[K + i] += prior[i * N + j] * u[j + 2] * task.open;
       return { bpb: task.c + decay, move };
     });
+    return Object.assign(at, { mixture: [...q] });
   }
 
-  // The weighted mean (weights sum to 1) and its standard deviation; minus the same at `other`, where that is given.
+  // The weighted mean (weights sum to 1) that a proxy would measure and its standard deviation; minus that of a proxy
+  // at `other`, where that is given. The same mixture is the same proxy.
   function mean(at, weights, other) {
+    if (other && at.mixture.every((w, j) => w === other.mixture[j])) return { bpb: 0, std: 0 };
     let bpb = 0;
     const total = new Float64Array(K + N);
     weights.forEach((w, t) => {
@@ -66,7 +69,10 @@
       bpb += w * (at[t].bpb - (other ? other[t].bpb : 0));
       for (let k = 0; k < K + N; k++) total[k] += w * (at[t].move[k] - (other ? other[t].move[k] : 0));
     });
-    return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, 0)) };
+    let scatter = 0;
+    for (let t = 0; t < T; t++)
+      if (weights[t] !== 0) for (let u = 0; u < T; u++) scatter += weights[t] * noise[t * T + u] * weights[u];
+    return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, 0) + (other ? 2 : 1) * scatter) };
   }
   const scaled = (weights) => {
     const sum = weights.reduce((a, b) => a + b, 0);

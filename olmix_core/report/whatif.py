@@ -62,6 +62,7 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
         "design": _base64(errors.design),  # [K, columns + swarms]
         "prior": _base64(errors.prior),  # [columns + swarms, columns + swarms]
         "pulls": _base64(errors.pulls),  # [K, T]
+        "noise": _base64(surrogate.influence.noise_covariance),  # [T, T]
     }
 
 

@@ -68,3 +68,6 @@ def test_the_numbers_of_the_page_are_those_of_the_law(fitted: Path, make: Any) -
         at = mix.columns @ q
         np.testing.assert_allclose(bpb, mix.surrogate.predict(at[None])[0], rtol=1e-12)
         np.testing.assert_allclose(std, mix.surrogate.std(at[None])[0], rtol=1e-6)
+    noise, weights = doubles(data["noise"], len(bpb), len(bpb)), mix.task_weights
+    assert np.sqrt(weights @ noise @ weights) == pytest.approx(mix.surrogate.objective_noise(weights), rel=1e-12)
+    np.testing.assert_allclose(np.sqrt(np.diag(noise)), mix.surrogate.noise(), rtol=1e-12)

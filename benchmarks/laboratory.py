@@ -1,0 +1,92 @@
+"""Real text to train proxies on, outside any flow: the quickstart's domains, or a configuration's.
+
+A proxy of any mixture and seed, measured on the held-out text of every domain and on further tasks.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix_core.config import Swarm, load_config, read_task_list
+from olmix_core.corpus import tokenise, train_tokenizer
+from olmix_core.mixture import natural
+from olmix_core.preflight import look
+from olmix_core.recipe import Proxy
+from olmix_core.store import Store
+from olmix_core.swarm import sample_swarm
+from olmix_core.tasklist import Task
+from olmix_core.workers import at_once, workers
+
+Array = NDArray[np.float64]
+QUICKSTART = Path(__file__).parent.parent / "examples" / "quickstart"
+
+
+def tasks_of(path: Path | None, sample: int) -> list[Task]:
+    """The tasks of a list, `sample` documents of each; without one the quickstart's."""
+    if path is None:
+        return [Task(file=str(file)) for file in sorted((QUICKSTART / "data" / "tasks").glob("*.jsonl"))]
+    return read_task_list(Task.model_validate({"list": str(path), "sample": sample}), path, "(file)")
+
+
+class Laboratory:
+    """The text of the configuration at `config` in a store in `folder`, and the tasks to measure proxies on.
+
+    leaves [m] and tasks [T] are names; tokens [m] what each leaf holds, natural [m] its share of them.
+    """
+
+    def __init__(self, folder: str, config: Path, listed: Sequence[Task], recipe: dict[str, int]) -> None:
+        self._folder, self._recipe, self._config = folder, recipe, load_config(config)
+        inputs = look(self._config, str(config))
+        store, leaves = Store(folder), inputs.domains.leaves
+        tokenizer = train_tokenizer([leaf.files for leaf in leaves], inputs.vocab_size)
+        store.write_json("tokenizer.json", tokenizer.to_json())
+        corpora = {leaf.fingerprint: f"tokens/{leaf.fingerprint}" for leaf in leaves}
+        counts = [tokenise(leaf.files, tokenizer, store, corpora[leaf.fingerprint]).available for leaf in leaves]
+        self._corpora = corpora
+        self.leaves = tuple(leaf.label for leaf in leaves)
+        self.tokens = np.array(counts, dtype=np.float64)
+        self.natural = natural(counts)
+        self._tasks: dict[str, dict[str, Any]] = {
+            f"heldout {leaf.label}": {"file": None, "corpora": [corpora[leaf.fingerprint]]} for leaf in leaves
+        }
+        for task in listed:
+            chosen = [task.sample, task.sample_seed] if task.sample else None
+            self._tasks[task.label] = {"file": str(task.file), "sample": chosen, "corpora": []}
+        self.tasks = tuple(self._tasks)
+        self._trained = 0  # mixtures, in earlier calls of `measure`
+
+    def swarm(self, count: int, seed: int | None = None) -> Array:
+        """[count, m] mixtures as the configuration's swarm draws them, under another `seed` if one is given."""
+        settings = self._config.swarm
+        if seed is not None:
+            settings = Swarm.model_validate({**settings.model_dump(), "seed": seed})
+        ones = np.ones(len(self.leaves))
+        return sample_swarm(count, self.natural, np.eye(len(ones)), settings, 0 * ones, ones)
+
+    def measure(self, mixtures: Array, seeds: Sequence[int]) -> tuple[Array, list[float]]:
+        """BPB [n, seeds, T] of proxies trained on `mixtures` [n, m], and the seconds that each of them took."""
+
+        def run(job: tuple[int, int]) -> tuple[float, list[float]]:
+            number, seed = job
+            common = {"store": self._folder, "tokenizer": "tokenizer.json"}
+            common |= {"key": f"{self._trained + number}-{seed}", "recipe": Proxy(seed=seed, **self._recipe).identity()}
+            weights = zip(self._corpora, mixtures[number].tolist(), strict=True)
+            mixture = {leaf: weight for leaf, weight in weights if weight > 0}
+            trained = workers.run({"do": "train", "mixture": mixture, "corpora": self._corpora, **common})
+            scores = [
+                workers.run({"do": "evaluate", "label": name, **task, **common}) for name, task in self._tasks.items()
+            ]
+            print(f"mixture {number}, seed {seed}: {trained['seconds']:.1f} s", flush=True)
+            return trained["seconds"], [score["bpb"] for score in scores]
+
+        jobs = [(number, seed) for number in range(len(mixtures)) for seed in seeds]
+        with ThreadPoolExecutor(at_once()) as pool:
+            found = list(pool.map(run, jobs))
+        workers.close()
+        self._trained += len(mixtures)
+        bpb = np.array([scores for _, scores in found]).reshape(len(mixtures), len(seeds), len(self.tasks))
+        return bpb, [seconds for seconds, _ in found]
