@@ -3,11 +3,11 @@
 - eager: a plain loop over the same model in float32, as one would write it first: whole batches, torch's attention and
   cross-entropy, AdamW parameter by parameter.
 - peak: the largest matrix product that the device manages, in the recipe's precision. Its share is the model FLOP
-  utilisation: 6 per parameter and token (the output layer included, embeddings not), and 12 x layers x width x length
-  for attention (Chowdhery et al. 2022, PaLM, appendix B), over what the peak would do in that time.
+  utilisation: the operations of `training_flop` over what the peak would do in that time.
 
-Ours and eager take turns, and the best of each counts. On a CPU: one thread, as a worker has, its CPU time (which other
-work on the machine does not count into), and of large batches one sequence. On a GPU: whole batches, by the clock.
+Ours is compiled where a whole training of the recipe is. Ours and eager take turns, and the best of each counts. On a
+CPU: one thread, as a worker has, its CPU time (which other work on the machine does not count into), and of large
+batches one sequence. On a GPU: whole batches, by the clock.
 
 On a CPU a second table has the whole machine, by the clock: a worker per core, as a run has them, against the plain
 loop in one process with a thread per core, as torch has it by default.
@@ -28,6 +28,7 @@ import report
 import torch
 import torch.nn.functional as F
 
+from olmix_core.compiled import pays, training_flop
 from olmix_core.model import Transformer
 from olmix_core.proxy import Gradient, best_device, optimiser_of
 from olmix_core.recipe import Proxy
@@ -52,7 +53,8 @@ def recipe_of(name: str, device: str) -> tuple[Proxy, int]:
 
 def ours(recipe: Proxy, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
     model = Transformer(recipe, vocabulary).to(device)
-    gradient, optimiser = Gradient(model, recipe, device), optimiser_of(model, recipe)
+    gradient = Gradient(model, recipe, device, compile=pays(recipe, vocabulary, device))
+    optimiser = optimiser_of(model, recipe)
 
     def step(batch: Any) -> float:
         loss = gradient(batch, None)
@@ -165,12 +167,12 @@ def main() -> None:
         a, b = ours(recipe, vocabulary, device), eager(recipe, vocabulary, device)
         took = best_of({"ours": lambda a=a, batch=batch: a(batch), "eager": lambda b=b, batch=batch: b(batch)}, seconds)
         tokens = recipe.batch_size * recipe.sequence_length
-        attention = 12 * recipe.layers * recipe.width * recipe.sequence_length
-        flop = tokens * (6 * recipe.parameters(vocabulary) + attention)
+        flop = training_flop(recipe, vocabulary) * tokens / (recipe.tokens or 1)
         rows.append(
             {
                 "recipe": name,
                 "device": device.type,
+                "compiled": pays(recipe, vocabulary, device),
                 "parameters (M)": recipe.parameters(vocabulary) / 1e6,
                 "tokens/s": tokens / took["ours"],
                 "eager tokens/s": tokens / took["eager"],

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from olmix_core.checkpoint import Checkpoints
+from olmix_core.compiled import compile_training, pays
 from olmix_core.corpus import Corpus
 from olmix_core.errors import DivergenceError, TrainingError
-from olmix_core.loss import linear_cross_entropy
+from olmix_core.loss import Part, in_place, linear_cross_entropy
 from olmix_core.model import Transformer, causal
 from olmix_core.recipe import Proxy
 from olmix_core.sampling import Sequences
@@ -30,6 +31,7 @@ Progress = Callable[[dict[str, float]], None]
 
 REPORT_SECONDS = 0.5
 LOSS_POINTS = 64  # of the loss curve that is kept
+REASON = 300  # characters of why something could not be compiled
 
 # A loss beyond this multiple of that of guessing has exploded: it starts near 1, and learning brings it down.
 EXPLODED = 1.5
@@ -50,6 +52,7 @@ class TrainedProxy:
     parameters: int
     device: str
     resumed: int  # how many times it went on from a checkpoint
+    compiled: bool | str  # why not, where it would have paid
 
 
 def best_device() -> torch.device:
@@ -78,7 +81,7 @@ def train(
     device = best_device()
     model = Transformer(recipe, vocab_size).to(device)
     optimiser, rates = optimiser_of(model, recipe), learning_rates(recipe, steps)
-    gradient = Gradient(model, recipe, device)
+    gradient = Gradient(model, recipe, device, compile=pays(recipe, vocab_size, device))
 
     first, losses, before, resumed = 0, list[tuple[int, float]](), 0.0, 0
     since_point = torch.zeros((), device=device)
@@ -121,17 +124,24 @@ def train(
         parameters=sum(p.numel() for p in model.parameters()),
         device=device.type,
         resumed=resumed,
+        compiled=gradient.compiled,
     )
 
 
 class Gradient:
     """The mean loss of a batch and its gradient, taken a few sequences at a time where memory needs it."""
 
-    def __init__(self, model: Transformer, recipe: Proxy, device: torch.device) -> None:
+    def __init__(self, model: Transformer, recipe: Proxy, device: torch.device, *, compile: bool) -> None:
         self._model, self._device = model, device
         self._precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
         few = max(1, CPU_TOKENS // recipe.sequence_length)
         self._rows = recipe.batch_size if device.type == "cuda" else min(recipe.batch_size, few)
+        self.compiled: bool | str = compile
+        self._hidden: Callable[..., Tensor] = model.hidden
+        self._part: Part = in_place
+        if compile:
+            program = compile_training(model, recipe)
+            self._hidden, self._part = program.hidden, program.part
 
     def __call__(self, batch: np.ndarray[Any, Any], passages: np.ndarray[Any, Any] | None) -> Tensor:
         """The loss, in nats per token; leaves its gradient in the parameters. batch [B, L + 1], passages [B, L]."""
@@ -144,10 +154,20 @@ class Gradient:
                         "the device has too little memory for one sequence; expected a smaller"
                         " proxy.sequence_length or model, or fewer proxies at once (--workers)"
                     ) from error
+                memory = True
+            except Exception as error:
+                # No C++ compiler, no place to write to, a device that it does not know: the machine's fault.
+                if self.compiled is not True:
+                    raise
+                self.compiled = f"not compiled: {type(error).__name__}: {' '.join(str(error).split())[:REASON]}"
+                memory = False
             # Out of the except clause, which would keep the tensors of the failed pass alive.
-            self._rows //= 2
             self._model.zero_grad(set_to_none=True)
-            torch.cuda.empty_cache()
+            if memory:
+                self._rows //= 2
+                torch.cuda.empty_cache()
+            else:
+                self._hidden, self._part = self._model.hidden, in_place
 
     def _accumulate(self, batch: np.ndarray[Any, Any], passages: np.ndarray[Any, Any] | None) -> Tensor:
         ids = torch.from_numpy(batch).to(self._device, non_blocking=True)
@@ -156,10 +176,10 @@ class Gradient:
             part = slice(start, min(start + self._rows, len(batch)))
             mask = None if passages is None else _same_passage(torch.from_numpy(passages[part]).to(self._device))
             with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
-                hidden = self._model.hidden(ids[part, :-1], mask)
+                hidden = self._hidden(ids[part, :-1], mask)
             targets = ids[part, 1:].flatten()
             weight = self._model.embedding.weight
-            loss = linear_cross_entropy(hidden.flatten(0, 1), weight, targets, self._precision)
+            loss = linear_cross_entropy(hidden.flatten(0, 1), weight, targets, self._precision, self._part)
             share = (part.stop - part.start) / len(batch)
             (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() * share

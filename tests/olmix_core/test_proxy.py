@@ -1,6 +1,10 @@
 """Training: the same twice, of the mixture that was asked for, and loud where it fails."""
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 
 from olmix_core import proxy as proxy_module
 from olmix_core.checkpoint import Checkpoints
+from olmix_core.compiled import pays, training_flop
 from olmix_core.corpus import Corpus, open_corpus, tokenise
 from olmix_core.errors import DivergenceError, TrainingError
 from olmix_core.formats import InputFile
@@ -193,6 +198,71 @@ def test_where_memory_runs_out_less_goes_at_once(corpora: dict[str, Corpus], mon
         trained({"code": 1.0}, corpora, SHORT)
 
 
+# Compiling
+
+
+@pytest.mark.parametrize("document_mask", [False, True])
+@pytest.mark.parametrize(("precision", "close"), [("float32", 1e-4), ("bfloat16", 3e-3)])
+def test_compiled_it_learns_the_same(
+    corpora: dict[str, Corpus], precision: str, close: float, document_mask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixture, found = {"tiny": 0.25, "code": 0.75}, []
+    for compiled in (False, True):
+        monkeypatch.setattr(proxy_module, "pays", lambda *_, compiled=compiled: compiled)
+        found.append(trained(mixture, corpora, SHORT, precision=precision, document_mask=document_mask))
+    plain, other = ([loss for _, loss in one.losses] for one in found)
+    assert other == pytest.approx(plain, rel=close)
+    assert [one.compiled for one in found] == [False, True]
+
+
+# In a process of its own: torch looks for a compiler once.
+WITHOUT_COMPILER = """
+import json, sys
+import numpy as np, torch
+from olmix_core.model import Transformer
+from olmix_core.proxy import Gradient
+from olmix_core.recipe import Proxy
+
+recipe = Proxy(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=16_384)
+batch, found = np.arange(132).reshape(4, 33), []
+for compile in (False, True):
+    model = Transformer(recipe, 257)
+    gradient = Gradient(model, recipe, torch.device("cpu"), compile=compile)
+    loss = gradient(batch, None)
+    slopes = torch.cat([p.grad.flatten() for p in model.parameters()])
+    found.append((float(loss), slopes.tolist(), gradient.compiled))
+json.dump(found, sys.stdout)
+"""
+
+
+def test_where_it_cannot_be_compiled_it_learns_all_the_same(tmp_path: Path) -> None:
+    without = {**os.environ, "CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILER], env=without, stdout=subprocess.PIPE, check=True, text=True
+    )
+    plain, other = json.loads(done.stdout)
+    assert other[:2] == plain[:2]
+    assert plain[2] is False
+    assert other[2].startswith("not compiled: ")
+    assert "compiler" in other[2].removeprefix("not compiled: ").lower()
+
+
+def test_compiling_pays_for_long_trainings_only() -> None:
+    def paid(device: str, vocab_size: int, **recipe: object) -> bool:
+        return pays(Proxy.model_validate(recipe).counted(vocab_size), vocab_size, torch.device(device))
+
+    assert not paid("cpu", 2048, recipe="tiny")
+    assert paid("cpu", 2048, recipe="tiny", precision="bfloat16")
+    assert paid("cpu", 50_257, recipe="15m")
+    assert not paid("cuda", 2048, recipe="tiny")
+    assert paid("cuda", 50_257, recipe="30m")
+
+
+def test_operations_are_counted_as_in_palm() -> None:
+    recipe = Proxy(layers=2, width=64, heads=2, sequence_length=128, batch_size=4, tokens=512)
+    assert training_flop(recipe, 2048) == 512 * (6 * recipe.parameters(2048) + 12 * 2 * 64 * 128)
+
+
 # Documents
 
 
@@ -214,10 +284,13 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("precision", "compiled"), [("float32", False), ("bfloat16", False), ("float32", True), ("bfloat16", True)]
+)
 def test_what_was_stopped_goes_on_bit_for_bit(
-    corpora: dict[str, Corpus], precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpora: dict[str, Corpus], precision: str, compiled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(proxy_module, "pays", lambda *_: compiled)
     monkeypatch.setattr(proxy_module, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr("olmix_core.checkpoint.SHARE", 1e9)
     # 80 steps, of which two make a point of the loss curve: checkpoints fall between points as well.
@@ -243,6 +316,7 @@ def test_what_was_stopped_goes_on_bit_for_bit(
     assert found.losses == whole.losses
     assert (found.tokens, found.epochs) == (whole.tokens, whole.epochs)
     assert (found.resumed, whole.resumed) == (3, 0)
+    assert (found.compiled, whole.compiled) == (compiled, compiled)
     # No step was taken twice but the one after the last checkpoint.
     assert len(told) == recipe.steps + 3
 
