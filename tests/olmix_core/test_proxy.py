@@ -3,8 +3,10 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,6 +31,11 @@ from olmix_core.tokenizer import byte_tokenizer
 
 RECIPE = Proxy(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=16_384)
 STEPS = 128
+
+# What torch's compiler needs for a CPU: g++ or another, and the headers of Python.
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+HEADERS = Path(sysconfig.get_path("include"), "Python.h").exists()
+needs_compiler = pytest.mark.skipif(not (COMPILER and HEADERS), reason="needs a C++ compiler and Python's headers")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -201,6 +208,7 @@ def test_where_memory_runs_out_less_goes_at_once(corpora: dict[str, Corpus], mon
 # Compiling
 
 
+@needs_compiler
 @pytest.mark.parametrize("document_mask", [False, True])
 @pytest.mark.parametrize(("precision", "close"), [("float32", 1e-4), ("bfloat16", 3e-3)])
 def test_compiled_it_learns_the_same(
@@ -244,7 +252,7 @@ def test_where_it_cannot_be_compiled_it_learns_all_the_same(tmp_path: Path) -> N
     assert other[:2] == plain[:2]
     assert plain[2] is False
     assert other[2].startswith("not compiled: ")
-    assert "compiler" in other[2].removeprefix("not compiled: ").lower()
+    assert "no-such-compiler" in other[2]
 
 
 def test_compiling_pays_for_long_trainings_only() -> None:
@@ -284,9 +292,8 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize(
-    ("precision", "compiled"), [("float32", False), ("bfloat16", False), ("float32", True), ("bfloat16", True)]
-)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
 def test_what_was_stopped_goes_on_bit_for_bit(
     corpora: dict[str, Corpus], precision: str, compiled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
