@@ -25,7 +25,7 @@ from olmix_core.worker import proxy_folder, trained_run
 from olmix_core.workers import Workers
 
 RECIPE = Proxy(layers=1, width=16, heads=1, sequence_length=32, batch_size=2, tokens=2048)
-ENDLESS = RECIPE.model_copy(update={"tokens": 10**8})
+ENDLESS = RECIPE.model_copy(update={"tokens": 10**7})
 
 
 @pytest.fixture(scope="module")
