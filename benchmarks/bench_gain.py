@@ -6,7 +6,7 @@ has not seen. Per wish: the predicted gain over natural with its 90 % interval, 
 where the law says that BPB is least, at the edge of what the swarm saw or beyond: an interval that holds on runs left
 out of the fit may fail there.
 
-    make bench-gain        (3 swarms, 126 proxies; about 11 minutes on two free cores)
+    make bench-gain        (3 swarms, 126 proxies; about a quarter of an hour on two free cores)
 """
 
 import argparse
@@ -21,7 +21,6 @@ from scipy.stats import spearmanr
 
 from olmix_core.family import NORMAL_90, Model, interval
 from olmix_core.proposal import propose
-from olmix_core.recipe import Proxy
 from olmix_core.surrogate import Evidence, fit
 from olmix_core.swarm import default_runs
 
@@ -77,8 +76,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        recipe = {"tokens": Proxy().tokens or 0}
-        text = Laboratory(folder, arguments.config, tasks_of(None, 0), recipe)
+        text = Laboratory(folder, arguments.config, tasks_of(None, 0), {})
         asked = wishes(len(text.tasks), arguments.random)
         runs = arguments.runs or default_runs(len(text.leaves))
         for swarm in range(arguments.swarms):

@@ -140,8 +140,7 @@ class Gradient:
         self._hidden: Callable[..., Tensor] = model.hidden
         self._part: Part = in_place
         if compile:
-            program = compile_training(model, recipe)
-            self._hidden, self._part = program.hidden, program.part
+            self._hidden, self._part = compile_training(model, recipe)
 
     def __call__(self, batch: np.ndarray[Any, Any], passages: np.ndarray[Any, Any] | None) -> Tensor:
         """The loss, in nats per token; leaves its gradient in the parameters. batch [B, L + 1], passages [B, L]."""
