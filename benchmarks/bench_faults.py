@@ -38,10 +38,12 @@ from pathlib import Path
 
 import yaml
 from report import table, write
-from s3_server import BIN, S3Server
-from server import Server
 
-from olmix_core.store import Store
+sys.path.append(str(Path(__file__).parents[1]))
+
+from olmix_core.storage.store import Store
+from tests.support.s3_server import BIN, S3Server
+from tests.support.server import Server
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")

@@ -29,8 +29,9 @@ from report import table, write
 from scipy.optimize import minimize
 from swarms import NAMES, SWARMS, load
 
-from olmix_core.problems import log_linear
-from olmix_core.surrogate import Evidence, fit
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.test_problems import log_linear
 
 Array = NDArray[np.float64]
 DELTA = 0.02
@@ -88,7 +89,7 @@ def published(X: Array, y: Array, points: Array) -> float:
     return least
 
 
-def seconds(evidence: Evidence, repeats: int = 3, **settings: object) -> tuple[float, Array]:
+def seconds(evidence: SwarmData, repeats: int = 3, **settings: object) -> tuple[float, Array]:
     """Median processor time of a fit, and its loss [T]."""
     times = []
     for _ in range(repeats):
@@ -99,7 +100,7 @@ def seconds(evidence: Evidence, repeats: int = 3, **settings: object) -> tuple[f
 
 
 def reference(
-    solve: Callable[[Array, Array, Array], float], evidence: Evidence, tasks: list[int], count: int
+    solve: Callable[[Array, Array, Array], float], evidence: SwarmData, tasks: list[int], count: int
 ) -> tuple[float, Array]:
     """Seconds scaled up to all tasks and starts, and the losses on `tasks` from `count` starts."""
     begin = time.process_time()

@@ -19,10 +19,12 @@ import report
 from laboratory import QUICKSTART, Array, Laboratory, tasks_of
 from scipy.stats import spearmanr
 
-from olmix_core.family import NORMAL_90, Model, interval
-from olmix_core.proposal import propose
-from olmix_core.surrogate import Evidence, fit
-from olmix_core.swarm import default_runs
+from olmix_core.config.defaults import default_runs
+from olmix_core.proposal.solve import propose
+from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.intervals import NORMAL_90, interval
 
 SEED, UNSEEN_SEED = 0, 1
 REPETITION = 4.0  # for a run over as many tokens as there are
@@ -33,7 +35,7 @@ def wishes(tasks: int, random: int) -> Array:
     return np.vstack([np.eye(tasks), np.random.default_rng(0).dirichlet(np.ones(tasks), size=random)])
 
 
-def proposals(law: Model, text: Laboratory, asked: Array) -> Array:
+def proposals(law: Surrogate, text: Laboratory, asked: Array) -> Array:
     """[wishes, m] what is proposed for each row of task weights `asked`."""
     caps = REPETITION * text.tokens / text.tokens.sum()
     one = np.eye(len(text.leaves))
@@ -42,7 +44,7 @@ def proposals(law: Model, text: Laboratory, asked: Array) -> Array:
     )
 
 
-def compared(law: Model, text: Laboratory, asked: Array, mixtures: Array, bpb: Array) -> list[dict[str, Any]]:
+def compared(law: Surrogate, text: Laboratory, asked: Array, mixtures: Array, bpb: Array) -> list[dict[str, Any]]:
     """A row per wish; bpb [wishes + 1, T] as measured, that of natural last."""
     rows = []
     for number, (weights, q) in enumerate(zip(asked, mixtures, strict=True)):
@@ -83,7 +85,7 @@ def main() -> None:
             drawn = text.swarm(runs, seed=swarm)
             bpb, _ = text.measure(drawn, [SEED])
             names = tuple(f"{number:03d}" for number in range(runs))
-            law = fit(Evidence(drawn, bpb[:, 0], names, text.leaves, text.tasks))
+            law = fit(SwarmData(drawn, bpb[:, 0], names, text.leaves, text.tasks))
             mixtures = proposals(law, text, asked)
             measured, _ = text.measure(np.vstack([mixtures, text.natural]), [UNSEEN_SEED])
             rows += [{"swarm": swarm, **row} for row in compared(law, text, asked, mixtures, measured[:, 0])]

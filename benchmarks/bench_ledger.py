@@ -21,11 +21,11 @@ import psutil
 import pyarrow as pa
 from report import table, write
 
-from olmix_core import ledger
-from olmix_core.evidence import SCHEMA, recipe_key
-from olmix_core.fingerprint import digest
-from olmix_core.merged import COLUMNS, merge
-from olmix_core.store import Store
+from olmix_core.evidence import ledger
+from olmix_core.evidence.merge import COLUMNS, merge
+from olmix_core.evidence.rows import SCHEMA, recipe_key
+from olmix_core.identity import digest
+from olmix_core.storage.store import Store
 
 LEAVES, TASKS = 64, 52
 

@@ -19,14 +19,17 @@ from pathlib import Path
 
 import yaml
 from report import table, write
-from s3_server import moto
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.support.s3_server import moto
 
 OBJECTS = re.compile(r'"(?:\x1b\[\d+m)*(?:GET|HEAD) /bucket/data/')  # the log is coloured
 LISTS = re.compile(r'"GET /bucket\?list-type=2')
 
 
 def fill(objects: int, leaves: int) -> None:
-    from olmix_core import s3
+    from olmix_core.storage import s3
 
     fs = s3.filesystem()
     fs.call_s3("create_bucket", Bucket="bucket")
@@ -35,13 +38,13 @@ def fill(objects: int, leaves: int) -> None:
         fs.pipe({f"bucket/data/source-{leaf:02d}/part-{n:05d}.txt": f"text number {n}\n".encode() * 20 for n in names})
 
 
-def look(config: str) -> dict[str, float]:
+def resolve_inputs(config: str) -> dict[str, float]:
     """One look at the inputs of `config`, with the figures of this process."""
-    from olmix_core.config import load_config
-    from olmix_core.preflight import look
+    from olmix_core.config.config import load_config
+    from olmix_core.planning.preflight import resolve_inputs
 
     loaded, begin, worked = load_config(config), time.perf_counter(), time.process_time()
-    found = look(loaded, config)
+    found = resolve_inputs(loaded, config)
     return {
         "leaves": len(found.domains.leaves),
         "files": sum(len(leaf.files) for leaf in found.domains.leaves),
@@ -58,7 +61,7 @@ def main() -> None:
     parser.add_argument("--config", help="only look at this configuration and print the figures as JSON")
     arguments = parser.parse_args()
     if arguments.config:
-        print(json.dumps(look(arguments.config)))
+        print(json.dumps(resolve_inputs(arguments.config)))
         return
     with tempfile.TemporaryDirectory() as name, moto(Path(name)) as environment:
         folder = Path(name)

@@ -25,7 +25,10 @@ from typing import Any
 import psutil
 import yaml
 from report import table, write
-from server import Server
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.support.server import Server
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))
 DOMAINS, TASKS = 12, 4

@@ -4,7 +4,7 @@ Held-out runs of the 64-domain swarm are predicted from 16, 32 or 64 of its runs
 
 - new: from these alone;
 - stacked: with all runs of the 24-domain and the 22-dimension swarm beside them, as if they were one swarm;
-- pooled: the same runs, with levels and weights of swarms and likeness within sources (`olmix_core.pooling`).
+- pooled: the same runs, with levels and weights of swarms and likeness within sources (`prior_selection`).
 
 The leaves of all three are the same content: DCLM topics under their own names, PDF topics under two names, and the
 virtual domain `existing` by the ratios inside it. Spearman and mean absolute error (BPB) of the mean over tasks, mean
@@ -26,8 +26,9 @@ from report import table, write
 from scipy.stats import spearmanr
 from swarms import SWARMS, load
 
-from olmix_core.pool import Pool
-from olmix_core.surrogate import Evidence, fit_law
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit_law
+from olmix_core.surrogate.regression.prior import SwarmPrior
 
 Array = NDArray[np.float64]
 NEW, OLD = "all64", ("dclm24", "pdf22")
@@ -38,7 +39,7 @@ COLUMNS = ("spearman", "spearman_se", "mae", "task_mae", "coverage90", "seconds"
 NORMAL_90 = 1.6449
 
 
-def in_leaves(name: str, leaves: tuple[str, ...], tasks: tuple[str, ...]) -> Evidence:
+def in_leaves(name: str, leaves: tuple[str, ...], tasks: tuple[str, ...]) -> SwarmData:
     """A swarm over the leaves of the 64-domain swarm."""
     swarm, row = load(name), {leaf: j for j, leaf in enumerate(leaves)}
     inside = json.loads((SWARMS / "facts.json").read_text())["pdf22"]["existing"]
@@ -50,28 +51,28 @@ def in_leaves(name: str, leaves: tuple[str, ...], tasks: tuple[str, ...]) -> Evi
         else:
             E[i, row[f"dclm:{domain}" if name == "dclm24" else domain.replace("s2pdfv1:", "s2pdf:")]] = 1.0
     Y = swarm.Y[:, [swarm.tasks.index(task) for task in tasks]]
-    return Evidence(swarm.X @ E, Y, tuple(f"{name}/{run}" for run in swarm.runs), leaves, tasks)
+    return SwarmData(swarm.X @ E, Y, tuple(f"{name}/{run}" for run in swarm.runs), leaves, tasks)
 
 
-def stacked(parts: list[Evidence]) -> Evidence:
+def stacked(parts: list[SwarmData]) -> SwarmData:
     """Runs of several swarms over the same leaves and tasks as one."""
     X, Y = (np.vstack(arrays) for arrays in zip(*((part.X, part.Y) for part in parts), strict=True))
-    return Evidence(X, Y, tuple(run for part in parts for run in part.runs), parts[0].leaves, parts[0].tasks)
+    return SwarmData(X, Y, tuple(run for part in parts for run in part.runs), parts[0].leaves, parts[0].tasks)
 
 
-def pool_of(evidence: Evidence) -> Pool:
+def pool_of(evidence: SwarmData) -> SwarmPrior:
     """Which swarm each run is of, and the sources of the leaves."""
     sources: dict[str, list[str]] = {}
     for leaf in evidence.leaves:
         sources.setdefault(leaf.split(":")[0], []).append(leaf)
-    return Pool(
+    return SwarmPrior(
         swarms={run: run.split("/")[0] for run in evidence.runs},
         current=NEW,
         sources=tuple(tuple(leaves) for leaves in sources.values()),
     )
 
 
-def held_out(new: Evidence, old: list[Evidence], count: int, seed: int, family: str, way: str) -> tuple[Array, str]:
+def held_out(new: SwarmData, old: list[SwarmData], count: int, seed: int, family: str, way: str) -> tuple[Array, str]:
     """Errors of one split, and how it was pooled."""
     order = np.random.default_rng([seed, count]).permutation(len(new.runs))
     train, test = new.rows(order[:count]), new.rows(order[count:])
@@ -106,7 +107,7 @@ def main() -> None:
     if not SWARMS.exists():
         raise SystemExit("needs the released swarms in ../shared/swarms")
     whole = load(NEW)
-    new = Evidence(whole.X, whole.Y, tuple(f"{NEW}/{run}" for run in whole.runs), whole.leaves, whole.tasks)
+    new = SwarmData(whole.X, whole.Y, tuple(f"{NEW}/{run}" for run in whole.runs), whole.leaves, whole.tasks)
     old = [in_leaves(name, new.leaves, new.tasks) for name in OLD]
     results = []
     rows: list[tuple[object, ...]] = []

@@ -19,11 +19,11 @@ from report import table, write
 from scipy.optimize import LinearConstraint, minimize
 from swarms import SWARMS, load
 
-from olmix_core.feasible import region
-from olmix_core.problems import diminishing_returns, log_linear
-from olmix_core.program import Program
-from olmix_core.proposal import propose
-from olmix_core.surrogate import fit
+from olmix_core.proposal.constraints import region
+from olmix_core.proposal.objective import Program
+from olmix_core.proposal.solve import propose
+from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
 
 Array = NDArray[np.float64]
 REPEATS = 5

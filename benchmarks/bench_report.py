@@ -23,15 +23,16 @@ import yaml
 from report import table, write
 from swarms import SWARMS, load
 
-from olmix_core.mixes import load_folder
-from olmix_core.published.fit import fit_published
+from olmix_core.interop.fit import fit_published
+from olmix_core.mixes.published_mix import load_folder
 from olmix_core.report.page import FILE, report_html
-from olmix_core.surrogate import Evidence, fit
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit
 
 RUNS = 512
 
 
-def large() -> Evidence:
+def large() -> SwarmData:
     """512 runs over the 64 leaves and 52 tasks of the released swarm."""
     released = load("all64")
     law = fit(released, family="diminishing_returns")
@@ -39,10 +40,10 @@ def large() -> Evidence:
     between = 0.5 * (released.X + np.roll(released.X, 1, axis=0))
     x = np.vstack([released.X, between])[:RUNS]
     y = law.predict(x) + random.normal(size=(len(x), len(law.tasks))) * law.noise()
-    return Evidence(x, y, tuple(f"r{k:03d}" for k in range(len(x))), released.leaves, released.tasks)
+    return SwarmData(x, y, tuple(f"r{k:03d}" for k in range(len(x))), released.leaves, released.tasks)
 
 
-def fitted(evidence: Evidence, folder: Path) -> Path:
+def fitted(evidence: SwarmData, folder: Path) -> Path:
     """The folder that `olmix fit` writes for the evidence."""
     folder.mkdir()
     runs = pd.Index(evidence.runs, name="run")

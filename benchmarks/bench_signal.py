@@ -20,8 +20,9 @@ import numpy as np
 import report
 from laboratory import QUICKSTART, Laboratory, tasks_of
 
-from olmix_core.recipe import Proxy
-from olmix_core.surrogate import Evidence, cross_validate
+from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import cross_validate
 
 SEEDS = (0, 1)
 
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=QUICKSTART / "mix.yaml", help="whose domains")
     parser.add_argument("--list", type=Path, help="a list of tasks, instead of the quickstart's")
     parser.add_argument("--sample", type=int, default=100, help="documents of each task of the list")
-    parser.add_argument("--tokens", type=int, default=Proxy().tokens, help="that a proxy trains on")
+    parser.add_argument("--tokens", type=int, default=ProxyRecipe().tokens, help="that a proxy trains on")
     arguments = parser.parse_args()
     recipe = {"tokens": arguments.tokens}
     started = time.monotonic()
@@ -49,7 +50,7 @@ def main() -> None:
         bpb, each = text.measure(drawn, SEEDS)
     ratios, first = signal(bpb), bpb[:, 0]
     runs = tuple(f"{number:03d}" for number in range(len(first)))
-    evidence = Evidence(drawn, first, runs, text.leaves, text.tasks)
+    evidence = SwarmData(drawn, first, runs, text.leaves, text.tasks)
     law = cross_validate(evidence, folds=5, seed=0).table()
     across = bpb.mean(axis=1).std(axis=0, ddof=1)
     rows = [
@@ -74,7 +75,7 @@ def main() -> None:
         {
             "mixtures": len(first),
             "seeds": len(SEEDS),
-            "recipe": json.loads(json.dumps(Proxy(**recipe).identity())),
+            "recipe": json.loads(json.dumps(ProxyRecipe(**recipe).identity())),
             "median_signal_heldout": heldout,
             "seconds_per_proxy": seconds,
             "seconds": time.monotonic() - started,

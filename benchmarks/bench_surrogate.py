@@ -19,8 +19,9 @@ from report import table, write
 from scipy.stats import spearmanr
 from swarms import NAMES, SWARMS, load
 
-from olmix_core.comparisons.regressors import REGRESSORS
-from olmix_core.surrogate import Evidence, fit
+from olmix_core.surrogate.baselines.regressors import REGRESSORS
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit
 
 Array = NDArray[np.float64]
 FAMILIES = {
@@ -34,7 +35,7 @@ COLUMNS = ("spearman", "mae", "task_mae", "coverage90", "task_coverage90", "gamm
 NORMAL_90 = 1.6449
 
 
-def held_out(evidence: Evidence, count: int, seed: int, settings: dict[str, object]) -> Array:
+def held_out(evidence: SwarmData, count: int, seed: int, settings: dict[str, object]) -> Array:
     """COLUMNS of one split: fitted to `count` runs, tested on the others."""
     order = np.random.default_rng([seed, count]).permutation(len(evidence.runs))
     train, test = evidence.rows(order[:count]), evidence.rows(order[count:])

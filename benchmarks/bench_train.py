@@ -28,10 +28,10 @@ import report
 import torch
 import torch.nn.functional as F
 
-from olmix_core.compiled import pays, training_flop
-from olmix_core.model import Transformer
-from olmix_core.proxy import Gradient, best_device, optimiser_of
-from olmix_core.recipe import Proxy
+from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.proxies.compilation import pays, training_flop
+from olmix_core.proxies.model import Transformer
+from olmix_core.proxies.training import Gradient, best_device, optimiser_of
 
 PAPER_TOKENS = 3e9
 VOCABULARY = 50_257  # of the larger recipes; tiny has the small BPE's
@@ -42,16 +42,16 @@ CUDA_RECIPES = ("tiny", "15m", "30m", "60m", "190m")
 PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (4096, 8192)}
 
 
-def recipe_of(name: str, device: str) -> tuple[Proxy, int]:
+def recipe_of(name: str, device: str) -> tuple[ProxyRecipe, int]:
     """The recipe, on a CPU with a small batch; and its vocabulary."""
     preset, _, precision = name.partition(" in ")
-    recipe = Proxy.model_validate({"recipe": preset, **({"precision": precision} if precision else {})})
+    recipe = ProxyRecipe.model_validate({"recipe": preset, **({"precision": precision} if precision else {})})
     vocabulary = 2048 if preset == "tiny" else VOCABULARY
     rows = recipe.batch_size if device == "cuda" else min(recipe.batch_size, CPU_TOKENS // recipe.sequence_length)
     return recipe.model_copy(update={"batch_size": rows}).counted(vocabulary), vocabulary
 
 
-def ours(recipe: Proxy, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
+def ours(recipe: ProxyRecipe, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
     model = Transformer(recipe, vocabulary).to(device)
     gradient = Gradient(model, recipe, device, compile=pays(recipe, vocabulary, device))
     optimiser = optimiser_of(model, recipe)
@@ -66,7 +66,7 @@ def ours(recipe: Proxy, vocabulary: int, device: torch.device) -> Callable[[Any]
     return step
 
 
-def eager(recipe: Proxy, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
+def eager(recipe: ProxyRecipe, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
     model = Transformer(recipe, vocabulary).to(device)
     options: dict[str, Any] = {"betas": (0.9, 0.95), "weight_decay": recipe.weight_decay, "foreach": False}
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, fused=False, **options)

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.execution import prefect_settings as environment
 
 environment.prepare()
 
@@ -35,14 +35,14 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from flows.mix import run_mix  # noqa: E402
-from olmix_core.config import load_config  # noqa: E402
+from olmix_core.config.config import load_config  # noqa: E402
+from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
 from olmix_core.mixture import natural  # noqa: E402
-from olmix_core.preflight import look  # noqa: E402
-from olmix_core.recipe import Proxy  # noqa: E402
-from olmix_core.workers import workers  # noqa: E402
-from tasks import progress  # noqa: E402
-from tasks.statistics import corpus_folder, statistics  # noqa: E402
-from tasks.tokenizer import tokenizer_path  # noqa: E402
+from olmix_core.planning.preflight import resolve_inputs  # noqa: E402
+from olmix_core.storage.layout import corpus_folder, tokenizer_path  # noqa: E402
+from olmix_core.workers.pool import workers  # noqa: E402
+from tasks.runtime import progress  # noqa: E402
+from tasks.steps.statistics import statistics  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -144,7 +144,7 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
     first = rows[0]["strategy"]
     path = folder / f"{first}.yaml"
     config = load_config(path)
-    inputs = look(config, str(path))
+    inputs = resolve_inputs(config, str(path))
     latest = json.loads((folder / f"store-{first}/mixes/updates/latest.json").read_text())["version"]
     record = json.loads((folder / f"store-{first}/mixes/updates/{latest}/mix.json").read_text())
     tokenizer = record["tokenizer"]["fingerprint"]
@@ -162,7 +162,7 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
         common = {
             "store": config.store,
             "key": f"target-{name}-{seed}",
-            "recipe": Proxy.model_validate({**recipe, "seed": seed}).identity(),
+            "recipe": ProxyRecipe.model_validate({**recipe, "seed": seed}).identity(),
             "tokenizer": tokenizer_path(tokenizer),
         }
         mixture = {leaf: weight for leaf, weight in mixtures[name].items() if weight > 0}

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix_core.config import Swarm, load_config, read_task_list
-from olmix_core.corpus import tokenise, train_tokenizer
+from olmix_core.config.config import Swarm, load_config, read_task_list
+from olmix_core.config.evaluation import Task
+from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.data.corpus import tokenise
+from olmix_core.data.tokenizer import train_tokenizer
 from olmix_core.mixture import natural
-from olmix_core.preflight import look
-from olmix_core.recipe import Proxy
-from olmix_core.store import Store
-from olmix_core.swarm import sample_swarm
-from olmix_core.tasklist import Task
-from olmix_core.workers import at_once, workers
+from olmix_core.planning.preflight import resolve_inputs
+from olmix_core.planning.swarm import sample_swarm
+from olmix_core.storage.store import Store
+from olmix_core.workers.pool import at_once, workers
 
 Array = NDArray[np.float64]
 QUICKSTART = Path(__file__).parent.parent / "examples" / "quickstart"
@@ -40,7 +41,7 @@ class Laboratory:
 
     def __init__(self, folder: str, config: Path, listed: Sequence[Task], recipe: dict[str, int]) -> None:
         self._folder, self._recipe, self._config = folder, recipe, load_config(config)
-        inputs = look(self._config, str(config))
+        inputs = resolve_inputs(self._config, str(config))
         store, leaves = Store(folder), inputs.domains.leaves
         tokenizer = train_tokenizer([leaf.files for leaf in leaves], inputs.vocab_size)
         store.write_json("tokenizer.json", tokenizer.to_json())
@@ -73,7 +74,10 @@ class Laboratory:
         def run(job: tuple[int, int]) -> tuple[float, list[float]]:
             number, seed = job
             common = {"store": self._folder, "tokenizer": "tokenizer.json"}
-            common |= {"key": f"{self._trained + number}-{seed}", "recipe": Proxy(seed=seed, **self._recipe).identity()}
+            common |= {
+                "key": f"{self._trained + number}-{seed}",
+                "recipe": ProxyRecipe(seed=seed, **self._recipe).identity(),
+            }
             weights = zip(self._corpora, mixtures[number].tolist(), strict=True)
             mixture = {leaf: weight for leaf, weight in weights if weight > 0}
             trained = workers.run({"do": "train", "mixture": mixture, "corpora": self._corpora, **common})

@@ -7,7 +7,7 @@
 - auto: learns from all runs ever made (pooled), and optimises over all leaves; c (d + 1) runs for the d columns of E,
   drawn in E (what is affected against the rest) or over all leaves.
 - adaptive: as auto over all leaves, but only the first part of these runs is drawn; the others are chosen from many
-  candidates by what they would tell of the optimum (`olmix_core.adaptive`).
+  candidates by what they would tell of the optimum (`olmix_core.planning.sequential`).
 
 All fit diminishing returns with the usual gamma. Shapes: m atoms, d columns.
 """
@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from updates import KL, Stage, World
 
-from olmix_core.adaptive import Goal, draw_optima, next_batch
-from olmix_core.config import Swarm
-from olmix_core.fitted import Surrogate
-from olmix_core.pool import Pool
-from olmix_core.proposal import propose
-from olmix_core.surrogate import Evidence, fit_law
-from olmix_core.swarm import sample_swarm
+from olmix_core.config.config import Swarm
+from olmix_core.planning.sequential import Objective, draw_optima, select_batch
+from olmix_core.planning.swarm import sample_swarm
+from olmix_core.proposal.solve import propose
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit_law
+from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.regression.prior import SwarmPrior
 
 Array = NDArray[np.float64]
 LAW: dict[str, Any] = {"family": "diminishing_returns", "gamma": 0.6}
@@ -51,17 +52,17 @@ class History:
         self.Y += list(self.world.run(Q, self.random))
         self.stages += [stage] * len(Q)
 
-    def evidence(self, since: int = 0) -> Evidence:
+    def evidence(self, since: int = 0) -> SwarmData:
         chosen = [k for k, stage in enumerate(self.stages) if stage >= since]
         X, Y = np.stack([self.X[k] for k in chosen]), np.stack([self.Y[k] for k in chosen])
-        return Evidence(X, Y, tuple(f"run{k:04d}" for k in chosen), self.world.atoms, self.world.tasks)
+        return SwarmData(X, Y, tuple(f"run{k:04d}" for k in chosen), self.world.atoms, self.world.tasks)
 
-    def pool(self) -> Pool:
+    def pool(self) -> SwarmPrior:
         """Stages are swarms; domains before the colon are sources."""
         sources: dict[str, list[str]] = {}
         for atom in self.world.atoms:
             sources.setdefault(atom.split(":")[0], []).append(atom)
-        return Pool(
+        return SwarmPrior(
             swarms={f"run{k:04d}": f"stage {stage}" for k, stage in enumerate(self.stages)},
             current=f"stage {max(self.stages)}",
             sources=tuple(tuple(atoms) for atoms in sources.values()),
@@ -84,7 +85,7 @@ def _on_columns(E: Array, natural: Array) -> Array:
     return weights / weights.sum()
 
 
-def optimum(world: World, surrogate: Surrogate, E: Array, stage: Stage) -> Array:
+def optimum(world: World, surrogate: LawSurrogate, E: Array, stage: Stage) -> Array:
     """[m] what is proposed."""
     return propose(surrogate, expansion=E, natural=world.natural(stage), caps=world.caps(), kl=KL).weights
 
@@ -128,14 +129,14 @@ def reuse(released: tuple[str, ...]) -> Strategy:
             # learnt in r: each run's weights of the columns
             R = np.linalg.lstsq(E, own.X.T, rcond=None)[0].T.clip(0.0)
             columns = tuple(f"column{j}" for j in range(E.shape[1]))
-            law = fit_law(Evidence(R / R.sum(axis=1, keepdims=True), own.Y, own.runs, columns, own.tasks), **LAW)
+            law = fit_law(SwarmData(R / R.sum(axis=1, keepdims=True), own.Y, own.runs, columns, own.tasks), **LAW)
             q = _in_columns(world, law, E, natural)
         return q, len(history.X)
 
     return strategy
 
 
-def _in_columns(world: World, law: Surrogate, E: Array, natural: Array) -> Array:
+def _in_columns(world: World, law: LawSurrogate, E: Array, natural: Array) -> Array:
     """The proposal of a law over columns; a column's cap is where its first atom reaches its own."""
     with np.errstate(divide="ignore", invalid="ignore"):
         caps = np.nanmin(np.where(E > 0, world.caps()[:, None] / E, np.nan), axis=0)
@@ -180,7 +181,7 @@ def adaptive(c: float, rounds: int) -> Strategy:
             sizes = [len(part) for part in np.array_split(np.arange(count), rounds)]
             if sizes[0]:
                 history.make(swarm(history, whole, natural, sizes[0], number), number)
-            goal = Goal(whole, natural, world.caps(), KL)
+            goal = Objective(whole, natural, world.caps(), KL)
             for later, size in enumerate([*sizes[1:], 0]):
                 law = fit_law(history.evidence(), **LAW, pool=history.pool())
                 q = optimum(world, law, whole, stage)
@@ -190,7 +191,7 @@ def adaptive(c: float, rounds: int) -> Strategy:
                 stream = 100 * (later + 1) + number
                 drawn = [swarm(history, whole, centre, CANDIDATES, stream) for centre in (natural, q)]
                 candidates = np.vstack([*drawn, found.samples])
-                history.make(candidates[next_batch(law, found, candidates, size, goal)], number)
+                history.make(candidates[select_batch(law, found, candidates, size, goal)], number)
         return q, len(history.X)
 
     return strategy

@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.execution import prefect_settings as environment
 
 environment.prepare()
 
@@ -33,18 +33,19 @@ import numpy as np  # noqa: E402
 import report  # noqa: E402
 import study_report  # noqa: E402
 
-from olmix_core.config import Config, load_config, read_task_list  # noqa: E402
-from olmix_core.corpus import tokenise, train_tokenizer  # noqa: E402
-from olmix_core.fingerprint import digest  # noqa: E402
-from olmix_core.mixes import PublishedMix, load  # noqa: E402
-from olmix_core.preflight import Inputs, look  # noqa: E402
-from olmix_core.recipe import Proxy  # noqa: E402
-from olmix_core.store import Store  # noqa: E402
-from olmix_core.tasklist import Task  # noqa: E402
-from olmix_core.worker import proxy_folder, trained_run  # noqa: E402
-from olmix_core.workers import at_once, workers  # noqa: E402
-from tasks.statistics import corpus_folder, statistics  # noqa: E402
-from tasks.tokenizer import tokenizer_path  # noqa: E402
+from olmix_core.config.config import Config, load_config, read_task_list  # noqa: E402
+from olmix_core.config.evaluation import Task  # noqa: E402
+from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
+from olmix_core.data.corpus import tokenise  # noqa: E402
+from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402
+from olmix_core.identity import digest  # noqa: E402
+from olmix_core.mixes.published_mix import PublishedMix, load  # noqa: E402
+from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs  # noqa: E402
+from olmix_core.storage.layout import corpus_folder, proxy_folder, tokenizer_path  # noqa: E402
+from olmix_core.storage.results import trained_run  # noqa: E402
+from olmix_core.storage.store import Store  # noqa: E402
+from olmix_core.workers.pool import at_once, workers  # noqa: E402
+from tasks.steps.statistics import statistics  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 STUDY = ROOT / "examples" / "study"
@@ -61,14 +62,14 @@ PROBE_STEPS = 24
 Where = dict[str, Any]
 
 
-def larger_recipe(config: Config, proxy: Proxy, seed: int) -> dict[str, Any]:
+def larger_recipe(config: Config, proxy: ProxyRecipe, seed: int) -> dict[str, Any]:
     """Identity of the larger model's recipe: as long as the target run, otherwise the proxies' with LARGER in it."""
     assert config.proposal.target_tokens is not None
     changes = {**LARGER, "tokens": int(config.proposal.target_tokens), "seed": seed}
-    return Proxy.model_validate({**proxy.identity(), **changes}).identity()
+    return ProxyRecipe.model_validate({**proxy.identity(), **changes}).identity()
 
 
-def measured_tasks(inputs: Inputs, config: Config) -> dict[str, Where]:
+def measured_tasks(inputs: ResolvedInputs, config: Config) -> dict[str, Where]:
     """{label: where it is} of everything that the larger model is measured on.
 
     The tasks of the configuration by their labels, every domain's held-out text as "heldout:...", the paper's tasks as
@@ -86,7 +87,7 @@ def measured_tasks(inputs: Inputs, config: Config) -> dict[str, Where]:
 # How long it will take
 
 
-def probe(inputs: Inputs, config: Config, tasks: Mapping[str, Where], larger: int) -> float:
+def probe(inputs: ResolvedInputs, config: Config, tasks: Mapping[str, Where], larger: int) -> float:
     """Hours that the study takes at the speed of this machine now: some steps of either model, some of their tasks.
 
     larger: how many larger models are trained.
@@ -145,7 +146,7 @@ def mixtures_of(mix: PublishedMix) -> dict[str, dict[str, float]]:
 
 
 def train_and_measure(
-    mix: PublishedMix, inputs: Inputs, config: Config, tasks: Mapping[str, Where], name: str, seed: int
+    mix: PublishedMix, inputs: ResolvedInputs, config: Config, tasks: Mapping[str, Where], name: str, seed: int
 ) -> dict[str, Any]:
     """Train the larger model on a mixture, unless that was done, and measure it; {mixture, seed, parameters, seconds,
     evaluation_seconds, bpb}.
@@ -204,7 +205,7 @@ def main() -> None:
         subprocess.run([sys.executable, str(STUDY / "fetch_corpus.py")], check=True)
     compared = (*COMPARED, "uniform") if arguments.uniform else COMPARED
     config = load_config(CONFIG)
-    inputs = look(config, str(CONFIG))
+    inputs = resolve_inputs(config, str(CONFIG))
     tasks = measured_tasks(inputs, config)
     if arguments.estimate or not Store(config.store).exists("mixes"):
         print(f"about {probe(inputs, config, tasks, len(compared) * arguments.seeds):.1f} hours in all", flush=True)

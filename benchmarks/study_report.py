@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
-from olmix_core.mixes import PublishedMix
+from olmix_core.mixes.published_mix import PublishedMix
 
 Figures = dict[str, Any]
 Gain = Mapping[str, Any]

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from olmix_core.published.mmlu import GROUPS
-from olmix_core.surrogate import Evidence
+from olmix_core.data.mmlu import GROUPS
+from olmix_core.surrogate.data import SwarmData
 
 SWARMS = Path(__file__).resolve().parents[2] / "shared" / "swarms"
 NAMES = ("dclm24", "pdf22", "all64")
 
 
-def load(name: str) -> Evidence:
+def load(name: str) -> SwarmData:
     """Evidence of one released swarm: 52 tasks, runs joined by id."""
     dropped = json.loads((SWARMS / "facts.json").read_text())["dropped_metrics"]
     labels = ["name", "index"]
@@ -31,7 +31,7 @@ def load(name: str) -> Evidence:
         questions = np.array(list(subjects.values()), dtype=float)
         average = metrics[columns].to_numpy() @ (questions / questions.sum())
         metrics = metrics.drop(columns=columns).assign(**{group: average})
-    return Evidence(
+    return SwarmData(
         X=ratios.to_numpy(dtype=float),
         Y=metrics.to_numpy(dtype=float),
         runs=tuple(ratios.index),

@@ -26,8 +26,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from swarms import SWARMS, load
 
-from olmix_core.fitted import Surrogate
-from olmix_core.surrogate import Evidence, fit_law
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit_law
+from olmix_core.surrogate.law_surrogate import LawSurrogate
 
 Array = NDArray[np.float64]
 ALGEBRA, OLD_PDF, PDF = "algebraicstack", "s2pdfv2", "s2pdf"
@@ -133,11 +134,11 @@ def _stages(leaves: tuple[str, ...], counts: Mapping[str, float]) -> tuple[Stage
     )
 
 
-def _law(family: str, swarm: Evidence) -> Surrogate:
+def _law(family: str, swarm: SwarmData) -> LawSurrogate:
     return fit_law(swarm, family=family)
 
 
-def _process(swarm: Evidence) -> Callable[[Array], Array]:
+def _process(swarm: SwarmData) -> Callable[[Array], Array]:
     """A Gaussian process over the square roots of the weights, one kernel for all tasks, around the mean of both laws.
 
     By itself it promises less than half of the lowest BPB seen where there are no runs; so it says what the laws miss
@@ -155,7 +156,7 @@ def _process(swarm: Evidence) -> Callable[[Array], Array]:
     return lambda Q: centre(Q) + process.predict(np.sqrt(np.maximum(Q, 0.0))) * scale
 
 
-def _noise(swarm: Evidence) -> Array:
+def _noise(swarm: SwarmData) -> Array:
     """Residuals [K, T] of real runs."""
     residuals = swarm.Y - _law("diminishing_returns", swarm).predict(swarm.X)
     runs, parameters = len(swarm.runs), len(swarm.leaves) + 2

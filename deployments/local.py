@@ -24,7 +24,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from flows import environment  # noqa: E402
+from flows.execution import prefect_settings as environment  # noqa: E402
 
 FOLDER = Path(os.environ.get("OLMIX_SERVER_FOLDER") or ROOT / ".server").resolve()
 MARK = "OLMIX_LOCAL_SERVER"  # {part}:{folder} in the environment of every process

@@ -5,11 +5,11 @@ from typing import Any
 
 from prefect import flow
 
-from olmix_core.config import load_config
-from olmix_core.lineage import differences, find_record
-from olmix_core.record import read_mix
-from olmix_core.store import Store
-from tasks.artifacts import publish_markdown, table
+from olmix_core.config.config import load_config
+from olmix_core.mixes.history import differences, find_record
+from olmix_core.mixes.record import read_mix
+from olmix_core.storage.store import Store
+from tasks.runtime.artifacts import publish_markdown, table
 
 
 @flow(name="compare", flow_run_name="compare {config_file}", persist_result=False)

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
-from olmix_core.config import ProposalSettings, Reuse, SurrogateSettings, Swarm
-from olmix_core.execution import Execution
-from olmix_core.recipe import Proxy
-from olmix_core.section import Section
+from olmix_core.config.base import Section
+from olmix_core.config.config import ProposalSettings, Reuse, SurrogateSettings, Swarm
+from olmix_core.config.execution import Execution
+from olmix_core.config.recipe import ProxyRecipe
 
 EMPTY: Any = Annotated[None, SkipJsonSchema()]  # type: ignore[type-arg]  # None, of which the form is silent
 
@@ -53,7 +53,7 @@ def changes_of(section: type[Section]) -> type[Changes]:
     return create_model(f"{section.__name__}Changes", __base__=Changes, __doc__=section.__doc__, **fields)
 
 
-ProxyChanges = changes_of(Proxy)
+ProxyChanges = changes_of(ProxyRecipe)
 SwarmChanges = changes_of(Swarm)
 SurrogateChanges = changes_of(SurrogateSettings)
 ProposalChanges = changes_of(ProposalSettings)

@@ -10,26 +10,25 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
 
-from flows.base import find_base
-from flows.chain import run_chain, tokenizer_settings
-from flows.execute import PrefectExecutor
-from flows.outcome import Outcome
-from flows.planning import make_plan
-from flows.runners import started
-from olmix_core.config import Config
-from olmix_core.preflight import look
-from olmix_core.publishing import Mix
-from olmix_core.runs import from_parquet
-from olmix_core.stopping import until_stopped
-from olmix_core.store import Store
-from olmix_core.stored_result import file_of
-from olmix_core.surrogate import read_surrogate
-from tasks import progress
-from tasks.artifacts import Artifacts, publish_markdown, table
-from tasks.fit import diagnostics_path, runs_path, surrogate_path
-from tasks.progress_artifact import shown
-from tasks.propose import trade_offs_path
-from tasks.publish import publish
+from flows.execution.executor import PrefectExecutor
+from flows.execution.task_runners import started
+from flows.pipeline.pipeline import run_chain, tokenizer_settings
+from flows.pipeline.run_state import RunState
+from flows.reports.plan import make_plan
+from olmix_core.config.config import Config
+from olmix_core.mixes.publish import MixDraft
+from olmix_core.mixes.runs import from_parquet
+from olmix_core.planning.base import find_base
+from olmix_core.planning.preflight import resolve_inputs
+from olmix_core.storage.layout import diagnostics_path, runs_path, surrogate_path, trade_offs_path
+from olmix_core.storage.results import file_of
+from olmix_core.storage.store import Store
+from olmix_core.surrogate.fit import read_surrogate
+from olmix_core.workers.cancellation import until_stopped
+from tasks.runtime import progress
+from tasks.runtime.artifacts import Artifacts, publish_markdown, table
+from tasks.runtime.progress_artifact import shown
+from tasks.steps.publish import publish
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
 POLL_SECONDS = 5
@@ -67,16 +66,16 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     show_plan(config, config_file)
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
-    inputs = look(config, config_file)
+    inputs = resolve_inputs(config, config_file)
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
     executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels), config.execution)
-    outcome, tracked = Outcome(find_base(config, inputs)), progress.current()
+    outcome, tracked = RunState(find_base(config, inputs)), progress.current()
     with shown(config.name, tracked), until_stopped():
         run_chain(config, config_file, inputs, executor, outcome)
     tracked.reuse("plan", len(outcome.plan["kept"]))
     tracked.reuse("evidence", outcome.carried_over)
     fitted, base = outcome.fit["fit"], outcome.base
-    found = Mix(
+    found = MixDraft(
         name=config.name,
         domains=inputs.domains,
         tasks=inputs.tasks,

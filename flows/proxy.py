@@ -2,11 +2,11 @@
 
 from prefect import flow
 
-from flows.launch import job_path
-from olmix_core.store import Store
-from tasks.evaluate import evaluate
-from tasks.results import results_block
-from tasks.train import train
+from flows.execution.deployment_runner import job_path
+from olmix_core.storage.store import Store
+from tasks.runtime.results import results_block
+from tasks.steps.evaluate import evaluate
+from tasks.steps.train import train
 
 STEPS = {step.name: step for step in (train, evaluate)}
 

@@ -3,6 +3,7 @@
 from prefect import flow
 from prefect.logging import get_run_logger
 
+from flows.execution.mix_lock import one_at_a_time
 from flows.form import (
     ExecutionChanges,
     ProposalChanges,
@@ -13,8 +14,7 @@ from flows.form import (
     filled_in,
 )
 from flows.mix import run_mix
-from flows.one_at_a_time import one_at_a_time
-from olmix_core.config import load_config
+from olmix_core.config.config import load_config
 
 
 @flow(name="update", flow_run_name="update {config_file}", persist_result=False)

@@ -11,12 +11,12 @@ from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 from prefect.logging import get_run_logger
 
-from olmix_core.config import load_config
-from olmix_core.domains import read_domains
+from olmix_core.config.config import load_config
+from olmix_core.data.domains import read_domains
 from olmix_core.errors import StoreError
-from olmix_core.fingerprint import ContentIndex
-from olmix_core.store import Store
-from olmix_core.watched import observe, remember
+from olmix_core.mixes.watch import observe, remember
+from olmix_core.storage.content_index import ContentIndex
+from olmix_core.storage.store import Store
 
 EVENT = "olmix.domain-set.changed"
 HOURS = 1.0  # then it is stopped; content hashes up to then are kept

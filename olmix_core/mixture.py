@@ -5,8 +5,6 @@ columns of E [m, d] are mixtures themselves. Whatever freezes ratios is a choice
 identity; leaves with pinned shares make one column together.
 """
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,17 +19,6 @@ def natural(tokens: ArrayLike) -> Vector:
     counts: Vector = np.asarray(tokens, np.float64)
     shares: Vector = counts / counts.sum()
     return shares
-
-
-def expansion(units: Sequence[Mapping[str, float]], leaves: Sequence[str]) -> Vector:
-    """E [m, d] from its columns, each {leaf: share}; rows in the order of `leaves`."""
-    row = {leaf: index for index, leaf in enumerate(leaves)}
-    matrix = np.zeros((len(leaves), len(units)))
-    for column, unit in enumerate(units):
-        for leaf, share in unit.items():
-            matrix[row[leaf], column] = share
-    matrix /= matrix.sum(axis=0)
-    return matrix
 
 
 def caps(tokens: ArrayLike, target_tokens: float, repetition: float) -> Vector:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from flows import environment
+from flows.execution import prefect_settings as environment
 
 environment.prepare()
 
@@ -36,7 +36,7 @@ def _cache_dir(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _a_run_of_its_own() -> Iterator[None]:
     """What one test stops stays stopped for that test only."""
-    from olmix_core.stopping import until_stopped
+    from olmix_core.workers.cancellation import until_stopped
 
     with until_stopped():
         yield
@@ -104,8 +104,8 @@ Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 def run(prefect_server: None) -> Run:
     """Run a configuration: run(path) -> mix.json, and how many results were executed by step (none left out)."""
     from flows.mix import run_mix
-    from olmix_core.config import load_config
-    from tasks import progress
+    from olmix_core.config.config import load_config
+    from tasks.runtime import progress
 
     def run(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         tracked = progress.begin()
@@ -159,7 +159,7 @@ SWARM_TASKS = ("read_news", "read_books", "coding")
 @pytest.fixture(scope="session")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `olmix fit` wrote for a small swarm in two CSV files; tests only read it."""
-    from olmix_core.published.fit import fit_published
+    from olmix_core.interop.fit import fit_published
 
     folder = tmp_path_factory.mktemp("swarm")
     random = np.random.default_rng(0)

@@ -12,8 +12,12 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from flows.cli import app
-from olmix_core import config, evidence, proxy, runs, trade_offs
+from flows.cli.app import app
+from olmix_core.config import config
+from olmix_core.evidence import rows as evidence
+from olmix_core.mixes import runs
+from olmix_core.proposal import tradeoffs as trade_offs
+from olmix_core.proxies import training as proxy
 from olmix_core.report import page as report_page
 
 ROOT = Path(__file__).parent.parent

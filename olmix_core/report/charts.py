@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from olmix_core.mixes import PublishedMix
+from olmix_core.errors import OlmixError
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report import law, mixture, swarm, tradeoffs
 from olmix_core.report.style import look
 
@@ -43,6 +44,25 @@ def charts(mix: PublishedMix) -> dict[str, Chart]:
         "evidence": _evidence,
     }
     return {name: chart for name, make in makers.items() if (chart := make(mix)) is not None}
+
+
+def plot(mix: PublishedMix, chart: str) -> Figure:
+    """Draw one chart of the report.
+
+    Args:
+        mix: a published mix.
+        chart: the name of a chart, a key of `charts(mix)`.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        OlmixError: if `mix` has no such chart; the message names the charts it has.
+    """
+    available = charts(mix)
+    if chart not in available:
+        raise OlmixError(f"plot: found {chart!r}; expected one of: {', '.join(available)}")
+    return available[chart].figure()
 
 
 def _mixture(mix: PublishedMix) -> Chart:

@@ -8,12 +8,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from olmix_core.family import NORMAL_90
-from olmix_core.fitted import Surrogate
-from olmix_core.mixes import PublishedMix
-from olmix_core.prediction import family_weights
+from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixes.runs import FittedRun
 from olmix_core.report.style import BAD, FAINT, INK, PROPOSED, short
-from olmix_core.runs import Run
+from olmix_core.surrogate.intervals import NORMAL_90
+from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.prediction import family_weights
 
 Array = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def scatter(measured: Array, predicted: Array, panels: Mapping[str, tuple[Array,
     return figure
 
 
-def arrays(runs: Sequence[Run], tasks: Sequence[str]) -> tuple[Array, Array]:
+def arrays(runs: Sequence[FittedRun], tasks: Sequence[str]) -> tuple[Array, Array]:
     """Measured and cross-validated BPB [K, T]; NaN where a run was not evaluated."""
     return (
         np.array([[run.measured.get(task, np.nan) for task in tasks] for run in runs]),
@@ -181,7 +181,7 @@ def response(mix: PublishedMix, leaf: int) -> tuple[Array, Array, Array]:
     points, here = Q @ mix.columns.T, mix.columns @ q
     value = mix.surrogate.objective(points, mix.task_weights) - mix.surrogate.objective(here[None], mix.task_weights)
     std = np.zeros(len(x))
-    if isinstance(mix.surrogate, Surrogate):
+    if isinstance(mix.surrogate, LawSurrogate):
         law = mix.surrogate.influence.objective_std(points, mix.task_weights, here)
         std = np.hypot(law, np.sqrt(2) * mix.surrogate.objective_noise(mix.task_weights))  # of two proxies
     return x, np.asarray(value), std

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from olmix_core.mixes import PublishedMix
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixture import Vector
 from olmix_core.report.style import BAD, FAINT, GOOD, INK, NATURAL, PALETTE, PREVIOUS, PROPOSED, short
 

@@ -8,13 +8,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from olmix_core.mixes import PublishedMix
+from olmix_core.formatting import amount, duration
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report.charts import charts
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import to_svg
 from olmix_core.report.whatif import whatif
-from olmix_core.units import amount, duration
-from olmix_core.verdict import REAL, verdict
+from olmix_core.surrogate.intervals import REAL, verdict
 
 FILE = "report.html"
 

@@ -7,10 +7,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from olmix_core.mixes import PublishedMix
+from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixes.runs import FittedRun
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import FAINT, INK, NATURAL, PREVIOUS, PROPOSED, short
-from olmix_core.runs import Run
 
 Array = NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def losses(mix: PublishedMix) -> Figure:
     return figure
 
 
-def mixtures(runs: Sequence[Run], columns: Sequence[str]) -> Array:
+def mixtures(runs: Sequence[FittedRun], columns: Sequence[str]) -> Array:
     """[K, law columns] the mixtures of the runs."""
     place = {column: j for j, column in enumerate(columns)}
     found = np.zeros((len(runs), len(columns)))

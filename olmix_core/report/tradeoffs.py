@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from olmix_core.mixes import PublishedMix
-from olmix_core.prediction import family_weights
+from olmix_core.formatting import amount
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report.style import FAINT, INK, NATURAL, PROPOSED, short
-from olmix_core.units import amount
+from olmix_core.surrogate.prediction import family_weights
 
 Array = NDArray[np.float64]
 

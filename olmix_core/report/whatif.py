@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix_core.family import NORMAL_90
-from olmix_core.fitted import Surrogate
-from olmix_core.mixes import PublishedMix
+from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.surrogate.intervals import NORMAL_90
+from olmix_core.surrogate.law_surrogate import LawSurrogate
 
 Array = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 def whatif(mix: PublishedMix) -> dict[str, Any] | None:
     """The law, the mixtures and the limits as plain JSON; None where the law has no closed form."""
     surrogate = mix.surrogate
-    if not isinstance(surrogate, Surrogate):
+    if not isinstance(surrogate, LawSurrogate):
         return None
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     p = surrogate.parameters
@@ -50,7 +50,7 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
                 "b": float(p.b[t]),
                 "v": p.v[t].tolist(),
                 "offsets": errors.offsets[t].tolist(),
-                "open": float(errors.left_open[t]),
+                "open": float(errors.prior_part[t]),
             }
             for t, task in enumerate(surrogate.tasks)
         ],

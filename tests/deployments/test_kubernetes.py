@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from prefect.utilities.templating import apply_values
 
-from flows.launch import job_variables
-from olmix_core.execution import Execution
+from flows.execution.deployment_runner import job_variables
+from olmix_core.config.execution import Execution
 
 FOLDER = Path(__file__).parent.parent.parent / "deployments/kubernetes"
 ASKED = {"cpus": 4, "gpus": 2, "memory_gb": 1.5}

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests/e2e")]
+from tests.support.s3_server import S3Server
 
-from s3_server import S3Server  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

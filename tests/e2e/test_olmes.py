@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from olmix_core.evaluation import bpb_of_items
-from olmix_core.model import Transformer
-from olmix_core.olmes import PACKAGE, TASKS, VERSION, download, import_tasks
-from olmix_core.recipe import Proxy
-from olmix_core.suite import Item, read_items
-from olmix_core.tokenizer import Tokenizer, byte_tokenizer, train_bpe
+from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.data.olmes import PACKAGE, TASKS, VERSION, download, import_tasks
+from olmix_core.data.tasks import Item, read_items
+from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe
+from olmix_core.proxies.model import Transformer
+from olmix_core.proxies.scoring import bpb_of_items
 
 pytestmark = pytest.mark.e2e
 
@@ -74,7 +74,7 @@ def tokenizer(imported: Path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def model(tokenizer: Tokenizer) -> Transformer:
-    recipe = Proxy(layers=2, width=32, heads=2, sequence_length=LENGTH, batch_size=1, tokens=LENGTH, seed=5)
+    recipe = ProxyRecipe(layers=2, width=32, heads=2, sequence_length=LENGTH, batch_size=1, tokens=LENGTH, seed=5)
     return Transformer(recipe, tokenizer.vocab_size).eval()
 
 

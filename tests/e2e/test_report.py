@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from typer.testing import CliRunner
 
-from flows.predict_command import predict
+from flows.cli.predict import predict
 
 # The fit of 64 domains takes half a minute of a free core, and more of a busy one.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -27,7 +27,7 @@ def fitted64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the fit of the released swarm of 64 domains and 52 tasks."""
     if not SWARMS.exists():
         pytest.skip("needs the released swarms in ../shared/swarms")
-    from olmix_core.published.fit import fit_published
+    from olmix_core.interop.fit import fit_published
 
     folder = tmp_path_factory.mktemp("all64")
     facts = json.loads((SWARMS / "facts.json").read_text())

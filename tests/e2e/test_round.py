@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from olmix_core.record import latest_version, read_mix
-from olmix_core.store import Store
+from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.storage.store import Store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -210,12 +210,12 @@ def test_a_run_that_is_cancelled_or_killed_leaves_no_process_and_loses_no_proxy(
         local.prefect("deployment", "run", "update/mix", "--param", f'config_file="{config}"')
         wait(lambda: len(finished()) >= trained)
         [run] = [run for run in runs_of(local, "mix") if run["state"]["type"] == "RUNNING"]
-        assert descendants(local, "olmix_core.worker")
+        assert descendants(local, "olmix_core.workers.process")
         return run
 
     run = begin(trained=1)
     local.prefect("flow-run", "cancel", run["id"])
-    wait(lambda: not descendants(local, "olmix_core.worker"), seconds=60)
+    wait(lambda: not descendants(local, "olmix_core.workers.process"), seconds=60)
     wait(lambda: state_of(local, run) == "CANCELLED", seconds=120)
     kept = finished()
     assert 1 <= len(kept) < 6
@@ -224,9 +224,9 @@ def test_a_run_that_is_cancelled_or_killed_leaves_no_process_and_loses_no_proxy(
     assert finished().items() >= kept.items()  # none was trained again
     # Worker and flow run die at once: nobody is left who could say so, but for the heartbeats that stop.
     for process in descendants(local, ""):
-        if "olmix_core.worker" not in process.cmdline():
+        if "olmix_core.workers.process" not in process.cmdline():
             process.send_signal(signal.SIGKILL)
-    wait(lambda: not descendants(local, "olmix_core.worker"), seconds=60)
+    wait(lambda: not descendants(local, "olmix_core.workers.process"), seconds=60)
     assert state_of(local, run) == "RUNNING"
     wait(lambda: state_of(local, run) == "CRASHED", seconds=300)
     kept = finished()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Server
+    from tests.e2e.conftest import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # a minute or two each where nothing else runs
 
@@ -109,7 +109,7 @@ class Killer(threading.Thread):
 
     @staticmethod
     def _trains(process: psutil.Process) -> bool:
-        return any("olmix_core.worker" in child.cmdline() for child in process.children())
+        return any("olmix_core.workers.process" in child.cmdline() for child in process.children())
 
     def assert_nothing_finished_was_trained_again(self) -> None:
         assert self.killed is not None, "found nothing to kill"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from olmix_core import s3 as s3fs
-from olmix_core.store import Store
+from olmix_core.storage import s3 as s3fs
+from olmix_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from conftest import Server
-    from s3_server import Request, S3Server
+    from tests.e2e.conftest import Server
+    from tests.support.s3_server import Request, S3Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -12,22 +12,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import s3_server
-from faults import faulty
 
-from olmix_core import ledger
-from olmix_core import s3 as s3fs
-from olmix_core.corpus import tokenise
+from olmix_core.data.corpus import tokenise
+from olmix_core.data.documents import InputFile
+from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import StoreError
-from olmix_core.exclusive import advance, create, refuses_changed, refuses_existing
-from olmix_core.fingerprint import ContentIndex
-from olmix_core.formats import InputFile
-from olmix_core.listing import expand
-from olmix_core.store import Store
-from olmix_core.tokenizer import byte_tokenizer
+from olmix_core.evidence import ledger
+from olmix_core.storage import s3 as s3fs
+from olmix_core.storage.conditional_writes import advance, create, refuses_changed, refuses_existing
+from olmix_core.storage.content_index import ContentIndex
+from olmix_core.storage.listing import expand
+from olmix_core.storage.store import Store
+from tests.support import s3_server
+from tests.support.faults import faulty
 
 if TYPE_CHECKING:
-    from s3_server import S3Server
+    from tests.support.s3_server import S3Server
 
 pytestmark = pytest.mark.e2e
 

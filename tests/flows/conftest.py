@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from olmix_core.store import Store
+from olmix_core.storage.store import Store
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from flows.form import ExecutionChanges, ProposalChanges, ProxyChanges, SwarmChanges, changes_of, filled_in
 from flows.update import update
-from olmix_core.config import Config, load_config
+from olmix_core.config.base import Section
+from olmix_core.config.config import Config, load_config
 from olmix_core.errors import ConfigError
-from olmix_core.section import Section
 
 SECTIONS = {
     name: field.annotation

@@ -10,7 +10,7 @@ import typer
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 
 SCHEMAS = Path(__file__).parents[2] / "docs/schemas"
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows import cli
+from flows.cli import app as cli
 
 SECONDS = 5.0
 
@@ -356,9 +356,9 @@ def test_a_configuration_that_is_not_there_is_named(
 
 
 def test_what_the_cases_start_from_is_valid(make: Callable[[Case], Path]) -> None:
-    from olmix_core.config import load_config
-    from olmix_core.preflight import look
+    from olmix_core.config.config import load_config
+    from olmix_core.planning.preflight import resolve_inputs
 
     config = make(Case(""))
-    inputs = look(load_config(config), str(config))
+    inputs = resolve_inputs(load_config(config), str(config))
     assert len(inputs.domains.leaves) == len(inputs.tasks) == 2

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from olmix_core import ledger
 from olmix_core.errors import DivergenceError
-from olmix_core.store import Store
-from tasks import progress
+from olmix_core.evidence import ledger
+from olmix_core.storage.store import Store
+from tasks.runtime import progress
 
 Project = Callable[..., Path]
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]

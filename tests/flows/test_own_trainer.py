@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.swarm_command import drawn
-from olmix_core.config import load_config
+from flows.cli.swarm import drawn
+from olmix_core.config.config import load_config
 from olmix_core.errors import ConfigError, EvaluationError
-from olmix_core.preflight import look
+from olmix_core.planning.preflight import resolve_inputs
 
 Project = Callable[..., Path]
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
@@ -98,11 +98,11 @@ def test_what_cannot_work_stops_before_anything_runs(name: str, own: Callable[..
     changes, message = BAD[name]
     path = own(**changes)
     with pytest.raises(ConfigError, match=message):
-        look(load_config(path), str(path))
+        resolve_inputs(load_config(path), str(path))
     assert not (tmp_path / "store").exists()
 
 
 def test_a_metric_needs_a_trainer(project: Project) -> None:
     path = project(evaluation={"tasks": [{"metric": "arc"}]})
     with pytest.raises(ConfigError, match=r"found task 'arc', without proxy\.trainer"):
-        look(load_config(path), str(path))
+        resolve_inputs(load_config(path), str(path))

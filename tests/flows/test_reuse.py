@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from olmix_core import ledger
-from olmix_core.store import Store
+from olmix_core.evidence import ledger
+from olmix_core.storage.store import Store
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from flows.planning import make_plan
-from olmix_core import ledger
-from olmix_core.config import load_config
+from flows.reports.plan import make_plan
+from olmix_core.config.config import load_config
 from olmix_core.errors import ConfigError
-from olmix_core.store import Store
-from tasks import train
+from olmix_core.evidence import ledger
+from olmix_core.storage.store import Store
+from tasks.steps import train
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]

@@ -14,13 +14,13 @@ import pytest
 from prefect.client.orchestration import get_client
 from typer.testing import CliRunner
 
-from flows.cli import app
-from olmix_core import ledger
-from olmix_core.audit import check
+from flows.cli.app import app
 from olmix_core.errors import OlmixError
-from olmix_core.seal import checksum, seal, unseal
-from olmix_core.store import Store
-from tests.flows.test_store_command import one
+from olmix_core.evidence import ledger
+from olmix_core.mixes.audit import check
+from olmix_core.storage.integrity import checksum, seal, unseal
+from olmix_core.storage.store import Store
+from tests.flows.cli.test_store import one
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Change = Callable[[dict[str, Any]], object]

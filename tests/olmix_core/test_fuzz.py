@@ -14,19 +14,19 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from olmix_core import ledger
-from olmix_core.config import load_config
+from olmix_core.config.config import load_config
+from olmix_core.data.documents import InputFile, text_documents, token_documents, token_reader
+from olmix_core.data.tasks import read_items
+from olmix_core.data.tokenizer import load_tokenizer, train_bpe
 from olmix_core.errors import ConfigError, DataError, OlmixError, StoreError
-from olmix_core.evidence import SCHEMA, Row, from_table
-from olmix_core.formats import InputFile, text_documents, token_documents, token_reader
-from olmix_core.import_map import load_map
-from olmix_core.published.config import load_fit_config
-from olmix_core.published.swarm import read_swarm
-from olmix_core.seal import checksum, load_tensors, save_tensors, seal, unseal
-from olmix_core.store import Store
-from olmix_core.suite import read_items
-from olmix_core.tokenizer import load_tokenizer, train_bpe
-from tests.olmix_core.test_formats import TEXT, TOKEN_FILES, token_file
+from olmix_core.evidence import ledger
+from olmix_core.evidence.rows import SCHEMA, EvidenceRow, from_table
+from olmix_core.interop.fit_config import load_fit_config
+from olmix_core.interop.import_map import load_map
+from olmix_core.interop.swarm_csv import read_swarm
+from olmix_core.storage.integrity import checksum, load_tensors, save_tensors, seal, unseal
+from olmix_core.storage.store import Store
+from tests.olmix_core.data.test_documents import TEXT, TOKEN_FILES, token_file
 
 EXAMPLES = int(os.environ.get("OLMIX_FUZZ_EXAMPLES", "60"))
 fuzzed = settings(
@@ -200,7 +200,7 @@ def test_tokenizers(changes: list[Edit]) -> None:
 
 
 ROWS = [
-    Row(
+    EvidenceRow(
         proxy=f"p{number}",
         mixture={"a": 0.25 * number, "b": 1 - 0.25 * number},
         bpb={"t": 1.0 + number},

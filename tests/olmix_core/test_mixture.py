@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.mixture import DECIMALS, apportion, caps, expansion, natural, tidy
+from olmix_core.mixture import DECIMALS, apportion, caps, natural, tidy
+from olmix_core.proposal.expansion import expansion
 
 counts = st.lists(st.integers(0, 10**12), min_size=1, max_size=60).filter(any)
 mixtures = counts.map(natural)

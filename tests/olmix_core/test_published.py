@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from olmix_core.errors import ConfigError, DataError, OlmixError, ProposalError
-from olmix_core.published.config import FitConfig, load_fit_config
-from olmix_core.published.domains import find_domains
-from olmix_core.published.fit import PublishedFit, fit_published
-from olmix_core.published.swarm import PublishedSwarm, read_swarm
+from olmix_core.interop.fit import PublishedFit, fit_published
+from olmix_core.interop.fit_config import FitConfig, load_fit_config
+from olmix_core.interop.fit_domains import find_domains
+from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
 
 ROOT = Path(__file__).resolve().parents[2]
 SWARMS = ROOT.parent / "shared" / "swarms"

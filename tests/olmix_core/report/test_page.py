@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from olmix_core.mixes import load_folder
+from olmix_core.mixes.published_mix import load_folder
 from olmix_core.report.charts import charts
 from olmix_core.report.page import report_html
 
@@ -76,14 +76,15 @@ def test_a_mix_of_one_leaf_and_one_task_has_a_page(fitted: Path) -> None:
 
     import numpy as np
 
-    from olmix_core.runs import Run
-    from olmix_core.surrogate import Evidence, cross_validate, fit
+    from olmix_core.mixes.runs import FittedRun
+    from olmix_core.surrogate.data import SwarmData
+    from olmix_core.surrogate.fit import cross_validate, fit
 
     mix = load_folder(fitted)
     y = np.array([[1.0], [1.1], [1.05], [1.02], [0.99], [1.01]])
-    evidence = Evidence(np.ones((6, 1)), y, tuple("abcdef"), ("all",), ("coding",))
+    evidence = SwarmData(np.ones((6, 1)), y, tuple("abcdef"), ("all",), ("coding",))
     runs = [
-        Run(run, {"all": 1.0}, {"coding": float(y[k, 0])}, {"coding": 1.0}, {"coding": 0.1})
+        FittedRun(run, {"all": 1.0}, {"coding": float(y[k, 0])}, {"coding": 1.0}, {"coding": 0.1})
         for k, run in enumerate("abcdef")
     ]
     small = replace(

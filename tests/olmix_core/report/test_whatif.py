@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from olmix_core.mixes import PublishedMix, load_folder
-from olmix_core.pool import Pool
+from olmix_core.mixes.published_mix import PublishedMix, load_folder
 from olmix_core.report.whatif import whatif
-from olmix_core.surrogate import Evidence, fit
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.regression.prior import SwarmPrior
 
 
 def doubles(text: str, *shape: int) -> Any:
@@ -53,8 +54,8 @@ def pooled(mix: PublishedMix) -> PublishedMix:
     x, y = table["mixture"].to_numpy(), table["measured"].to_numpy().copy()
     y[20:] += 0.3
     runs = tuple(map(str, table.index))
-    evidence = Evidence(x, y, runs, mix.surrogate.leaves, mix.surrogate.tasks)
-    pool = Pool(swarms={run: "new" if k < 20 else "old" for k, run in enumerate(runs)}, current="new")
+    evidence = SwarmData(x, y, runs, mix.surrogate.leaves, mix.surrogate.tasks)
+    pool = SwarmPrior(swarms={run: "new" if k < 20 else "old" for k, run in enumerate(runs)}, current="new")
     return replace(mix, surrogate=fit(evidence, family="diminishing_returns", pool=pool))
 
 

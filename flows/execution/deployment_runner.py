@@ -1,0 +1,223 @@
+"""Proxies as flow runs of their own, for clusters that Prefect starts jobs on: Kubernetes, Slurm, or any work pool.
+
+What is missing of a step is written into the store as jobs, one per proxy, and each job is given to a flow run of the
+deployment `execution.deployment`. Wherever the work pool starts it, it carries out the same tasks with the same keys
+and leaves their results in the store, where the flow then finds them.
+
+A run of the same job that is queued or under way, left by a run of ours that was killed, is waited for, not started
+again. A job whose machine died (state Crashed) is submitted again; a proxy then goes on from its last checkpoint.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelling
+
+from olmix_core.config.execution import Execution
+from olmix_core.errors import ConfigError, OlmixError, StoreError, TrainingError
+from olmix_core.identity import digest
+from olmix_core.storage.layout import result_key
+from olmix_core.storage.store import Store
+from tasks.runtime import progress
+from tasks.runtime.results import known_result
+from tasks.runtime.step import Payload, Step
+
+Call = tuple[Payload, dict[str, Any]]
+
+MOST_SUBMISSIONS = 4  # of one job: as often as Ray runs a task whose machine dies
+POLL_SECONDS = 2.0
+READERS = 32
+PAGE = 200  # flow runs that the server tells at once
+ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+
+
+def job_path(name: str) -> str:
+    return f"cache/jobs/{name}.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Calls of one step for one proxy. `name` is known by what is to be computed, `label` is for people."""
+
+    name: str
+    label: str
+    step: Step
+    calls: Sequence[Call]
+
+    def missing(self, store: Store) -> list[str]:
+        """Keys whose results are not there."""
+        keys = [self.step.key(payload) for payload, _ in self.calls]
+        return [key for key in keys if known_result(store, result_key(self.step.name, key)) is None]
+
+
+def check_deployment(execution: Execution, config_file: str) -> None:
+    """Raises ConfigError where there is no server, or no such deployment on it."""
+    how = "prefect --no-prompt deploy --prefect-file deployments/prefect.yaml --name proxy"
+    url = PREFECT_API_URL.value()
+    if url is None:
+        raise ConfigError(
+            config_file, "execution.runner", "deployment without a Prefect server", "PREFECT_API_URL to name one"
+        )
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_deployment_by_name(execution.deployment)
+        except (ObjectNotFound, ValueError) as error:  # a name without a slash
+            raise ConfigError(
+                config_file,
+                "execution.deployment",
+                f"{execution.deployment!r}, which is not on {url}",
+                f"a deployment FLOW/NAME of the flow in flows/proxy.py: {how}",
+            ) from error
+
+
+def launch(step: Step, calls: Sequence[Call], store_url: str, execution: Execution) -> set[str]:
+    """Have everything that is missing computed by flow runs of the deployment; the keys of what was.
+
+    Raises, once all have ended:
+        TrainingError: a flow run failed, was cancelled, or crashed too often.
+        StoreError: it completed, but its result is not in the store as seen from here.
+    """
+    store = Store(store_url)
+    jobs = {job.name: job for job in _jobs(step, calls, store)}
+    if not jobs:
+        return set()
+    missing = {key for job in jobs.values() for key in job.missing(store)}
+    with get_client(sync_client=True) as client:
+        failures = _Launched(client, store, execution, jobs).wait()
+    if failures:
+        raise failures[0]
+    return missing
+
+
+def _jobs(step: Step, calls: Sequence[Call], store: Store) -> Iterator[Job]:
+    """What is missing, by proxy: a model is fetched once and measured on all tasks."""
+    keys = [step.key(payload) for payload, _ in calls]
+    with ThreadPoolExecutor(READERS) as threads:  # an object store answers many at once
+        found = threads.map(lambda key: known_result(store, result_key(step.name, key)), keys)
+    groups: dict[str, list[Call]] = {}
+    for (payload, where), key, result in zip(calls, keys, found, strict=True):
+        if result is None:
+            groups.setdefault(payload.get("proxy", key), []).append((payload, where))
+    for proxy, group in groups.items():
+        keys = sorted(step.key(payload) for payload, _ in group)
+        label = f"{step.name} {group[0][1]['label'] if len(group) == 1 else proxy[:6]}"
+        yield Job(digest({"store": store.url, "keys": keys}), label, step, group)
+
+
+class _Launched:
+    """The flow runs of jobs, from their submission to their end."""
+
+    def __init__(self, client: SyncPrefectClient, store: Store, execution: Execution, jobs: Mapping[str, Job]) -> None:
+        self._client, self._store, self._execution, self._jobs = client, store, execution, jobs
+        self._alive: dict[UUID, Job] = {}
+        self._submissions = dict.fromkeys(jobs, 0)
+
+    def wait(self) -> list[OlmixError]:
+        """Submit all, and wait for all; what went wrong, in the order in which it did.
+
+        Ctrl-C cancels them; whatever else ends this run leaves them going, and the next run waits for them.
+        """
+        failures: list[OlmixError] = []
+        try:
+            under_way = self._under_way()
+            for job in self._jobs.values():
+                if job.name in under_way:
+                    self._alive[under_way[job.name]] = job
+                else:
+                    self._submit(job)
+            while self._alive:
+                time.sleep(POLL_SECONDS)
+                for run in self._read(FlowRunFilter(id=FlowRunFilterId(any_=list(self._alive)))):
+                    assert run.state is not None
+                    if run.state.is_final() and (failure := self._ended(self._alive.pop(run.id), run)):
+                        failures.append(failure)
+        except KeyboardInterrupt:
+            for run_id in self._alive:
+                self._client.set_flow_run_state(run_id, Cancelling(), force=True)
+            raise
+        return failures
+
+    def _ended(self, job: Job, run: FlowRun) -> OlmixError | None:
+        """What became of a flow run that ended; a job whose machine died is submitted again."""
+        assert run.state is not None
+        tracked = progress.current()
+        if run.state.is_completed() and not (lost := job.missing(self._store)):
+            for _ in job.calls:
+                tracked.elsewhere(job.step.name)
+            return None
+        if run.state.is_crashed() and self._submissions[job.name] < MOST_SUBMISSIONS:
+            self._submit(job)
+            return None
+        for _ in job.calls:
+            tracked.finished(job.step.name, failed=True)
+        if run.state.is_completed():
+            return StoreError(
+                f"store: {self._store.url}: flow run {run.name!r} completed, but {len(lost)} of its results are not"
+                " here; expected a store that this machine and the work pool share, by the same path or URL"
+            )
+        words = (run.state.message or "it said nothing").removeprefix("Flow run encountered an exception: ")
+        return TrainingError(f"flow run {run.name!r} ended as {run.state.name}: {words}")
+
+    def _submit(self, job: Job) -> None:
+        self._submissions[job.name] += 1
+        self._store.write_json(job_path(job.name), {"step": job.step.name, "calls": job.calls})
+        # Its type says that it might be a coroutine, which it is only where there is an event loop.
+        run = cast(
+            FlowRun,
+            run_deployment(
+                self._execution.deployment,
+                parameters={"job": job.name, "store": self._store.url, "label": job.label},
+                flow_run_name=job.label,
+                tags=[_tag(job.name)],
+                job_variables=job_variables(self._execution),
+                timeout=0,
+            ),
+        )
+        self._alive[run.id] = job
+
+    def _under_way(self) -> dict[str, UUID]:
+        """{job: flow run} of jobs that an earlier run of ours submitted and that have not ended."""
+        states = FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE))
+        by_tag = {_tag(name): name for name in self._jobs}
+        tagged = FlowRunFilterTags(any_=list(by_tag))
+        return {
+            by_tag[tag]: run.id
+            for run in self._read(FlowRunFilter(state=states, tags=tagged))
+            for tag in run.tags
+            if tag in by_tag
+        }
+
+    def _read(self, which: FlowRunFilter) -> Iterator[FlowRun]:
+        offset = 0
+        while page := self._client.read_flow_runs(flow_run_filter=which, limit=PAGE, offset=offset):
+            yield from page
+            offset += PAGE
+
+
+def _tag(job: str) -> str:
+    return f"job:{job[:16]}"
+
+
+def job_variables(execution: Execution) -> dict[str, Any]:
+    """What a proxy asks for, in the variables that the templates under deployments/ know."""
+    asked, found = execution.resources, {"cpus": execution.resources.cpus}
+    if asked.gpus is not None:
+        found["gpus"] = int(asked.gpus)
+    memory = {} if asked.memory_gb is None else {"memory": f"{round(asked.memory_gb * 1000)}M"}
+    return {**found, **memory, **execution.job_variables}

@@ -1,0 +1,113 @@
+"""The starter configuration: a commented file for a folder of text, ready to run."""
+
+import glob
+from pathlib import Path
+
+import yaml
+
+from olmix_core.config.config import load_config
+from olmix_core.errors import DataError
+from olmix_core.storage.suffixes import TEXT_SUFFIXES, suffix_of
+
+TEMPLATE = """\
+# What to mix, how to learn, and what to ask for. Every field is described in docs/config.md.
+name: {name}
+
+# Everything a run leaves behind: a folder, or a URL like s3://bucket/olmix.
+store: .olmix
+
+# A leaf has paths (globs allowed). A source can have topics instead, a source or topic can have quality buckets:
+#   - name: web
+#     topics:
+#       - {{name: sports, paths: web/sports/*.jsonl.gz}}
+#       - {{name: science, paths: web/science/*.jsonl.gz}}
+domains:
+{domains}
+# What the mixture is to be good at: text that is held out of a domain, or a JSONL file of
+# {{"context": ..., "continuation": ...}}. Keep what you care about; weights are allowed.
+evaluation:
+  tasks:
+{tasks}
+# What follows are the defaults; delete what you do not change.
+
+tokenizer:
+  vocab_size: 2048        # a small BPE, trained once on the domains and then kept; or {{path: tokenizer.json}}
+
+proxy:                    # the small models that are trained, one per mixture
+  recipe: tiny            # for a look on a CPU. For a decision that matters, on a GPU: 30m, the paper's
+  # tokens: 262144        # any field of a recipe may be set here: docs/proxy.md lists them
+
+swarm:
+  # runs: 24              # how many proxies; by default 3 (domains + 1)
+  seed: 0
+
+proposal:
+  kl: 0.05                # pull towards the natural mixture
+  # target_tokens: 1e12   # length of the run the mixture is for; by default as many tokens as there are
+  repetition: 4           # most epochs over any domain in that run
+"""
+
+
+def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int:
+    """Write a configuration for the text in `folder` to `output`; returns how many domains it has.
+
+    Every folder in it that holds text is a domain, and so is every file of text beside them.
+
+    Raises:
+        DataError: there is no text, or `output` is there already.
+    """
+    if output.exists() and not overwrite:
+        raise DataError(f"{output}: is there already; expected a new file: name another or say --force")
+    if not output.resolve().parent.is_dir():
+        raise DataError(f"{output}: found no folder {output.parent}; expected one that is there")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: found no such folder; expected a folder of text")
+    found = _domains(folder, output.resolve().parent)
+    if not found:
+        raise DataError(f"{folder}: found no text; expected files of {', '.join(TEXT_SUFFIXES)}")
+    domains = "".join(f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in found.items())
+    tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in found)
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.resolve().name.lower())
+    name = name.strip("-")[:60].rstrip("-") or "mix"
+    text = TEMPLATE.format(name=_quoted(name), domains=domains, tasks=tasks)
+    output.write_text(text, encoding="utf-8")
+    load_config(output)  # what is written here must be a valid configuration
+    return len(found)
+
+
+def _quoted(text: str) -> str:
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10_000).strip()
+
+
+def _domains(folder: Path, base: Path) -> dict[str, str]:
+    """{name: glob}, relative to `base` where it lies below it."""
+
+    def shown(path: Path) -> str:
+        resolved = path.resolve()
+        if not resolved.is_relative_to(base):
+            return str(resolved)
+        relative = resolved.relative_to(base).as_posix()
+        return f"./{relative}" if relative.startswith("~") else relative
+
+    found: dict[str, str] = {}
+
+    def add(name: str, paths: str) -> None:
+        label = stem = "".join("-" if c in ":/\\" or ord(c) < 32 else c for c in name)[:90]
+        number = 1
+        while label in found:  # a folder and a file, or files of two kinds, may have one name
+            number += 1
+            label = f"{stem} {number}"
+        found[label] = paths
+
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            kinds = sorted({suffix_of(str(path)) or "" for path in entry.rglob("*") if path.is_file()} - {""})
+            texts = [kind for kind in kinds if kind in TEXT_SUFFIXES]
+            if texts:
+                pattern = f"**/*{texts[0]}" if len(texts) == 1 else "**"
+                add(entry.name, f"{glob.escape(shown(entry))}/{pattern}")
+        elif (suffix := suffix_of(entry.name)) and suffix in TEXT_SUFFIXES:
+            add(entry.name[: -len(suffix)], shown(entry))
+    return found

@@ -1,0 +1,180 @@
+"""Rows of evidence merged by proxy and turned into arrays, ready for a fit.
+
+Everything is done on whole columns: 100,000 rows take seconds. Of a proxy that was measured more than once on a task,
+what was recorded first counts; its mixture is that of its first row.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy import sparse
+
+from olmix_core.evidence.atoms import Split, in_atoms
+from olmix_core.mixture import Vector
+from olmix_core.surrogate.data import SwarmData
+
+Index = NDArray[np.int32]
+COLUMNS = ("row", "proxy", "mixture", "bpb", "swarm", "recorded")  # what `merge` needs of the ledger
+
+
+@dataclass(frozen=True)
+class SparseColumn:
+    """Numbers by proxy and name: proxy number run[i] has value[i] for names[name[i]]; each pair at most once."""
+
+    run: Index
+    name: Index
+    value: Vector
+    names: tuple[str, ...]
+
+    def used(self) -> list[int]:
+        """The numbers of the names that some proxy has a number for."""
+        return list(np.flatnonzero(np.bincount(self.name, minlength=len(self.names))).tolist())
+
+    def runs_with(self, names: Collection[str], runs: int) -> NDArray[np.bool_]:
+        """[runs] which of the proxies have a number for one of `names`."""
+        wanted = np.array([name in names for name in self.names], dtype=bool)
+        found = np.zeros(runs, dtype=bool)
+        found[self.run[wanted[self.name]]] = True
+        return found
+
+
+@dataclass(frozen=True)
+class MergedEvidence:
+    """K proxies, ordered by key, as rows of the ledger show them.
+
+    swarms [K] is the batch that each was drawn in. weights: {content: weight} without zeros. bpb: {task: BPB}. table,
+    [N] rows, is what was merged; run_of_row [N] says of which proxy a row speaks, first_row [K] where a proxy is
+    described, and used [N] whether anything of a row counts.
+    """
+
+    proxies: tuple[str, ...]
+    swarms: tuple[str, ...]
+    weights: SparseColumn
+    bpb: SparseColumn
+    table: pa.Table
+    run_of_row: Index
+    first_row: Index
+    used: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.proxies)
+
+    def column(self, name: str) -> pa.Array:
+        """[K] a column of the table, as the first row of each proxy has it."""
+        return self.table[name].combine_chunks().take(pa.array(self.first_row))
+
+    def contents(self) -> frozenset[str]:
+        """The content that some proxy trained on."""
+        return frozenset(self.weights.names[j] for j in self.weights.used())
+
+    def rows(self, proxies: NDArray[np.bool_]) -> pa.Table:
+        """The rows that count of some proxies, [K] True for those."""
+        return self.table.filter(pa.array(self.used & proxies[self.run_of_row]))
+
+    def problem(self, atoms: Sequence[str], splits: Split, tasks: Sequence[str]) -> SwarmData:
+        """The regression problem over `atoms` (see `carry`): proxies that were measured on none of `tasks` left out.
+
+        Raises:
+            FitError: no proxy is left, or the numbers cannot be evidence.
+            KeyError: a proxy trained on content that is not among the atoms.
+        """
+        kept = np.flatnonzero(self.bpb.runs_with(tasks, len(self)))
+        x = self._over_atoms(atoms, splits)[kept]
+        y = self._measured(tasks)[kept]
+        return SwarmData(x, y, tuple(self.proxies[k] for k in kept), tuple(atoms), tuple(tasks))
+
+    def _over_atoms(self, atoms: Sequence[str], splits: Split) -> Vector:
+        """[K, atoms] mixtures."""
+        weights = self.weights
+        mixtures = sparse.coo_array(
+            (weights.value, (weights.run, weights.name)), shape=(len(self), len(weights.names))
+        ).tocsr()
+        place = {atom: index for index, atom in enumerate(atoms)}
+        shares = [
+            (j, place[atom], share)
+            for j in weights.used()
+            for atom, share in in_atoms({weights.names[j]: 1.0}, splits).items()
+        ]
+        rows, columns, values = zip(*shares, strict=True) if shares else ((), (), ())
+        made_of = sparse.coo_array(
+            (np.array(values, dtype=np.float64), (np.array(rows, dtype=np.int32), np.array(columns, dtype=np.int32))),
+            shape=(len(weights.names), len(atoms)),
+        ).tocsr()
+        dense: Vector = (mixtures @ made_of).toarray()
+        return dense
+
+    def _measured(self, tasks: Sequence[str]) -> Vector:
+        """[K, tasks] BPB, NaN where a proxy was not measured."""
+        place = {task: index for index, task in enumerate(tasks)}
+        column = np.array([place.get(name, -1) for name in self.bpb.names], dtype=np.int64)
+        wanted = column[self.bpb.name] >= 0
+        found = np.full((len(self), len(tasks)), np.nan)
+        found[self.bpb.run[wanted], column[self.bpb.name[wanted]]] = self.bpb.value[wanted]
+        return found
+
+
+def merge(table: pa.Table) -> MergedEvidence:
+    """Merge rows of the ledger, at least its COLUMNS, by proxy."""
+    order = pc.sort_indices(
+        table.select(["proxy", "recorded", "row"]),
+        sort_keys=[("proxy", "ascending"), ("recorded", "ascending"), ("row", "ascending")],
+    ).to_numpy()
+    ids = table["proxy"].combine_chunks().dictionary_encode().indices.to_numpy()[order]
+    begins = np.concatenate([[True], ids[1:] != ids[:-1]]) if len(ids) else np.zeros(0, dtype=bool)
+    first = order[begins].astype(np.int32)
+    run_of_row, rank = np.empty(len(order), dtype=np.int32), np.empty(len(order), dtype=np.int32)
+    run_of_row[order], rank[order] = np.cumsum(begins) - 1, np.arange(len(order))
+
+    row, name, value, names = _cells(table["mixture"])
+    is_first = np.zeros(len(order), dtype=bool)
+    is_first[first] = True
+    kept = is_first[row] & (value != 0)
+    weights = SparseColumn(run_of_row[row[kept]], name[kept], value[kept], names)
+
+    row, name, value, names = _cells(table["bpb"])
+    if len(first) < len(order):
+        # Several rows of a proxy: of each (proxy, task) the one recorded first.
+        sequence = np.argsort(rank[row], kind="stable")
+        pairs = run_of_row[row].astype(np.int64) * max(len(names), 1) + name
+        _, earliest = np.unique(pairs[sequence], return_index=True)
+        chosen = sequence[earliest]
+        row, name, value = row[chosen], name[chosen], value[chosen]
+    used = is_first.copy()
+    used[row] = True
+    proxies, swarms = (table[of].combine_chunks().take(pa.array(first)).to_pylist() for of in ("proxy", "swarm"))
+    bpb = SparseColumn(run_of_row[row], name, value, names)
+    return MergedEvidence(tuple(proxies), tuple(swarms), weights, bpb, table, run_of_row, first, used)
+
+
+def _cells(column: pa.ChunkedArray) -> tuple[Index, Index, Vector, tuple[str, ...]]:
+    """Row, number of the name, and value of every entry of a column of maps; and the names."""
+    place: dict[str, int] = {}
+    rows, names, values, begin = [], [], [], 0
+    for chunk in column.chunks:
+        offsets = chunk.offsets.to_numpy()
+        inside = slice(offsets[0], offsets[-1]) if len(offsets) else slice(0, 0)
+        keys = chunk.keys[inside.start : inside.stop]
+        if not pa.types.is_dictionary(keys.type):
+            keys = keys.dictionary_encode()
+        here = np.array([place.setdefault(name, len(place)) for name in keys.dictionary.to_pylist()], dtype=np.int32)
+        names.append(here[keys.indices.to_numpy()] if len(keys) else np.zeros(0, dtype=np.int32))
+        values.append(chunk.items[inside.start : inside.stop].to_numpy())
+        rows.append(np.repeat(np.arange(begin, begin + len(chunk), dtype=np.int32), np.diff(offsets)))
+        begin += len(chunk)
+    if not rows:
+        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0), ()
+    return np.concatenate(rows), np.concatenate(names), np.concatenate(values), tuple(place)
+
+
+def labels_in(table: pa.Table) -> Mapping[str, str]:
+    """{fingerprint: label} of all leaves and tasks of some rows, as they were called last."""
+    found: dict[str, tuple[int, str]] = {}
+    recorded = table["recorded"].cast(pa.int64()).to_pylist()
+    for when, labels in zip(recorded, table["labels"].to_pylist(), strict=True):
+        for fingerprint, label in labels:
+            found[fingerprint] = max(found.get(fingerprint, (when, label)), (when, label))
+    return {fingerprint: label for fingerprint, (_, label) in found.items()}

@@ -1,0 +1,228 @@
+"""The fit configuration of the published tool (allenai/olmix), read unchanged.
+
+    swarm: {ratios, metrics}                    two CSV files
+    priors: {relative_sizes, token_counts}      per column of ratios
+    eval: {type, tasks: {family: [metric, ...] or {task: metric}}}
+    regression, proposer, constraints, filtering
+
+Unknown fields are refused and the known ones named. Numbers may be text such as "7/52". One field is ours:
+`priors.virtual_domains`, {column: {leaf: share}}, says what a column of frozen ratios consists of.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from olmix_core.config.base import Section
+from olmix_core.config.defaults import PAPER_KL
+from olmix_core.config.errors import first_problem
+from olmix_core.config.yaml import read_mapping
+from olmix_core.surrogate.fit import FAMILIES
+from olmix_core.surrogate.regression.laws import LOG_LINEAR
+
+_GAUSSIAN_PROCESS = "gp"  # its name in the published tool
+
+
+def _fraction(value: Any) -> Any:
+    """7/52 for the text "7/52"; anything else as it is, for pydantic to judge."""
+    if not isinstance(value, str) or value.count("/") != 1:
+        return value
+    above, below = value.split("/")
+    try:
+        return float(above) / float(below)
+    except (ValueError, ZeroDivisionError):
+        return value
+
+
+Number = Annotated[float, BeforeValidator(_fraction)]
+Share = Annotated[Number, Field(ge=0)]
+
+
+class SwarmFiles(Section):
+    """The two CSV files, one row per proxy run."""
+
+    ratios: str
+    metrics: str
+
+
+class Priors(Section):
+    """Sizes of the domains: shares of the natural mixture, and tokens available."""
+
+    relative_sizes: dict[str, Share] = Field(default_factory=dict)
+    token_counts: dict[str, Share] = Field(default_factory=dict)
+    total_tokens: Number | None = None
+    virtual_domains: dict[str, dict[str, Share]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _something(self) -> "Priors":
+        if not self.relative_sizes and not self.token_counts:
+            raise ValueError("found no sizes; expected relative_sizes, token_counts or both")
+        for column, inner in self.virtual_domains.items():
+            if not sum(inner.values()) > 0:
+                raise ValueError(f"found no share > 0 in virtual_domains.{column}; expected the ratios inside it")
+        return self
+
+
+class Tasks(Section):
+    """Which metrics are tasks, by family. In-loop tasks name a metric per task, offline ones list metrics."""
+
+    type: Literal["inloop", "offline"] = "offline"
+    tasks: dict[str, list[str] | dict[str, str]]
+
+    @model_validator(mode="after")
+    def _once(self) -> "Tasks":
+        names = [name for family in self.families.values() for name in family]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"found the metric {twice[0]!r} twice; expected each metric in one family")
+        return self
+
+    @property
+    def families(self) -> dict[str, list[str]]:
+        """{family: names of metrics}."""
+        return {
+            family: list(members.values() if isinstance(members, dict) else members)
+            for family, members in self.tasks.items()
+        }
+
+
+class Regression(Section):
+    """Which law is fitted, and to which runs."""
+
+    type: str = LOG_LINEAR
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    n_test: Annotated[int, Field(ge=0)] = 0
+    train_split: Annotated[Number, Field(gt=0)] = 1.0
+    aggregate_task_families: bool = False
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value == _GAUSSIAN_PROCESS:
+            return "gaussian_process"
+        if value not in FAMILIES:
+            raise ValueError(f"found {value!r}; expected one of {', '.join(FAMILIES)}")
+        return value
+
+    @field_validator("train_split", mode="before")
+    @classmethod
+    def _single(cls, value: Any) -> Any:
+        # Several shares belong to several groups of runs, which two CSV files do not tell apart.
+        if isinstance(value, list) and len(value) == 1:
+            return value[0]
+        if isinstance(value, list):
+            raise ValueError(f"found {len(value)} numbers; expected one share or number of runs")
+        return value
+
+
+class Proposer(Section):
+    """How the mixture is chosen. The exact solver answers for every type."""
+
+    type: Literal["exact", "simulation", "search"] = "exact"
+    temperature: Number | None = None
+    kl_reg: Share | None = None
+    use_natural_kl: bool = False
+    fit_only: bool = False
+    make_worst_mix: bool = False
+
+    @field_validator("make_worst_mix")
+    @classmethod
+    def _not_worst(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("found true; expected false: only mixtures that lower the BPB are proposed")
+        return value
+
+
+class Constraints(Section):
+    """At most `repetition_factor` epochs of a domain when training on `target_tokens`."""
+
+    enabled: bool = False
+    target_tokens: Annotated[Number, Field(gt=0)] | None = None
+    repetition_factor: Annotated[Number, Field(gt=0)] = 4.0
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Constraints":
+        if self.enabled and self.target_tokens is None:
+            raise ValueError("found enabled: true without target_tokens; expected the tokens to train on")
+        return self
+
+
+class Filtering(Section):
+    """Which runs, domains and metrics count, and how much."""
+
+    keep_sources: list[str] = Field(default_factory=list)
+    support_domains: list[str] = Field(default_factory=list)
+    drop_metrics: list[str] = Field(default_factory=list)
+    fixed_weight: dict[str, Annotated[Number, Field(ge=0, lt=1)]] = Field(default_factory=dict)
+    obj_weights: dict[str, Share] = Field(default_factory=dict)
+
+
+class FitConfig(Section):
+    """A fit configuration; `swarm` and `priors` are required."""
+
+    swarm: SwarmFiles
+    priors: Priors
+    token_counts: dict[str, Share] = Field(default_factory=dict)
+    eval: Tasks | None = None
+    regression: Regression = Field(default_factory=Regression)
+    proposer: Proposer = Field(default_factory=Proposer)
+    constraints: Constraints = Field(default_factory=Constraints)
+    filtering: Filtering = Field(default_factory=Filtering)
+
+    @model_validator(mode="after")
+    def _families(self) -> "FitConfig":
+        if self.regression.aggregate_task_families and self.eval is None:
+            raise ValueError("found regression.aggregate_task_families without families; expected them in eval.tasks")
+        if self.token_counts and self.priors.token_counts:
+            raise ValueError("found token_counts twice; expected them in priors only")
+        return self
+
+    @property
+    def tokens(self) -> Mapping[str, float]:
+        """Tokens available per domain. Released configurations exist that give them one level too high."""
+        return self.priors.token_counts or self.token_counts
+
+    @property
+    def kl(self) -> float:
+        """Weight of the KL term; the paper's where none is given."""
+        return PAPER_KL if self.proposer.kl_reg is None else self.proposer.kl_reg
+
+    def remarks(self) -> list[str]:
+        """One line per field that has another effect here than its name says, or none."""
+        proposer = self.proposer
+        lines = []
+        if self.priors.total_tokens is not None:
+            lines.append("priors.total_tokens is not used: it follows from token_counts")
+        if self.token_counts:
+            lines.append("token_counts at the top level is read as priors.token_counts")
+        if proposer.type != "exact":
+            lines.append(f"proposer.type {proposer.type} is not used: the exact solver answers")
+        if proposer.temperature is not None:
+            lines.append("proposer.temperature is not used: the exact solver does not sample")
+        if proposer.fit_only:
+            lines.append("proposer.fit_only is not used: the proposal takes about a second")
+        if proposer.kl_reg is None:
+            lines.append(f"proposer.kl_reg is not given: {PAPER_KL:g} is used")
+        constraints = self.constraints
+        if not constraints.enabled:
+            lines.append("constraints.enabled is false: no domain has a cap on its epochs")
+        elif "repetition_factor" not in constraints.model_fields_set:
+            lines.append(
+                f"constraints.repetition_factor is not given: {constraints.repetition_factor:g} epochs at most"
+            )
+        return lines
+
+
+def load_fit_config(path: Path) -> FitConfig:
+    """Read a fit configuration of the published tool.
+
+    Raises ConfigError (file, field, found, expected) where it cannot be read or says something that cannot be meant.
+    """
+    data = read_mapping(path, "a mapping with swarm and priors")
+    given = {name: value for name, value in data.items() if value is not None}  # `eval:` with nothing is left out
+    try:
+        return FitConfig.model_validate(given)
+    except ValidationError as error:
+        raise first_problem(FitConfig, path, error) from error

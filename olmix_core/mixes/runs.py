@@ -1,0 +1,97 @@
+"""Every run that a law was fitted to: what it trained on, what it measured, and what the law said of it unseen.
+
+One row per run of the evidence, kept beside the law as runs.parquet, so that a mix can be looked at (predicted against
+measured, where the runs lie, who informs which leaf) without fitting anything again. Mixtures are over the columns of
+the law; labels are those of the record that the file belongs to.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from olmix_core.errors import StoreError
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import Diagnostics
+
+_MAP = pa.map_(pa.string(), pa.float64())
+SCHEMA = pa.schema(
+    [
+        ("run", pa.string()),
+        ("vintage", pa.string()),
+        ("mixture", _MAP),
+        ("measured", _MAP),
+        ("predicted", _MAP),
+        ("std", _MAP),
+        ("losses", pa.list_(pa.struct([("step", pa.int64()), ("loss", pa.float64())]))),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class FittedRun:
+    """One run of the evidence.
+
+    mixture {column of the law: weight}, zeros left out. measured, predicted, std {task: BPB}: measured values, and for
+    the same tasks the prediction of a law fitted without this run, with the standard deviation of a new measurement.
+    vintage: the version whose swarm the run belongs to, None where unknown. losses: [(step, training loss in nats per
+    token)], empty where unknown.
+    """
+
+    run: str
+    mixture: Mapping[str, float]
+    measured: Mapping[str, float]
+    predicted: Mapping[str, float]
+    std: Mapping[str, float]
+    vintage: str | None = None
+    losses: Sequence[tuple[int, float]] = ()
+
+
+def held_out(evidence: SwarmData, diagnostics: Diagnostics) -> list[FittedRun]:
+    """The runs of a fit with their cross-validated predictions, sorted by id."""
+    found = []
+    for k in sorted(range(len(evidence.runs)), key=lambda k: evidence.runs[k]):
+        seen = np.flatnonzero(~np.isnan(evidence.Y[k]))
+        measured, predicted, std = (
+            {evidence.tasks[t]: float(values[k, t]) for t in seen}
+            for values in (evidence.Y, diagnostics.predicted, diagnostics.std)
+        )
+        mixture = {leaf: float(w) for leaf, w in zip(evidence.leaves, evidence.X[k], strict=True) if w > 0}
+        found.append(FittedRun(evidence.runs[k], mixture, measured, predicted, std))
+    return found
+
+
+def to_parquet(runs: Sequence[FittedRun]) -> bytes:
+    """The file runs.parquet."""
+    rows = [
+        {
+            "run": run.run,
+            "vintage": run.vintage,
+            **{name: sorted(getattr(run, name).items()) for name in ("mixture", "measured", "predicted", "std")},
+            "losses": [{"step": step, "loss": loss} for step, loss in run.losses],
+        }
+        for run in runs
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def from_parquet(content: bytes) -> list[FittedRun]:
+    """The runs in the file. Raises StoreError where it is something else."""
+    try:
+        table = pq.read_table(io.BytesIO(content), schema=SCHEMA)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise StoreError(f"runs.parquet cannot be read: {error}; delete it and publish the mix again") from error
+    return [
+        FittedRun(
+            run=row["run"],
+            vintage=row["vintage"],
+            **{name: dict(row[name]) for name in ("mixture", "measured", "predicted", "std")},
+            losses=tuple((point["step"], point["loss"]) for point in row["losses"] or ()),
+        )
+        for row in table.to_pylist()
+    ]

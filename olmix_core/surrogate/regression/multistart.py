@@ -1,0 +1,94 @@
+"""The lowest of several minima: where a regression is started, and when one start is not enough.
+
+With a ridge nearly all starts end in one minimum. Without one some tasks have many: the law can bend to single runs
+with enormous coefficients. So the starts vote: where fewer than half of them reached the lowest minimum, many more are
+tried for a few iterations each, and the most promising are followed to their end. Random starts are the same for every
+task, so that a task's answer does not depend on which others are fitted with it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix_core.surrogate.regression.levenberg_marquardt import Problems, Solution, minimise
+
+Array = NDArray[np.float64]
+
+_LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
+# Levels of c of the random starts. Those far above the data leave a valley that the others all end in.
+_RANDOM_LEVELS = (0.25, 0.55, 0.85, 1.15, 1.4, 1.7, 2.0, 2.4)
+_LEVEL = 0.5
+_SAME = 1e-4  # relative distance of losses that count as one minimum
+_MORE, _MORE_LEVELS = 64, (0.1, 4.4)  # starts where the first ones disagree, and their levels of c
+_SHORT, _LONG = 120, 400  # iterations of every start, and of those that are followed to their end
+_FOLLOWED = 4  # of the starts where the first ones disagree
+
+
+def at_mean(problems: Problems, level: float = _LEVEL) -> Array:
+    """Parameters [B, p + 2] of a constant at the mean, with c at `level` times the lowest BPB seen."""
+    c = level * _lowest_seen(problems)
+    return np.column_stack([c, np.log(mean_seen(problems) - c), np.zeros((len(c), problems.design.shape[1]))])
+
+
+def mean_seen(problems: Problems) -> Array:
+    """Weighted mean BPB [B] of the runs seen."""
+    mean: Array = np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0)
+    return mean
+
+
+def lowest(problems: Problems, warm: Array | None, *, restarts: bool) -> Solution:
+    """Minimise every problem from `warm` [B, p + 2] (None: from a constant); with `restarts` look elsewhere too."""
+    starts = [at_mean(problems) if warm is None else warm]
+    if restarts:
+        starts += [at_mean(problems, level) for level in _LEVELS]
+        starts += _random(problems, np.array(_RANDOM_LEVELS))
+    found, reached = _best(problems, starts)
+    rugged = np.flatnonzero(2 * reached < len(starts))
+    if not restarts or not len(rugged):
+        return found
+    part = problems.subset(rugged)
+    losses, thetas = _all(part, _random(part, np.linspace(*_MORE_LEVELS, _MORE)), iterations=_SHORT)
+    order = np.argsort(losses, axis=0, kind="stable")[:_FOLLOWED]
+    followed = [thetas[one, np.arange(len(rugged))] for one in order]
+    more, _ = _best(part, [found.theta[rugged], *followed])
+    found.theta[rugged], found.loss[rugged], found.converged[rugged] = more.theta, more.loss, more.converged
+    return found
+
+
+def _lowest_seen(problems: Problems) -> Array:
+    low: Array = np.min(np.where(problems.weights > 0, problems.Y, np.inf), axis=0)
+    return low
+
+
+def _random(problems: Problems, levels: Array) -> list[Array]:
+    """Starts with c at these levels of the lowest BPB seen, and random v; the same draws for every problem."""
+    random, low = np.random.default_rng(0), _lowest_seen(problems)
+    starts = []
+    for level, draw in zip(levels, random.standard_normal((len(levels), problems.design.shape[1])), strict=True):
+        v = np.broadcast_to(np.abs(draw) if problems.nonnegative else draw, (len(low), draw.size))
+        starts.append(np.column_stack([level * low, np.zeros(len(low)), v]))
+    return starts
+
+
+def _all(problems: Problems, starts: Sequence[Array], iterations: int) -> tuple[Array, Array]:
+    """Losses [S, B] and parameters [S, B, p + 2] reached from every start."""
+    found = _from(problems, starts, iterations)
+    shape = (len(starts), len(problems.ridge))
+    return found.loss.reshape(shape), found.theta.reshape(*shape, -1)
+
+
+def _from(problems: Problems, starts: Sequence[Array], iterations: int) -> Solution:
+    every = np.tile(np.arange(len(problems.ridge)), len(starts))
+    return minimise(problems.subset(every), np.vstack(starts), iterations=iterations)
+
+
+def _best(problems: Problems, starts: Sequence[Array]) -> tuple[Solution, NDArray[np.intp]]:
+    """The lowest minimum of every problem, and from how many starts [B] it was reached.
+
+    Only the lowest start of a problem is followed to its end; after _SHORT iterations the others are there, or lost.
+    """
+    losses, thetas = _all(problems, starts, _SHORT)
+    found = _from(problems, [thetas[np.argmin(losses, axis=0), np.arange(len(problems.ridge))]], _LONG)
+    reached = np.count_nonzero(losses <= found.loss * (1 + _SAME), axis=0)
+    return found, reached

@@ -1,0 +1,147 @@
+"""Synthetic truths: swarms whose law, noise and best mixture are known.
+
+A problem fixes the law of every task and the best mixture q*, and derives from them the natural distribution under
+which q* is exactly optimal: without caps, the proposal's objective sum_i w_i f_i(q) + kl KL(q || natural) is stationary
+on the simplex at q* when
+
+    natural_j  proportional to  q*_j exp( sum_i w_i d f_i / d q_j (q*) / kl )
+
+so tests can compare a proposal with an optimum that no solver computed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A truth over m leaves and T tasks.
+
+    noise: standard deviation in BPB of what each task of a run adds to the law by itself; shared_noise: of what a run
+    adds to all of its tasks alike. optimum [m] is the best mixture for equal task weights and `kl` to `natural` [m].
+    useless names tasks that no mixture moves, harmful the leaves that raise every other task.
+    """
+
+    law: Law
+    parameters: Parameters
+    leaves: tuple[str, ...]
+    tasks: tuple[str, ...]
+    natural: Array
+    optimum: Array
+    kl: float
+    noise: float
+    shared_noise: float
+    useless: tuple[str, ...]
+    harmful: tuple[str, ...]
+
+    def bpb(self, Q: Array) -> Array:
+        """True BPB [n, T] of mixtures Q [n, m]."""
+        return self.parameters.predict(self.law.features(Q))
+
+    def objective(self, Q: Array) -> Array:
+        """True mean BPB with the KL penalty [n] of mixtures Q [n, m]."""
+        ratio = np.where(Q > 0, Q, 1.0) / self.natural
+        divergence = np.sum(Q * np.log(ratio), axis=1)
+        return np.asarray(self.bpb(Q).mean(axis=1) + self.kl * divergence, dtype=np.float64)
+
+    def mixtures(self, count: int, seed: int) -> Array:
+        """Mixtures [count, m]: half spread over all leaves, half over a few."""
+        random = np.random.default_rng(seed)
+        m = len(self.leaves)
+        Q = random.dirichlet(np.full(m, 1.0), size=count)
+        sparse = Q * (random.random(Q.shape) < 0.4)
+        sparse[:, 0] += 1e-3
+        Q[::2] = (sparse / sparse.sum(axis=1, keepdims=True))[::2]
+        return Q
+
+    def evidence(self, runs: int, seed: int) -> SwarmData:
+        """A swarm of `runs` mixtures, measured with the problem's noise."""
+        random = np.random.default_rng([seed, 1])
+        X = self.mixtures(runs, seed)
+        own = self.noise * random.standard_normal((runs, len(self.tasks)))
+        shared = self.shared_noise * random.standard_normal((runs, 1))
+        Y = np.maximum(self.bpb(X) + own + shared, 1e-3)
+        return SwarmData(X, Y, tuple(f"run{k:04d}" for k in range(runs)), self.leaves, self.tasks)
+
+
+def log_linear(
+    leaves: int = 8,
+    tasks: int = 6,
+    *,
+    noise: float = 0.0,
+    shared_noise: float = 0.0,
+    harmful: int = 0,
+    useless: int = 0,
+    kl: float = 0.05,
+    seed: int = 0,
+) -> Problem:
+    """f = c + exp(A . q): each task helped by some leaves; the last `harmful` leaves raise every task."""
+    random = np.random.default_rng([seed, leaves, tasks])
+    v = -random.exponential(0.6, (tasks, leaves))
+    v[:, leaves - harmful :] = random.uniform(0.5, 1.0, (tasks, harmful))
+    v[tasks - useless :] = 0.0
+    return _problem(Law(LOG_LINEAR), v, random, noise, shared_noise, harmful, useless, kl)
+
+
+def diminishing_returns(
+    leaves: int = 8,
+    tasks: int = 6,
+    *,
+    gamma: float = 0.6,
+    noise: float = 0.0,
+    shared_noise: float = 0.0,
+    useless: int = 0,
+    kl: float = 0.05,
+    seed: int = 0,
+) -> Problem:
+    """f = c + exp(b - a . q^gamma), a >= 0: half of the leaves move a task, the others do nothing for it."""
+    random = np.random.default_rng([seed, leaves, tasks])
+    v = random.exponential(0.8, (tasks, leaves)) * (random.random((tasks, leaves)) < 0.5)
+    v[tasks - useless :] = 0.0
+    law = Law(DIMINISHING_RETURNS, gamma)
+    return _problem(law, v, random, noise, shared_noise, 0, useless, kl)
+
+
+def _problem(
+    law: Law,
+    v: Array,
+    random: np.random.Generator,
+    noise: float,
+    shared_noise: float,
+    harmful: int,
+    useless: int,
+    kl: float,
+) -> Problem:
+    """Draw c, b and q*, and give the problem the natural distribution that makes q* optimal."""
+    tasks, leaves = v.shape
+    c = np.asarray(random.uniform(0.5, 1.0, size=tasks))
+    b = np.asarray(random.uniform(-0.3, 0.5, size=tasks))
+    parameters = Parameters(c, b, v)
+    if law.family == LOG_LINEAR:  # A = b + v
+        parameters = Parameters(c, np.zeros(tasks), v + b[:, None])
+    optimum = random.dirichlet(np.full(leaves, 2.0))
+    decay = parameters.decay(law.features(optimum[None]))[0]
+    slope = np.mean(decay[:, None] * parameters.v, axis=0) * law.slopes(optimum)
+    natural = optimum * np.exp((slope - slope.max()) / kl)
+    names = tuple(f"leaf{j:03d}" for j in range(leaves))
+    task_names = tuple(f"task{t:02d}" for t in range(tasks))
+    return Problem(
+        law=law,
+        parameters=parameters,
+        leaves=names,
+        tasks=task_names,
+        natural=natural / natural.sum(),
+        optimum=optimum,
+        kl=kl,
+        noise=noise,
+        shared_noise=shared_noise,
+        useless=task_names[tasks - useless :],
+        harmful=names[leaves - harmful :],
+    )

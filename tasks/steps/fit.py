@@ -1,0 +1,76 @@
+"""Step `fit`: one per body of evidence. Key: the evidence rows, the law's family, how it is fitted and pooled."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from olmix_core.evidence.ledger import pinned
+from olmix_core.evidence.merge import COLUMNS, merge
+from olmix_core.mixes.runs import held_out, to_parquet
+from olmix_core.storage.integrity import checksum
+from olmix_core.storage.layout import diagnostics_path, runs_path, surrogate_path
+from olmix_core.storage.store import Store
+from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import cross_validate
+from olmix_core.surrogate.fit import fit as fit_surrogate
+from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
+from tasks.runtime.step import Payload, Result, step
+
+FOLDS = 5
+
+
+@step("fit", code_version=2)
+def fit(payload: Payload, store: str) -> Result:
+    """Fit one law per task to the evidence, and measure its error on proxies left out of the fit.
+
+    The law's columns are payload["atoms"]: the leaves of today and those that older runs were made of (see `carry`).
+    Where there are runs of several swarms, payload["pool"] says which is the newest and what hangs together.
+    """
+    opened, key = Store(store), fit.key(payload)
+    merged = merge(pinned(opened, payload["evidence"], COLUMNS))
+    evidence = merged.problem(payload["atoms"], payload["splits"], payload["tasks"])
+    swarms = dict(zip(merged.proxies, merged.swarms, strict=True))
+    pool = SwarmPrior(swarms=swarms, **payload["pool"]) if payload.get("pool") else None
+    settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
+    surrogate = fit_surrogate(evidence, **settings, pool=pool)
+    diagnostics = cross_validate(evidence, **settings, pool=pool, folds=min(FOLDS, len(evidence.runs)), seed=0)
+    opened.write_json(surrogate_path(key), surrogate.to_json())
+    table = diagnostics.table().to_csv(lineterminator="\n")
+    files: dict[str, str | None] = {surrogate_path(key): None}
+    for path, content in (
+        (diagnostics_path(key), table.encode()),
+        (runs_path(key), to_parquet(held_out(evidence, diagnostics))),
+    ):
+        opened.write_bytes(path, content)
+        files[path] = checksum(content)
+    return {
+        "fit": key,
+        "family": surrogate.family,
+        "runs": len(evidence.runs),
+        "flags": dict(surrogate.flags),
+        "notes": list(surrogate.notes),
+        "swarms": _swarms(surrogate, evidence, payload["huber_delta"]),
+        "files": files,
+    }
+
+
+def _swarms(surrogate: Surrogate, evidence: SwarmData, huber_delta: float) -> list[dict[str, Any]]:
+    """What each swarm is to a pooled law; nothing where there is one swarm only."""
+    if not isinstance(surrogate, LawSurrogate) or surrogate.pool is None:
+        return []
+    found = swarm_diagnostics(
+        evidence, surrogate.pool, surrogate.law, huber_delta=huber_delta, run_weights=np.ones(len(evidence.runs))
+    )
+    return [
+        {
+            "swarm": one.swarm,
+            "runs": one.runs,
+            "weight": one.weight,
+            "left_out_error": None if math.isnan(one.error) else one.error,
+        }
+        for one in found
+    ]

@@ -1,0 +1,112 @@
+"""Mixtures for other trainers: every weight is said, paths and all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.data.documents import InputFile
+from olmix_core.data.domains import DomainSet, Leaf
+from olmix_core.errors import DataError
+from olmix_core.interop.export_mixtures import launch, megatron, olmo_core, write_swarm
+
+LABELS = ("web:sports:high", "web:sports:low", "web:science", "code", "wiki")
+
+
+def leaf(label: str, *urls: str, index: bool = False) -> Leaf:
+    files = tuple(InputFile(url, "tokens npy", index=f"{url[:-4]}.idx" if index else None) for url in urls)
+    return Leaf(label, f"content of {label}", files, 1, (), label, 1.0)
+
+
+DOMAINS = DomainSet(tuple(leaf(label, f"s3://data/{label.replace(':', '/')}.npy") for label in LABELS))
+MIXTURE = {f"content of {label}": w for label, w in zip(LABELS, (0.1, 0.2, 0.3, 0.4, 0.0), strict=True)}
+RECIPE = ProxyRecipe()
+
+
+def effective(mix: dict[str, Any], data: list[dict[str, Any]]) -> dict[str, float]:
+    """{path: weight} as a reader of a launch configuration multiplies it out; a check of its own."""
+    found = {}
+    for node in data:
+        said = mix[node["name"]]
+        if "paths" in node:
+            found[node["paths"][0]] = said["weight"]
+        else:
+            inside = {k: v for k, v in said.items() if k not in ("weight", "repetition_factor")}
+            below = effective(inside, node.get("topics") or node["quality"])
+            found |= {path: weight * said["weight"] for path, weight in below.items()}
+    return found
+
+
+@given(st.lists(st.integers(0, 50), min_size=5, max_size=5).filter(any))
+def test_nested_weights_multiply_to_the_mixture(parts: list[int]) -> None:
+    mixture = {f"content of {label}": part / sum(parts) for label, part in zip(LABELS, parts, strict=True) if part}
+    found = launch("a-000", mixture, DOMAINS, 4.0)
+    assert found["name"] == "a-000"
+    weights = effective(found["mix"], found["data"]["sources"])
+    expected = {f"s3://data/{label.replace(':', '/')}.npy": mixture.get(f"content of {label}", 0) for label in LABELS}
+    assert weights == pytest.approx({path: weight for path, weight in expected.items() if weight})
+
+
+def test_an_example_of_a_launch_configuration() -> None:
+    found = launch("a-000", MIXTURE, DOMAINS, 4.0)
+    assert found["mix"]["code"] == {"weight": pytest.approx(0.4), "repetition_factor": 4.0}
+    assert found["mix"]["web"]["weight"] == pytest.approx(0.6)
+    assert found["mix"]["web"]["sports"]["weight"] == pytest.approx(0.5)
+    assert found["mix"]["web"]["sports"]["low"] == {"weight": pytest.approx(2 / 3), "repetition_factor": 4.0}
+    [web] = [source for source in found["data"]["sources"] if source["name"] == "web"]
+    assert [topic["name"] for topic in web["topics"]] == ["science", "sports"]
+    assert [bucket["name"] for bucket in web["topics"][1]["quality"]] == ["high", "low"]
+    assert "wiki" not in found["mix"]
+
+
+def test_olmo_core_is_given_ratios_and_paths() -> None:
+    found = olmo_core(MIXTURE, DOMAINS, RECIPE, 4.0)
+    sources = found["source_list"]["sources"]
+    assert {source["source_name"]: source["target_ratio"] for source in sources} == {
+        label: MIXTURE[f"content of {label}"] for label in LABELS[:4]
+    }
+    assert (found["requested_tokens"], found["seed"]) == (262_144, 0)
+    assert sources[0]["paths"] == ["s3://data/code.npy"]
+
+
+def test_megatron_shares_a_weight_by_size(tmp_path: Path) -> None:
+    for name, size in (("a", 300), ("b", 100), ("c", 7)):
+        (tmp_path / f"{name}.bin").write_bytes(b"x" * size)
+    both = leaf("both", f"file://{tmp_path}/a.bin", f"file://{tmp_path}/b.bin", index=True)
+    domains = DomainSet((both, leaf("c", f"file://{tmp_path}/c.bin", index=True)))
+    words = megatron({"content of both": 0.4, "content of c": 0.6}, domains).split()
+    assert [float(word) for word in words[::2]] == pytest.approx([0.3, 0.1, 0.6])
+    assert words[1::2] == [f"{tmp_path}/{name}" for name in "abc"]
+    with pytest.raises(DataError, match="domain 'code': found files that are not Megatron's"):
+        megatron(MIXTURE, DOMAINS)
+
+
+@pytest.mark.parametrize("kind", ["olmix", "olmo-core", "json"])
+def test_a_file_a_mixture_and_a_table_of_all(kind: str, tmp_path: Path) -> None:
+    natural = dict.fromkeys(MIXTURE, 0.2)
+    template = {"name": "another", "infra": {"cluster": "mine"}, "mix": {"x": 1}}
+    files = write_swarm(
+        tmp_path, kind, [MIXTURE, natural], DOMAINS, RECIPE, name="first", repetition=4.0, template=template
+    )
+    assert [path.stem for path in files] == ["first-000", "first-001"]
+    text = files[0].read_text()
+    content = json.loads(text) if kind == "json" else yaml.safe_load(text)
+    if kind == "olmix":
+        assert (content["name"], content["infra"]) == ("first-000", {"cluster": "mine"})
+        assert "x" not in content["mix"]
+    if kind == "json":
+        assert content["weights"] == {label: MIXTURE[f"content of {label}"] for label in sorted(LABELS[:4])}
+        assert content["recipe"] == RECIPE.identity()
+        assert {domain["content"] for domain in content["domains"]} == {f"content of {label}" for label in LABELS[:4]}
+    ratios = pd.read_csv(tmp_path / "ratios.csv")
+    assert ratios["run"].tolist() == ["first-000", "first-001"]
+    assert list(ratios)[:3] == ["run", "name", "index"]
+    np.testing.assert_allclose(ratios[list(LABELS)].sum(axis=1), 1.0)
+    assert ratios.loc[0, "web:sports:low"] == 0.2

@@ -1,0 +1,109 @@
+"""The automatic release, from evidence and text to the leaves that are recomputed, on a truth that is known."""
+
+import inspect
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from olmix_core.data.documents import InputFile
+from olmix_core.data.tokenizer import train_bpe
+from olmix_core.planning.release import choose_release
+from olmix_core.surrogate.data import SwarmData
+
+# What each web topic does for a code task, a sport task and a general one: log-linear coefficients.
+TRUTH = {"software": [-1.2, 0.3, 0.0], "sports": [0.3, -0.4, -0.1], "news": [0.1, 0.1, -0.3]}
+TASKS = ["code", "sport", "general"]
+OLD = {"software": 0.2, "sports": 0.4, "news": 0.4}
+
+
+def swarm() -> SwarmData:
+    """30 runs of the truth, with a little noise."""
+    random = np.random.default_rng(0)
+    x, y = np.zeros((30, len(TRUTH))), np.zeros((30, len(TASKS)))
+    coefficients = np.array(list(TRUTH.values()))
+    for number in range(30):
+        x[number] = random.dirichlet([1.0, 1.0, 1.0])
+        y[number] = 0.6 + np.exp(x[number] @ coefficients) + random.normal(0, 0.003, len(TASKS))
+    return SwarmData(x, y, tuple(f"run{number:02d}" for number in range(30)), tuple(TRUTH), tuple(TASKS))
+
+
+def leaf(folder: Path, name: str, texts: list[str]) -> list[InputFile]:
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return [InputFile(str(path), ".jsonl text")]
+
+
+def test_adding_code_releases_software_before_sports(texts: dict[str, list[str]], tmp_path: Path) -> None:
+    files = {
+        "software": leaf(tmp_path, "software", texts["code"]),
+        "sports": leaf(tmp_path, "sports", texts["manual"]),
+        "news": leaf(tmp_path, "news", texts["guide"]),
+        "github": leaf(tmp_path, "github", [inspect.getsource(inspect), inspect.getsource(json)]),
+    }
+    found = choose_release(
+        evidence=swarm(),
+        old_weights=OLD,
+        kept=sorted(TRUTH),
+        affected={"github": None},
+        files=files,
+        tokenizer=train_bpe([*texts["code"], *texts["manual"]], 1024),
+    )
+    assert found is not None
+    shares = found["resembles"]["github"]
+    assert max(shares, key=lambda one: shares[one]) == "software"
+    assert [one["leaf"] for one in found["leaves"]] == ["software", "sports", "news"]
+    assert [one["leaf"] for one in found["released"]][:1] == ["software"]
+    assert found["after"] < found["before"]
+
+
+def test_a_revised_leaf_is_expected_to_be_like_its_old_content(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    files = {name: leaf(tmp_path, name, texts["manual"][:2]) for name in ("sports", "news")}
+    found = choose_release(
+        evidence=swarm(),
+        old_weights={"sports": 0.5, "news": 0.5},
+        kept=["news", "sports"],
+        affected={"software-v2": {"software": 1.0}},
+        files=files,
+        tokenizer=train_bpe(texts["manual"], 512),
+    )
+    assert found is not None
+    assert found["resembles"] == {}
+    assert found["before"] > 0
+
+
+def test_one_kept_leaf_has_no_ratios_to_keep(texts: dict[str, list[str]]) -> None:
+    tokenizer = train_bpe(texts["manual"], 512)
+    affected = {"sports": {"sports": 1.0}, "news": {"news": 1.0}}
+    assert (
+        choose_release(
+            evidence=swarm(),
+            old_weights=OLD,
+            kept=["software"],
+            affected=affected,
+            files={},
+            tokenizer=tokenizer,
+        )
+        is None
+    )
+
+
+@pytest.mark.parametrize("shift", [-2.0, 0.0, 3.0])
+def test_what_moves_all_leaves_alike_releases_nothing_more(
+    shift: float, tmp_path: Path, texts: dict[str, list[str]]
+) -> None:
+    """BPB scaled as a whole (all coefficients shifted) leaves the order of release as it was."""
+    evidence = swarm()
+    scaled = replace(evidence, Y=0.6 + (evidence.Y - 0.6) * float(np.exp(shift / 4)))
+    found = choose_release(
+        evidence=scaled,
+        old_weights=OLD,
+        kept=sorted(TRUTH),
+        affected={"v2": {"software": 1.0}},
+        files={name: leaf(tmp_path, name, texts["manual"][:2]) for name in TRUTH},
+        tokenizer=train_bpe(texts["manual"], 512),
+    )
+    assert found is not None
+    assert found["leaves"][0]["leaf"] == "software"

@@ -1,0 +1,54 @@
+"""Several writers at once, on a folder and on a store that is none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from olmix_core.storage.conditional_writes import advance, create
+from olmix_core.storage.store import Store
+
+WRITER = """
+import sys
+from olmix_core.exclusive import advance, create
+from olmix_core.store import Store
+store, number = Store(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+print(create(store, "claim", b"%d" % number), flush=True)
+for step in range(50):
+    mine = 10 * step + number
+    advance(store, "pointer", b"%d" % mine, lambda current: int(current) < mine)
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_a_name_is_given_once_and_a_pointer_only_advances(kind: str, tmp_path: Path) -> None:
+    store = Store(str(tmp_path) if kind == "local" else f"memory://{tmp_path.name}")
+    assert create(store, "a/claim", b"1")
+    assert not create(store, "a/claim", b"2")
+    assert store.read_bytes("a/claim") == b"1"
+    for value, left in ((b"2", b"2"), (b"1", b"2"), (b"3", b"3")):
+        advance(store, "a/pointer", value, lambda current, value=value: current < value)
+        assert store.read_bytes("a/pointer") == left
+
+
+def test_of_many_processes_one_gets_the_name_and_the_pointer_ends_at_the_newest(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    answers = [writer.communicate("\n", timeout=120)[0].strip() for writer in writers]
+    assert sorted(answers) == ["False", "False", "False", "True"]
+    store = Store(str(tmp_path))
+    assert store.read_bytes("claim") == str(answers.index("True")).encode()
+    assert store.read_bytes("pointer") == b"493"

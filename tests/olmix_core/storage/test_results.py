@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olmix_core.errors import DamageError
+from olmix_core.storage.integrity import checksum
+from olmix_core.storage.results import file_of, result_of
+from olmix_core.storage.store import Store
+
+RESULT = {"proxy": "abc", "files": {"a.csv": checksum(b"a"), "b.bin": None}}
+
+
+def record(result: str, **serializer: Any) -> dict[str, Any]:
+    return {"metadata": {"serializer": {"type": "json", **serializer}}, "result": result}
+
+
+def test_plain_json_is_read() -> None:
+    assert result_of(record(json.dumps(RESULT)), "here") == RESULT
+    assert result_of(record("{}", jsonlib="json", object_decoder=None, loads_kwargs={}), "here") == {}
+
+
+@pytest.mark.parametrize(
+    "serializer",
+    [{"type": "pickle"}, {"object_decoder": "os.system"}, {"jsonlib": "pickle"}, {"loads_kwargs": {"cls": "x.Y"}}],
+)
+def test_whatever_could_run_code_is_refused_unread(serializer: dict[str, Any]) -> None:
+    with pytest.raises(DamageError, match=r"^here: found a result that asks to be read as something else than plain"):
+        result_of(record("no JSON at all", **serializer), "here")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [None, [], {}, {"metadata": {}, "result": "{}"}, record("{"), record("[1]"), record('{"files": ["a"]}')],
+)
+def test_what_is_no_result_is_damage(broken: Any) -> None:
+    with pytest.raises(DamageError, match="here: found no result of a step"):
+        result_of(broken, "here")
+    with pytest.raises(DamageError, match="here: found files without their checksums"):
+        result_of(record('{"files": {"a.csv": 1}}'), "here")
+
+
+def test_files_are_those_that_the_result_names(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for name in ("a.csv", "b.bin", "c"):
+        store.write_bytes(name, name[:1].encode())
+    assert file_of(store, RESULT, "a.csv") == b"a"
+    assert file_of(store, RESULT, "b.bin") == b"b"
+    with pytest.raises(DamageError, match=r"/c: found no word of it in the result that should name it"):
+        file_of(store, RESULT, "c")
+    store.write_bytes("a.csv", b"b")
+    with pytest.raises(DamageError, match="another content"):
+        file_of(store, RESULT, "a.csv")

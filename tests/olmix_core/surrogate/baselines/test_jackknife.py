@@ -1,0 +1,122 @@
+"""Comparison families behind the same protocol as the laws: predictions, errors, proposals, JSON."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from olmix_core.errors import FitError, ProposalError
+from olmix_core.proposal.solve import Groups, propose
+from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.baselines.regressors import REGRESSORS
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import cross_validate, fit, read_surrogate
+from olmix_core.surrogate.test_problems import Problem, diminishing_returns
+
+FAMILIES = sorted(REGRESSORS)
+LEAVES = 5
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return diminishing_returns(LEAVES, 2, noise=0.01)
+
+
+@pytest.fixture(scope="module")
+def evidence(problem: Problem) -> SwarmData:
+    return problem.evidence(60, seed=0)
+
+
+@pytest.fixture(scope="module")
+def models(evidence: SwarmData) -> dict[str, Surrogate]:
+    return {family: fit(evidence, family=family) for family in FAMILIES}
+
+
+def shuffled(evidence: SwarmData, seed: int) -> SwarmData:
+    random = np.random.default_rng(seed)
+    rows, leaves, tasks = (random.permutation(n) for n in (len(evidence.runs), LEAVES, len(evidence.tasks)))
+    return SwarmData(
+        evidence.X[np.ix_(rows, leaves)],
+        evidence.Y[np.ix_(rows, tasks)],
+        tuple(evidence.runs[k] for k in rows),
+        tuple(evidence.leaves[j] for j in leaves),
+        tuple(evidence.tasks[t] for t in tasks),
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_on_record_predicts_the_same(family: str, models: dict[str, Surrogate], problem: Problem) -> None:
+    model = models[family]
+    again = read_surrogate(json.loads(json.dumps(model.to_json(), allow_nan=False)))
+    Q = problem.mixtures(20, seed=9)
+    assert again.predict(Q).tolist() == model.predict(Q).tolist()
+    assert again.std(Q).tolist() == model.std(Q).tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_order_changes_nothing(
+    family: str, models: dict[str, Surrogate], evidence: SwarmData, problem: Problem
+) -> None:
+    other = shuffled(evidence, seed=1)
+    model, Q = fit(other, family=family), problem.mixtures(20, seed=9)
+    columns = [evidence.leaves.index(leaf) for leaf in other.leaves]
+    tasks = [evidence.tasks.index(task) for task in other.tasks]
+    assert model.predict(Q[:, columns]) == pytest.approx(models[family].predict(Q)[:, tasks], abs=1e-12)
+
+
+@pytest.mark.parametrize("family", ["gaussian_process", "bimix", "autoscale", "lightgbm"])
+def test_intervals_hold_what_was_measured(family: str, evidence: SwarmData) -> None:
+    errors = cross_validate(evidence, family=family).table()
+    assert 0.75 <= errors["coverage90"].mean() <= 1.0
+    assert errors.at["objective", "spearman"] > 0.6
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_missing_measurement_is_no_obstacle(family: str, evidence: SwarmData, problem: Problem) -> None:
+    Y = evidence.Y.copy()
+    Y[::2, 1] = np.nan
+    model = fit(replace(evidence, Y=Y), family=family)
+    assert np.isfinite(model.predict(problem.mixtures(5, seed=3))).all()
+    assert np.isfinite(model.objective_noise())
+    Y[4:, 1] = np.nan
+    with pytest.raises(FitError, match="'task01' was evaluated in 2 runs; expected at least 10"):
+        fit(replace(evidence, Y=Y), family=family)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_proposals_keep_caps_and_groups(family: str, models: dict[str, Surrogate], problem: Problem) -> None:
+    caps = np.array([0.5, 0.35, 1.0, 1.0, 0.5])
+    groups = Groups(("code",), np.array([[1.0, 1.0, 0.0, 0.0, 0.0]]), np.array([0.2]), np.array([0.5]))
+    found = propose(models[family], expansion=np.eye(LEAVES), natural=problem.natural, caps=caps, groups=groups)
+    assert found.gap is None
+    assert found.residual <= 1e-8
+    assert found.weights.sum() == pytest.approx(1, abs=1e-12)
+    assert (found.weights <= caps).all()
+    assert 0.2 - 1e-8 <= found.weights[:2].sum() <= 0.5 + 1e-8
+    assert problem.objective(found.weights[None])[0] < problem.objective(problem.natural[None])[0] + 0.01
+    again = propose(models[family], expansion=np.eye(LEAVES), natural=problem.natural, caps=caps, groups=groups)
+    assert again.weights.tolist() == found.weights.tolist()
+
+
+def test_no_candidate_beats_a_smooth_proposal(models: dict[str, Surrogate], problem: Problem) -> None:
+    model = models["gaussian_process"]
+    found = propose(model, expansion=np.eye(LEAVES), natural=problem.natural, caps=np.ones(LEAVES), kl=0.0)
+    others = np.random.default_rng(0).dirichlet(np.ones(LEAVES), 5000)
+    assert (model.objective(others) >= found.objective - 1e-4).all()
+
+
+def test_search_proposes_a_run(models: dict[str, Surrogate], evidence: SwarmData, problem: Problem) -> None:
+    settings = {"expansion": np.eye(LEAVES), "natural": problem.natural, "kl": 0.0}
+    found = propose(models["search"], caps=np.ones(LEAVES), **settings)
+    best = np.argmin(evidence.Y.mean(axis=1))
+    assert found.weights == pytest.approx(evidence.X[best], abs=1e-9)
+    with pytest.raises(ProposalError, match="none of them meets"):
+        propose(models["search"], caps=np.full(LEAVES, 0.2001), **settings)
+
+
+def test_careful_proposals_are_surer(models: dict[str, Surrogate], problem: Problem) -> None:
+    model = models["autoscale"]
+    settings = {"expansion": np.eye(LEAVES), "natural": problem.natural, "caps": np.ones(LEAVES)}
+    bold, careful = propose(model, **settings), propose(model, **settings, pessimism=5.0)
+    assert model.objective_std(careful.weights) <= model.objective_std(bold.weights) + 1e-6

@@ -1,0 +1,58 @@
+"""The lowest minimum is found although the first starts miss it, and a task's answer is its own."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from olmix_core.surrogate.regression.levenberg_marquardt import Problems, huber
+from olmix_core.surrogate.regression.multistart import lowest
+
+DELTA = 0.02
+
+
+def problems(tasks: int, seed: int = 0) -> Problems:
+    """Few noisy runs and no ridge: losses with many minima."""
+    random = np.random.default_rng(seed)
+    X = random.dirichlet(np.full(8, 0.3), 30)
+    Y = 0.8 + np.exp(X @ random.normal(-0.5, 0.8, (8, tasks))) + random.normal(0, 0.15, (30, tasks))
+    return Problems(X, np.maximum(Y, 0.1), np.ones((30, tasks)), np.zeros(tasks), DELTA, nonnegative=False)
+
+
+def reference(part: Problems, task: int, starts: int) -> float:
+    """The lowest mean Huber loss of L-BFGS from many starts, as the method is run in practice."""
+    X, y = part.design, part.Y[:, task]
+    random = np.random.default_rng(task)
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        decay = np.exp(np.minimum(X @ theta[1:], 50.0))
+        residual = np.exp(theta[0]) + decay - y
+        pull = np.clip(residual, -DELTA, DELTA) / len(y)
+        gradient = np.concatenate([[np.exp(theta[0]) * pull.sum()], X.T @ (pull * decay)])
+        return float(huber(residual, DELTA).mean()), gradient
+
+    levels = np.resize(np.linspace(-2, 1.5, 10), starts)
+    points = np.column_stack([levels, random.uniform(-1, 1, (starts, X.shape[1]))])
+    return min(float(minimize(loss, point, jac=True, method="L-BFGS-B").fun) for point in points)
+
+
+def test_no_loss_is_above_that_of_many_starts_of_another_solver() -> None:
+    part = problems(4)
+    found = lowest(part, None, restarts=True)
+    assert found.converged.all()
+    for task in range(4):
+        assert found.loss[task] <= reference(part, task, 60) * (1 + 1e-6)
+
+
+def test_more_starts_help_where_the_first_disagree() -> None:
+    part = problems(12)
+    one, many = lowest(part, None, restarts=False), lowest(part, None, restarts=True)
+    assert (many.loss <= one.loss * (1 + 1e-9)).all()
+    assert (many.loss < 0.999 * one.loss).any()
+
+
+def test_the_answer_of_a_task_is_its_own() -> None:
+    part = problems(6)
+    together = lowest(part, None, restarts=True)
+    for task in range(6):
+        alone = lowest(part.subset(np.array([task])), None, restarts=True)
+        assert alone.loss[0] == pytest.approx(together.loss[task], rel=1e-6)

@@ -1,0 +1,62 @@
+"""Intervals of predictions hold what proxies measure, where the law is right and where it is not."""
+
+import numpy as np
+import pytest
+
+from olmix_core.proposal.solve import propose
+from olmix_core.surrogate.fit import fit_law
+from olmix_core.surrogate.intervals import NORMAL_90, interval, measured_std
+from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
+
+SWARMS = 60
+
+
+def at_proposals(problem: Problem, family: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of many swarms, how far off the gain predicted for the proposal was, in standard deviations as told and of the
+    law alone [SWARMS].
+    """
+    told, alone = [], []
+    for seed in range(SWARMS):
+        law = fit_law(problem.evidence(30, seed=seed), family=family)
+        one = np.eye(len(law.leaves))
+        caps = np.full(len(one), 0.6)
+        q = propose(law, expansion=one, natural=problem.natural, caps=caps).weights
+        random = np.random.default_rng([seed, 7])
+        both = np.stack([problem.natural, q])
+        noise = problem.noise * random.standard_normal((2, len(law.tasks)))
+        noise += problem.shared_noise * random.standard_normal((2, 1))
+        natural, proposed = (problem.bpb(both) + noise).mean(axis=1)
+        gain = interval(law, q, None, problem.natural)
+        error = gain["bpb"] - (natural - proposed)
+        told.append(error / ((gain["high"] - gain["low"]) / 2 / NORMAL_90))
+        alone.append(error / law.objective_std(q, None, problem.natural))
+    return np.array(told), np.array(alone)
+
+
+def held(errors: np.ndarray) -> float:
+    return float(np.mean(np.abs(errors) <= NORMAL_90))
+
+
+@pytest.mark.parametrize("make", [log_linear, diminishing_returns])
+def test_the_gain_of_a_proposal_lies_in_its_interval(make) -> None:
+    problem = make(6, 5, noise=0.02, shared_noise=0.02)
+    told, _ = at_proposals(problem, problem.law.family)
+    assert held(told) >= 0.8
+    assert 0.5 < np.sqrt(np.mean(told**2)) < 1.5  # nor is the interval far too wide
+
+
+def test_it_does_where_the_form_of_the_law_is_wrong() -> None:
+    problem = diminishing_returns(6, 5, gamma=0.4, noise=0.002)
+    told, alone = at_proposals(problem, "log_linear")
+    assert held(told) >= 0.8 > held(alone)
+
+
+def test_two_proxies_differ_by_the_noise_of_both_and_one_does_not_from_itself() -> None:
+    problem = log_linear(6, 4, noise=0.02, shared_noise=0.03)
+    law = fit_law(problem.evidence(60, seed=0), family="log_linear")
+    q, weights = problem.optimum, np.array([0.4, 0.3, 0.2, 0.1])
+    noise = law.objective_noise(weights)
+    assert measured_std(law, q, weights) == pytest.approx(np.hypot(law.objective_std(q, weights), noise))
+    apart = law.objective_std(q, weights, problem.natural)
+    assert measured_std(law, q, weights, problem.natural) == pytest.approx(np.hypot(apart, np.sqrt(2) * noise))
+    assert measured_std(law, q, weights, q.copy()) == 0

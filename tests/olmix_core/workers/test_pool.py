@@ -1,0 +1,262 @@
+"""Worker processes: their errors come back, their deaths are told, and they end when asked to."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.data.corpus import tokenise
+from olmix_core.data.documents import InputFile
+from olmix_core.data.tokenizer import byte_tokenizer
+from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
+from olmix_core.storage.layout import proxy_folder
+from olmix_core.storage.results import trained_run
+from olmix_core.storage.store import Store
+from olmix_core.workers import pool as workers_module
+from olmix_core.workers.pool import Workers
+
+RECIPE = ProxyRecipe(layers=1, width=16, heads=1, sequence_length=32, batch_size=2, tokens=2048)
+ENDLESS = RECIPE.model_copy(update={"tokens": 10**7})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with a tokenizer and two tokenised leaves: `long`, and `short` that has too little text."""
+    folder = tmp_path_factory.mktemp("workers")
+    store = Store(str(folder / "store"))
+    store.write_json("tokenizers/bytes.json", byte_tokenizer().to_json())
+    for name, count in (("long", 200), ("short", 1)):
+        text = "".join(f'{{"text": "line {i}"}}\n' for i in range(count))
+        (folder / f"{name}.jsonl").write_text(text)
+        tokenise([InputFile(str(folder / f"{name}.jsonl"), ".jsonl text")], byte_tokenizer(), store, name)
+    return store
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.close()
+
+
+def training(store: Store, key: str, recipe: ProxyRecipe = RECIPE, leaf: str = "long") -> dict[str, Any]:
+    return {
+        "do": "train",
+        "store": store.url,
+        "key": key,
+        "mixture": {leaf: 1.0},
+        "recipe": recipe.model_dump(),
+        "tokenizer": "tokenizers/bytes.json",
+        "corpora": {leaf: leaf},
+    }
+
+
+def evaluation(store: Store, key: str, corpora: list[str], file: str | None = None) -> dict[str, Any]:
+    return {
+        "do": "evaluate",
+        "store": store.url,
+        "key": key,
+        "label": "a task",
+        "recipe": RECIPE.model_dump(),
+        "tokenizer": "tokenizers/bytes.json",
+        "file": file,
+        "sample": None,
+        "texts": [],
+        "metric": None,
+        "corpora": corpora,
+    }
+
+
+def pids(workers: Workers) -> set[int]:
+    return {worker._process.pid for worker in (*workers._idle, *workers._busy)}
+
+
+def test_a_proxy_is_trained_and_evaluated(workers: Workers, store: Store, tmp_path: Path) -> None:
+    assert trained_run(store, "a") is None
+    run = workers.run(training(store, "a"))
+    assert trained_run(store, "a") is not None
+    assert store.read_json(f"{proxy_folder('a')}/run.json") == run
+    assert run["tokens"] == {"long": 2048}
+    assert run["losses"][-1][1] < run["losses"][0][1]
+    weights = load_file(store.local_copy(f"{proxy_folder('a')}/model.safetensors"))
+    assert sum(array.size for array in weights.values()) == run["parameters"]
+
+    (tmp_path / "task.jsonl").write_text('{"context": "li", "continuation": "ne 7"}\n')
+    heldout = workers.run(evaluation(store, "a", ["long"]))["bpb"]
+    items = workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))["bpb"]
+    assert 0 < heldout < 8.5
+    assert 0 < items < 8.5
+
+
+def test_an_error_comes_back_as_what_it_is_and_the_worker_stays(workers: Workers, store: Store, tmp_path: Path) -> None:
+    workers.run(training(store, "a"))
+    before = pids(workers)
+    with pytest.raises(TrainingError, match="found 7 tokens to train on; expected more than one sequence of 32"):
+        workers.run(training(store, "d", leaf="short"))
+    assert trained_run(store, "d") is None
+    (tmp_path / "task.jsonl").write_text('{"context": "li"}\n')
+    with pytest.raises(DataError, match="line 1: found no text in field 'continuation'"):
+        workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))
+    with pytest.raises(EvaluationError, match="proxy a on task 'a task': BPB is nan"):
+        workers.run(evaluation(store, "a", ["short"]))
+    assert pids(workers) == before
+    assert len(before) == 1
+
+
+def test_a_defect_in_a_job_is_told_in_its_own_words(workers: Workers, store: Store) -> None:
+    with pytest.raises(TrainingError, match=r"(?s)a worker process ended with status 1: .*KeyError: 'no such job'"):
+        workers.run({"do": "no such job"})
+    assert not pids(workers)
+
+
+def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers, store: Store) -> None:
+    workers.run(training(store, "a"))
+    first = pids(workers)
+
+    def kill(state: dict[str, float]) -> None:
+        os.kill(*first, signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
+        workers.run(training(store, "killed", ENDLESS), kill)
+    assert trained_run(store, "killed") is None
+    assert not pids(workers)
+
+    workers.run(training(store, "b"))
+    second = pids(workers)
+    assert second.isdisjoint(first)
+    # Another process, but the same weights.
+    a, b = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in "ab")
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+    # One that dies while it has nothing to do costs no job.
+    [pid] = second
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    workers.run(training(store, "c"))
+    assert pids(workers).isdisjoint(second)
+
+
+def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Workers, store: Store) -> None:
+    recipe = ProxyRecipe(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=3 * 2**15)
+    whole = workers.run(training(store, "whole", recipe))
+    random, kills = np.random.default_rng(), list[float]()
+    job = {**training(store, "interrupted", recipe), "checkpoint_seconds": 0.05}
+    earliest = 0.0
+    for _ in range(2):
+        [pid] = pids(workers)
+        stop = random.uniform(earliest, earliest + 0.4)
+
+        def kill(state: dict[str, float], stop: float = stop, pid: int = pid) -> None:
+            if state["done"] >= stop:
+                kills.append(state["done"])
+                os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(TrainingError, match="was killed by signal 9"):
+            workers.run(job, kill)
+        assert store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+        earliest = kills[-1]
+        workers.run(training(store, "a"))  # a new process
+    interrupted = workers.run(job)
+    assert interrupted["resumed"] == 2, kills
+    assert interrupted["losses"] == whole["losses"], kills
+    both = ("whole", "interrupted")
+    one, other = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in both)
+    assert all(np.array_equal(one[name], other[name]) for name in one), kills
+    bpb = [workers.run({**evaluation(store, key, ["long"]), "recipe": recipe.model_dump()}) for key in both]
+    assert bpb[0] == bpb[1]
+    assert not store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+
+
+def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: Workers, store: Store) -> None:
+    job = {**training(store, "slow", ENDLESS), "checkpoint_seconds": 0.05}
+    with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
+        workers.run(job, hours=0.001)
+    assert store.exists(f"{proxy_folder('slow')}/checkpoint.safetensors")
+    assert trained_run(store, "slow") is None
+    workers.run(training(store, "a"), hours=1.0)
+
+
+def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
+    assert workers_module.at_once() == 2
+    workers = Workers()
+    try:
+        started = [workers._new() for _ in range(3)]
+        gpus = [psutil.Process(one._process.pid).environ()["CUDA_VISIBLE_DEVICES"] for one in started]
+        for one in started:
+            one.close()
+    finally:
+        workers.close()
+    assert gpus == ["3", "GPU-5", "3"]
+
+
+def test_a_worker_is_not_used_again_once_this_process_has_other_gpus(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cluster does: each task has GPUs of its own."""
+    workers, used = Workers(), []
+    try:
+        for gpu in ("0", "0", "1"):
+            monkeypatch.setattr(workers_module, "visible_gpus", lambda gpu=gpu: [gpu])
+            workers.run({"do": "train", "checkpoint_seconds": 0, **training(store, "gpus")})
+            [pid] = pids(workers)
+            used.append((pid, psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"]))
+    finally:
+        workers.close()
+    assert [gpu for _, gpu in used] == ["0", "0", "1"]
+    assert used[0] == used[1]
+    assert not psutil.pid_exists(used[0][0])
+
+
+@pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("1,GPU-7", ["1", "GPU-7"]), ("", []), ("-1", [])])
+def test_which_gpus_may_be_used_is_the_users_say(
+    named: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: named not in ("", "-1"))
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert workers_module.visible_gpus() == found
+
+
+def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:
+    both = threading.Barrier(2, timeout=120)
+    running = threading.Barrier(3, timeout=120)
+    met: set[str] = set()
+
+    def job(key: str) -> None:
+        def progress(state: dict[str, float]) -> None:
+            assert 0 < state["done"] < 1
+            assert state["tokens_per_second"] > 0
+            if key not in met:
+                met.add(key)
+                both.wait()  # passes only when both are under way
+                running.wait()
+
+        workers.run(training(store, key, ENDLESS), progress)
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(job, key) for key in ("g", "h")]
+        running.wait()
+        busy = pids(workers)
+        workers.close()
+        errors = [future.exception(timeout=120) for future in futures]
+    assert len(busy) == 2
+    assert all(isinstance(error, OlmixError) for error in errors), errors
+    for pid in busy:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert trained_run(store, "g") is None
