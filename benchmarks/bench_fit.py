@@ -24,16 +24,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from report import table, write
 from scipy.optimize import minimize
 from swarms import NAMES, SWARMS, load
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.test_problems import log_linear
 
-Array = NDArray[np.float64]
 DELTA = 0.02
 STARTS = 300
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from numpy.typing import NDArray
 from report import RESULTS, table, write
 from scipy.stats import t
 from strategies import RELEASED, Strategy, adaptive, auto, full_recompute, reuse, swarm_reuse
@@ -28,7 +27,8 @@ from updates import TRUTHS, best, world
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
+
 TICKS = (100, 150, 200, 300, 400, 600, 800)  # proxy runs
 STRATEGIES: dict[str, Strategy] = {
     "full_recompute c=1": full_recompute(1),

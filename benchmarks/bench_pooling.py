@@ -21,16 +21,15 @@ import json
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 from report import table, write
 from scipy.stats import spearmanr
 from swarms import SWARMS, load
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.regression.prior import SwarmPrior
 
-Array = NDArray[np.float64]
 NEW, OLD = "all64", ("dclm24", "pdf22")
 SIZES = (16, 32, 64)
 WAYS = ("new", "stacked", "pooled")

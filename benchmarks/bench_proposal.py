@@ -14,18 +14,17 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from report import table, write
 from scipy.optimize import LinearConstraint, minimize
 from swarms import SWARMS, load
 
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import region
 from olmix_core.proposal.objective import Program
 from olmix_core.proposal.solve import propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
 
-Array = NDArray[np.float64]
 REPEATS = 5
 
 

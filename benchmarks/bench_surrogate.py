@@ -14,16 +14,15 @@ import argparse
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 from report import table, write
 from scipy.stats import spearmanr
 from swarms import NAMES, SWARMS, load
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.baselines.regressors import REGRESSORS
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
 
-Array = NDArray[np.float64]
 FAMILIES = {
     "log_linear, no ridge": {"family": "log_linear", "ridge": 0.0},
     "log_linear": {"family": "log_linear"},

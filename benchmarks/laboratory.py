@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.config.config import Swarm, load_config, read_task_list
 from olmix_core.config.evaluation import Task
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import tokenise
 from olmix_core.data.tokenizer import train_tokenizer
-from olmix_core.mixture import natural
+from olmix_core.mixture import Array, natural
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.planning.swarm import sample_swarm
 from olmix_core.storage.store import Store
 from olmix_core.workers.pool import at_once, workers
 
-Array = NDArray[np.float64]
 QUICKSTART = Path(__file__).parent.parent / "examples" / "quickstart"
 
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from updates import KL, Stage, World
 
 from olmix_core.config.config import Swarm
+from olmix_core.mixture import Array
 from olmix_core.planning.sequential import Objective, draw_optima, select_batch
 from olmix_core.planning.swarm import sample_swarm
 from olmix_core.proposal.solve import propose
@@ -29,7 +29,6 @@ from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.prior import SwarmPrior
 
-Array = NDArray[np.float64]
 LAW: dict[str, Any] = {"family": "diminishing_returns", "gamma": 0.6}
 RELEASED = "dclm:software_development"
 DRAWS, CANDIDATES = 32, 150  # of the adaptive swarm: optima drawn, and candidates drawn around each of two centres

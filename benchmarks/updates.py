@@ -20,17 +20,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from swarms import SWARMS, load
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 
-Array = NDArray[np.float64]
 ALGEBRA, OLD_PDF, PDF = "algebraicstack", "s2pdfv2", "s2pdf"
 ALGEBRA_TOKENS, OLD_PDF_TOKENS = 11_818_955_329, 1_034_238_607_178
 WEB_IN_OLD_PDF = 0.15  # share of DCLM text that the unrevised PDFs act as

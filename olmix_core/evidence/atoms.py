@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from olmix_core.identity import content_fingerprint
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 
 # {leaf: {finer leaf: share}}: partitions of old leaves, and mergers written as their parts.
 Split = Mapping[str, Mapping[str, float]]
@@ -32,7 +32,7 @@ def in_atoms(mixture: Mapping[str, float], splits: Split) -> dict[str, float]:
     return found
 
 
-def atom_matrix(leaves: Sequence[str], atoms: Sequence[str], splits: Split) -> Vector:
+def atom_matrix(leaves: Sequence[str], atoms: Sequence[str], splits: Split) -> Array:
     """[atoms, leaves] the leaves of today over atoms; columns sum to 1."""
     row = {atom: index for index, atom in enumerate(atoms)}
     matrix = np.zeros((len(atoms), len(leaves)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from olmix_core.evidence.atoms import Split, in_atoms
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 
 Index = NDArray[np.int32]
@@ -27,7 +27,7 @@ class SparseColumn:
 
     run: Index
     name: Index
-    value: Vector
+    value: Array
     names: tuple[str, ...]
 
     def used(self) -> list[int]:
@@ -87,7 +87,7 @@ class MergedEvidence:
         y = self._measured(tasks)[kept]
         return SwarmData(x, y, tuple(self.proxies[k] for k in kept), tuple(atoms), tuple(tasks))
 
-    def _over_atoms(self, atoms: Sequence[str], splits: Split) -> Vector:
+    def _over_atoms(self, atoms: Sequence[str], splits: Split) -> Array:
         """[K, atoms] mixtures."""
         weights = self.weights
         mixtures = sparse.coo_array(
@@ -104,10 +104,10 @@ class MergedEvidence:
             (np.array(values, dtype=np.float64), (np.array(rows, dtype=np.int32), np.array(columns, dtype=np.int32))),
             shape=(len(weights.names), len(atoms)),
         ).tocsr()
-        dense: Vector = (mixtures @ made_of).toarray()
+        dense: Array = (mixtures @ made_of).toarray()
         return dense
 
-    def _measured(self, tasks: Sequence[str]) -> Vector:
+    def _measured(self, tasks: Sequence[str]) -> Array:
         """[K, tasks] BPB, NaN where a proxy was not measured."""
         place = {task: index for index, task in enumerate(tasks)}
         column = np.array([place.get(name, -1) for name in self.bpb.names], dtype=np.int64)
@@ -150,7 +150,7 @@ def merge(table: pa.Table) -> MergedEvidence:
     return MergedEvidence(tuple(proxies), tuple(swarms), weights, bpb, table, run_of_row, first, used)
 
 
-def _cells(column: pa.ChunkedArray) -> tuple[Index, Index, Vector, tuple[str, ...]]:
+def _cells(column: pa.ChunkedArray) -> tuple[Index, Index, Array, tuple[str, ...]]:
     """Row, number of the name, and value of every entry of a column of maps; and the names."""
     place: dict[str, int] = {}
     rows, names, values, begin = [], [], [], 0

@@ -29,6 +29,7 @@ from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
 from olmix_core.mixes.published_mix import read_files
 from olmix_core.mixes.runs import held_out as held_out_runs
 from olmix_core.mixes.runs import to_parquet
+from olmix_core.mixture import Array
 from olmix_core.proposal.solve import Proposal, propose
 from olmix_core.proposal.tradeoffs import Point, trade_offs
 from olmix_core.report.page import report_html
@@ -36,8 +37,6 @@ from olmix_core.storage.integrity import checksum, seal
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import Diagnostics, cross_validate, fit
-
-Array = NDArray[np.float64]
 
 _FOLDS = 5
 

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.errors import ConfigError
 from olmix_core.interop.fit_config import FitConfig
 from olmix_core.interop.swarm_csv import listed
-
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from olmix_core.errors import StoreError
 from olmix_core.interop.fit_domains import Domains
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import region
 from olmix_core.proposal.rounding import whole_sequences
 from olmix_core.proposal.solve import Proposal
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import interval
-
-Array = NDArray[np.float64]
 
 FILES = (
     "mix.csv",

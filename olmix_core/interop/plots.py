@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import OBJECTIVE, Diagnostics
-
-Array = NDArray[np.float64]
 
 _DPI = 110
 _PANELS = (3, 4)  # of predicted against measured: the objective, then the worst tasks

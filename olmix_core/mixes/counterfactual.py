@@ -11,7 +11,7 @@ import numpy as np
 
 from olmix_core.config.defaults import PAPER_KL
 from olmix_core.errors import OlmixError
-from olmix_core.mixture import Vector, caps
+from olmix_core.mixture import Array, caps
 from olmix_core.proposal.constraints import Groups
 from olmix_core.proposal.expansion import expansion, released_for_caps
 from olmix_core.proposal.solve import propose
@@ -27,7 +27,7 @@ def propose_again(
     repetition: float | None,
     target_tokens: float | None,
     pessimism: float | None,
-    task_weights: Vector | None,
+    task_weights: Array | None,
     lower: Mapping[str, float],
     upper: Mapping[str, float],
     every_leaf: bool,
@@ -74,7 +74,7 @@ def _asked(record: Mapping[str, Any]) -> dict[str, float]:
 
 def _caps(
     mix: "PublishedMix", asked: Mapping[str, float], repetition: float | None, target_tokens: float | None
-) -> Vector:
+) -> Array:
     """[leaves] the caps k N / R of the record, with another k or R where that is given."""
     if repetition is None and target_tokens is None:
         return mix.table["cap"].to_numpy(np.float64)
@@ -85,9 +85,7 @@ def _caps(
     return caps(mix.table["tokens"].to_numpy(np.float64), target, epochs)
 
 
-def _limits(
-    mix: "PublishedMix", lower: Mapping[str, float], upper: Mapping[str, float]
-) -> tuple[Vector, Vector, Groups]:
+def _limits(mix: "PublishedMix", lower: Mapping[str, float], upper: Mapping[str, float]) -> tuple[Array, Array, Groups]:
     """Lower and upper [leaves] limits, those of the record and the given ones, and the groups of the record."""
     place = {leaf: j for j, leaf in enumerate(mix.leaves)}
     unknown = sorted((lower.keys() | upper.keys()) - place.keys())

@@ -21,7 +21,7 @@ from olmix_core.evidence.atoms import in_atoms
 from olmix_core.mixes.history import history
 from olmix_core.mixes.record import latest_version, mix_folder, read_labelled, read_mix, read_table
 from olmix_core.mixes.runs import FittedRun, from_parquet
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 from olmix_core.storage.integrity import check, unseal
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
@@ -51,7 +51,7 @@ class PublishedMix:
     record: Mapping[str, Any]
     table: pd.DataFrame
     surrogate: Surrogate
-    columns: Vector
+    columns: Array
     runs: Sequence[FittedRun]
     diagnostics: pd.DataFrame
     lineage: Sequence[Mapping[str, Any]]
@@ -69,7 +69,7 @@ class PublishedMix:
         return f"{self.record['name']} {version}" if version else str(self.record["name"])
 
     @cached_property
-    def task_weights(self) -> Vector:
+    def task_weights(self) -> Array:
         """[T] weights of the tasks in the objective, in the order of the surrogate; they sum to 1."""
         weights = {task["name"]: task["weight"] for task in self.record["tasks"]}
         return normalised([weights[task] for task in self.surrogate.tasks], self.surrogate.tasks)
@@ -88,7 +88,7 @@ class PublishedMix:
         return dict(sorted(found.items()))
 
     @cached_property
-    def mixtures(self) -> dict[str, Vector]:
+    def mixtures(self) -> dict[str, Array]:
         """{natural, previous, proposed: [leaves] weights}; previous only where it had all of its weight on leaves of
         today.
         """
@@ -99,7 +99,7 @@ class PublishedMix:
         return {**found, "proposed": self.table["weight"].to_numpy(np.float64)}
 
     @property
-    def epochs(self) -> Vector:
+    def epochs(self) -> Array:
         """[leaves] epochs per unit of weight, R / N; NaN where unknown."""
         target = self.record["target_tokens"]
         tokens = self.table["tokens"].to_numpy(np.float64)
@@ -124,7 +124,7 @@ class PublishedMix:
         table.insert(0, ("vintage", ""), [run.vintage for run in self.runs])
         return table
 
-    def vector(self, mixture: Mapping[str, float]) -> Vector:
+    def vector(self, mixture: Mapping[str, float]) -> Array:
         """[leaves] the mixture {label: weight}, scaled to sum to 1; leaves that are not named get 0.
 
         Raises OlmixError where a label is unknown, a weight no number >= 0, or the sum more than 1e-3 from 1.
@@ -138,7 +138,7 @@ class PublishedMix:
         weights = np.array([float(mixture.get(label, 0.0)) for label in known])
         if abs(weights.sum() - 1) > 1e-3:
             raise OlmixError(f"mixture: found weights that sum to {weights.sum():.6g}; expected 1")
-        shares: Vector = weights / weights.sum()
+        shares: Array = weights / weights.sum()
         return shares
 
     def predict(
@@ -202,7 +202,7 @@ class PublishedMix:
             every_leaf=every_leaf,
         )
 
-    def task_shares(self, given: Mapping[str, float]) -> Vector:
+    def task_shares(self, given: Mapping[str, float]) -> Array:
         """[T] task weights {task: weight}, in the order of the surrogate and summing to 1. Raises OlmixError."""
         unknown = sorted(set(given) - set(self.surrogate.tasks))
         if unknown:
@@ -269,7 +269,7 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any
     )
 
 
-def _columns(record: Mapping[str, Any], leaves: Sequence[str], domains: Sequence[Mapping[str, Any]]) -> Vector:
+def _columns(record: Mapping[str, Any], leaves: Sequence[str], domains: Sequence[Mapping[str, Any]]) -> Array:
     """[law columns, leaves] what each leaf is in the columns of the law."""
     row = {domain["fingerprint"] or domain["label"]: index for index, domain in enumerate(domains)}
     place = {leaf: index for index, leaf in enumerate(leaves)}

@@ -13,7 +13,7 @@ import numpy as np
 from olmix_core.config.defaults import RUNS_PER_DIMENSION
 from olmix_core.data.documents import InputFile
 from olmix_core.data.tokenizer import Tokenizer
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 from olmix_core.planning import coupling
 from olmix_core.planning.text_similarity import profile, resemblance
 from olmix_core.surrogate.data import SwarmData
@@ -72,7 +72,7 @@ def choose_release(
     }
 
 
-def _slopes(evidence: SwarmData, old_weights: Mapping[str, float]) -> Vector:
+def _slopes(evidence: SwarmData, old_weights: Mapping[str, float]) -> Array:
     """[T, atoms] log-linear coefficients as deviations from their mean under the old mixture."""
     law = fit_law(evidence, family="log_linear")
     weights = np.array([old_weights.get(atom, 0.0) for atom in evidence.leaves])

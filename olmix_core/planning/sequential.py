@@ -20,11 +20,9 @@ the seed, so a round is the same whenever and wherever it is computed. Shapes: m
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
-
-Array = NDArray[np.float64]
 
 _STEPS = 200  # of mirror descent
 _LEAST = 1e-12  # weight that keeps a logarithm finite

@@ -9,7 +9,7 @@ import numpy as np
 
 from olmix_core.config.config import Swarm
 from olmix_core.errors import ProposalError
-from olmix_core.mixture import Vector, tidy
+from olmix_core.mixture import Array, tidy
 
 DRAWS = 64  # drawn at once where bounds reject some
 TRIES = 1000  # times DRAWS, before bounds are called too strict
@@ -17,12 +17,12 @@ TRIES = 1000  # times DRAWS, before bounds are called too strict
 
 def sample_mixture(
     index: int,
-    prior: Vector,
-    expansion: Vector,
+    prior: Array,
+    expansion: Array,
     settings: Swarm,
-    lower: Vector,
-    upper: Vector,
-) -> Vector:
+    lower: Array,
+    upper: Array,
+) -> Array:
     """[m] leaf weights of mixture `index`.
 
     Shapes: prior [d], the natural weight of each free dimension; expansion [m, d]; lower, upper [m].
@@ -58,13 +58,13 @@ def sample_mixture(
     )
 
 
-def sample_swarm(runs: int, prior: Vector, expansion: Vector, settings: Swarm, lower: Vector, upper: Vector) -> Vector:
+def sample_swarm(runs: int, prior: Array, expansion: Array, settings: Swarm, lower: Array, upper: Array) -> Array:
     """[K, m] the first `runs` distinct mixtures (extreme ones, with few leaves in them, can come twice).
 
     Raises:
         ProposalError: bounds or settings leave no such number of mixtures.
     """
-    found: dict[bytes, Vector] = {}
+    found: dict[bytes, Array] = {}
     for index in range(TRIES * runs):
         mixture = sample_mixture(index, prior, expansion, settings, lower, upper)
         found.setdefault(mixture.tobytes(), mixture)

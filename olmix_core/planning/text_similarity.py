@@ -15,8 +15,7 @@ from scipy.optimize import nnls
 
 from olmix_core.data.documents import InputFile, text_documents, token_documents
 from olmix_core.data.tokenizer import Tokenizer
-
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 SAMPLE_TOKENS = 1 << 15
 FILES_SAMPLED = 16

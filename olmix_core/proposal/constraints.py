@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, linprog
 
 from olmix_core.errors import ProposalError
-
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 _SLACK = 1e-9  # how far linear programs may be off
 _NAMED = 5  # leaves named in a message

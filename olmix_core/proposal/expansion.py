@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 
 Column = dict[str, float]
 
@@ -41,7 +41,7 @@ def released_for_caps(columns: Sequence[Column], caps: Mapping[str, float]) -> t
         taken.append(first)
 
 
-def expansion(units: Sequence[Mapping[str, float]], leaves: Sequence[str]) -> Vector:
+def expansion(units: Sequence[Mapping[str, float]], leaves: Sequence[str]) -> Array:
     """E [m, d] from its columns, each {leaf: share}; rows in the order of `leaves`."""
     row = {leaf: index for index, leaf in enumerate(leaves)}
     matrix = np.zeros((len(leaves), len(units)))

@@ -15,15 +15,13 @@ from typing import Any
 
 import cvxpy
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import LinearConstraint, minimize
 
 from olmix_core.errors import ProposalError
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.law_surrogate import LawSurrogate
-
-Array = NDArray[np.float64]
 
 cp: Any = cvxpy  # what it exports is not typed
 

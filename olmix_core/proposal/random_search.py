@@ -6,15 +6,13 @@ trained on are candidates as well, and for `search` the only ones. Seeded, so th
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from olmix_core.errors import ProposalError
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
 from olmix_core.proposal.objective import Program, corners, solve_locally
 from olmix_core.surrogate.baselines.jackknife import Jackknifed
-
-Array = NDArray[np.float64]
 
 _ROUNDS, _DRAWS = 12, 4096
 _FIRST, _LAST = 5.0, 5000.0  # Dirichlet strength of the first and of the last round

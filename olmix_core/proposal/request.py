@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.evidence.atoms import Split, atom_matrix
-from olmix_core.mixture import caps
+from olmix_core.mixture import Array, caps
 from olmix_core.proposal.constraints import Groups, check_feasible, region
 from olmix_core.proposal.expansion import Column, expansion, released_for_caps
 from olmix_core.proposal.rounding import whole_sequences
 from olmix_core.proposal.solve import Proposal, propose
 from olmix_core.surrogate.base import Surrogate
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from olmix_core.errors import ProposalError
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
-
-Array = NDArray[np.float64]
 
 _FILL = 10.0  # what a missing sequence costs, in sequences moved
 _SLACK = 1e-9  # of a sequence, relative: rounding of limits

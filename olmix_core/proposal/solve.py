@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import ProposalError
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import Groups, check_feasible, region
 from olmix_core.proposal.objective import Program, corners, solve_convex, solve_locally
 from olmix_core.proposal.random_search import solve_by_sampling
@@ -25,7 +26,6 @@ from olmix_core.surrogate.law_surrogate import normalised
 
 __all__ = ["Groups", "Proposal", "check_feasible", "propose"]
 
-Array = NDArray[np.float64]
 
 _CORNERS = 3  # starts of the local solver beside the optimum without pessimism
 _AT_CAP = 1e-7  # relative distance to its cap at which a leaf counts as held by it

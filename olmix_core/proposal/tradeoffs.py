@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from olmix_core.errors import ProposalError
+from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import interval
-
-Array = NDArray[np.float64]
 
 KL = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 REPETITION = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0)

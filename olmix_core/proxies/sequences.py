@@ -19,7 +19,7 @@ from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import Corpus
 from olmix_core.errors import TrainingError
 from olmix_core.identity import seed_of
-from olmix_core.mixture import Vector, apportion
+from olmix_core.mixture import Array, apportion
 
 
 class LeafStream:
@@ -133,7 +133,7 @@ class Sequences:
         return [(self._streams[owner], place * self._length) for owner, place in pairs]
 
 
-def schedule(weights: Vector, sequences: int, leaves: list[str], seed: int, attempt: int = 0) -> NDArray[np.int64]:
+def schedule(weights: Array, sequences: int, leaves: list[str], seed: int, attempt: int = 0) -> NDArray[np.int64]:
     """[sequences] the leaf (as an index) that each training sequence comes from.
 
     Every leaf has its share to within one sequence and is spread evenly over training: the i-th of its n sequences

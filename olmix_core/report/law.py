@@ -5,17 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.runs import FittedRun
+from olmix_core.mixture import Array
 from olmix_core.report.style import BAD, FAINT, INK, PROPOSED, short
 from olmix_core.surrogate.intervals import NORMAL_90
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.prediction import family_weights
-
-Array = NDArray[np.float64]
 
 STEP = 0.01  # share of the tokens that is moved in the chart of effects
 _POINTS = 17  # of a response curve

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 from olmix_core.report.style import BAD, FAINT, GOOD, INK, NATURAL, PALETTE, PREVIOUS, PROPOSED, short
 
 _ROW = 0.27  # inches per leaf
@@ -29,7 +29,7 @@ def mixture(mix: PublishedMix) -> Figure:
     return bars(mix.table, mix.mixtures, mix.epochs)
 
 
-def bars(rows: pd.DataFrame, mixtures: Mapping[str, Vector], epochs_per_weight: Vector) -> Figure:
+def bars(rows: pd.DataFrame, mixtures: Mapping[str, Array], epochs_per_weight: Array) -> Figure:
     """The same of `rows` (domain, weight, cap, at_cap of each leaf).
 
     mixtures {natural, previous, proposed: [leaves]}; epochs_per_weight [leaves], NaN where unknown.

@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.runs import FittedRun
+from olmix_core.mixture import Array
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import FAINT, INK, NATURAL, PREVIOUS, PROPOSED, short
-
-Array = NDArray[np.float64]
 
 _MARKERS = {"natural": ("s", NATURAL), "previous": ("D", PREVIOUS), "proposed": ("*", PROPOSED)}
 _MOST_CURVES = 96

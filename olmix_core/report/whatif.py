@@ -9,13 +9,11 @@ import base64
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixture import Array
 from olmix_core.surrogate.intervals import NORMAL_90
 from olmix_core.surrogate.law_surrogate import LawSurrogate
-
-Array = NDArray[np.float64]
 
 
 def whatif(mix: PublishedMix) -> dict[str, Any] | None:

@@ -7,10 +7,7 @@ from refits) both are a `Model`. Shapes: n mixtures, m leaves, T tasks; BPB thro
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 
 class Surrogate(Protocol):

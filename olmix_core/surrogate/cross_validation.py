@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from olmix_core.errors import FitError
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.intervals import NORMAL_90
 from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
 
-Array = NDArray[np.float64]
 Fitter = Callable[[SwarmData, Array], LawSurrogate]
 
 OBJECTIVE = "objective"

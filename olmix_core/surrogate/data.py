@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
-
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 _SUM_TOLERANCE = 1e-6
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
+from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.baselines.jackknife import GROUPS, Jackknifed
 from olmix_core.surrogate.baselines.regressors import REGRESSORS
@@ -40,7 +40,6 @@ __all__ = [
     "read_surrogate",
 ]
 
-Array = NDArray[np.float64]
 AUTO = "auto"
 FAMILIES = (*LAWS, *REGRESSORS, AUTO)
 _AUTO_FOLDS, _AUTO_SEED = 5, 0

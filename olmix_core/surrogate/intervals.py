@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 
 NORMAL_90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
 
 
-def measured_std(model: Surrogate, q: Vector, task_weights: Vector | None, reference: Vector | None = None) -> float:
+def measured_std(model: Surrogate, q: Array, task_weights: Array | None, reference: Array | None = None) -> float:
     """Standard deviation of the objective that a proxy trained on q [m] would measure, or of its difference to that of
     one trained on `reference` [m].
 
@@ -28,7 +28,7 @@ def measured_std(model: Surrogate, q: Vector, task_weights: Vector | None, refer
 
 
 def interval(
-    model: Surrogate, q: Vector, task_weights: Vector | None, reference: Vector | None = None
+    model: Surrogate, q: Array, task_weights: Array | None, reference: Array | None = None
 ) -> dict[str, float]:
     """Objective at q [m], or what q gains over `reference` [m] (positive is better), with its 90 % interval, in BPB."""
     value = model.objective(q[None], task_weights)[0]

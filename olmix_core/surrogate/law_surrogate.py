@@ -15,14 +15,12 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
+from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.laws import LOG_LINEAR, Law, Parameters
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.uncertainty import Pooled, SandwichCovariance
-
-Array = NDArray[np.float64]
 
 
 def normalised(task_weights: Array | Sequence[float] | None, tasks: Sequence[str]) -> Array:

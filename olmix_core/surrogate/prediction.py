@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from olmix_core.mixture import Vector
+from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import Interval, measured_std
 
@@ -61,15 +61,15 @@ class Prediction:
 
 def predict(
     surrogate: Surrogate,
-    columns: Vector,
+    columns: Array,
     leaves: Sequence[str],
-    q: Vector,
+    q: Array,
     *,
-    task_weights: Vector,
+    task_weights: Array,
     families: Mapping[str, Sequence[str]],
-    references: Mapping[str, Vector],
-    caps: Vector,
-    epochs: Vector,
+    references: Mapping[str, Array],
+    caps: Array,
+    epochs: Array,
 ) -> Prediction:
     """The prediction at q [leaves].
 
@@ -103,13 +103,13 @@ def predict(
     )
 
 
-def family_weights(members: Sequence[int], task_weights: Vector) -> Vector:
+def family_weights(members: Sequence[int], task_weights: Array) -> Array:
     """[T] weights of the tasks at `members` within their family; they sum to 1."""
     weights = np.zeros_like(task_weights)
     weights[list(members)] = task_weights[list(members)]
     if not weights.any():
         weights[list(members)] = 1.0
-    shares: Vector = weights / weights.sum()
+    shares: Array = weights / weights.sum()
     return shares
 
 

@@ -12,12 +12,10 @@ so tests can compare a proposal with an optimum that no solver computed.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.mixture import DECIMALS, apportion, caps, natural, tidy
+from olmix_core.mixture import DECIMALS, LeafIndex, apportion, caps, natural, tidy
 from olmix_core.proposal.expansion import expansion
 
 counts = st.lists(st.integers(0, 10**12), min_size=1, max_size=60).filter(any)
@@ -107,3 +107,34 @@ def test_a_leaf_at_its_cap_is_repeated_as_often_as_allowed(tokens: list[int], ta
     epochs = caps(tokens, target, times) * target / np.maximum(tokens, 1)
     assert epochs[np.array(tokens) > 0] == pytest.approx(times)
     assert not caps(tokens, target, times)[np.array(tokens) == 0].any()
+
+
+# LeafIndex
+
+
+def test_a_leaf_index_converts_between_mappings_and_vectors() -> None:
+    index = LeafIndex.sorted(["b", "a", "c", "a"])
+    assert index.names == ("a", "b", "c")
+    assert (len(index), list(index), "b" in index, "d" in index) == (3, ["a", "b", "c"], True, False)
+    assert index.position("c") == 2
+    assert index.vector({"c": 0.25, "a": 0.75}).tolist() == [0.75, 0.0, 0.25]
+    assert index.vector({"c": 0.5}, default=1.0).tolist() == [1.0, 1.0, 0.5]
+    assert index.mapping(np.array([0.75, 0.0, 0.25])) == {"a": 0.75, "b": 0.0, "c": 0.25}
+    assert index.mixture(np.array([0.75, 0.0, 0.25])) == {"a": 0.75, "c": 0.25}
+    assert index.matrix([{"a": 1.0}, {"b": 0.5, "c": 0.5}]).tolist() == [[1.0, 0.0], [0.0, 0.5], [0.0, 0.5]]
+
+
+def test_values_of_a_leaf_index_are_plain_python_values() -> None:
+    index = LeafIndex(("a",))
+    assert type(index.mapping(np.array([True]))["a"]) is bool
+    assert type(index.mapping(np.array([3]))["a"]) is int
+    assert type(index.mixture(np.array([0.5]))["a"]) is float
+
+
+def test_a_leaf_index_rejects_unknown_and_repeated_leaves() -> None:
+    with pytest.raises(ValueError, match="unknown leaf 'z'; expected one of: a, b"):
+        LeafIndex(("a", "b")).vector({"z": 1.0})
+    with pytest.raises(ValueError, match="leaf 'a' appears more than once"):
+        LeafIndex(("a", "b", "a"))
+    with pytest.raises(ValueError, match="shorter"):
+        LeafIndex(("a", "b")).mapping(np.array([1.0]))

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
+from olmix_core.mixture import Array
 from olmix_core.surrogate.baselines.regressors import REGRESSORS, SMOOTH, Predictor
 from olmix_core.surrogate.cross_validation import Diagnostics, assign_folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.law_surrogate import normalised
-
-Array = NDArray[np.float64]
 
 GROUPS = 5
 _STEP = 1e-5  # of a weight, for slopes

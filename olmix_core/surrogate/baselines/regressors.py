@@ -14,13 +14,12 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from olmix_core.errors import FitError
+from olmix_core.mixture import Array
 
-Array = NDArray[np.float64]
 Predictor = Callable[[Array], Array]
 
 _LEAST_WEIGHT = 1e-12  # keeps q^-alpha finite at q = 0

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, minimise
 from olmix_core.surrogate.regression.multistart import at_mean, lowest, mean_seen
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.uncertainty import leave_one_out
-
-Array = NDArray[np.float64]
 
 RIDGES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

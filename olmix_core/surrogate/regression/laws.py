@@ -16,9 +16,8 @@ penalised. Both laws are convex in q. Shapes: n mixtures, m leaves, T tasks; f i
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 LOG_LINEAR = "log_linear"
 DIMINISHING_RETURNS = "diminishing_returns"

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
+
 Mask = NDArray[np.bool_]
 
 _FLOOR = 1e-6  # c >= _FLOOR keeps the law's c > 0

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, Solution, minimise
-
-Array = NDArray[np.float64]
 
 _LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
 # Levels of c of the random starts. Those far above the data leave a valley that the others all end in.

@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
-
-Array = NDArray[np.float64]
+from olmix_core.mixture import Array
 
 
 @dataclass(frozen=True)

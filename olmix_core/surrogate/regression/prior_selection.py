@@ -14,12 +14,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.estimation import Refit, refit
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior import SwarmPrior
-
-Array = NDArray[np.float64]
 
 DRIFTS = (100.0, 1.0)
 LIKENESSES = (0.0,)

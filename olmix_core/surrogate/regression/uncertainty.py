@@ -23,12 +23,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems
-
-Array = NDArray[np.float64]
 
 _MOST_LEVERAGE = 1 - 1e-6  # a run that decides its own prediction: its error then counts as very large
 
