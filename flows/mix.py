@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
 
 from flows.execution.executor import PrefectExecutor
-from flows.execution.task_runners import started
+from flows.execution.runners import get_runner
 from flows.pipeline.pipeline import run_chain, tokenizer_settings
 from flows.pipeline.run_state import RunState
 from flows.reports.plan import make_plan
@@ -44,7 +44,7 @@ def run_mix(config: Config, config_file: str, workers: int | None = None, *, app
     Returns mix.json of the published version. Raises OlmixError.
     """
     Store(config.store).preflight()
-    with started(config, config_file, workers) as runner:
+    with get_runner(config.execution.runner).start(config.execution, config_file, workers) as runner:
         return mix.with_options(task_runner=runner)(config, config_file, approve)
 
 

@@ -1,8 +1,8 @@
-"""The flow of one job: the steps of one proxy, wherever a work pool starts it. See `launch`."""
+"""The flow of one job: the steps of one proxy, wherever a work pool starts it.."""
 
 from prefect import flow
 
-from flows.execution.deployment_runner import job_path
+from flows.execution.runners.deployment import job_path
 from olmix_core.storage.store import Store
 from tasks.runtime.results import results_block
 from tasks.steps.evaluate import evaluate

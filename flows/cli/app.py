@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from flows.cli.predict import predict
 from flows.cli.store import store_app
 from flows.cli.swarm import swarm
 from flows.cli.tasks import tasks
+from olmix_core.config.execution import RunnerName
 from olmix_core.errors import OlmixError
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
@@ -39,15 +39,6 @@ MixName = Annotated[
     str | None,
     typer.Argument(help="Name of a mix, or its configuration; may be left out where there is one."),
 ]
-
-
-class RunnerName(StrEnum):
-    """Where proxies run."""
-
-    THREADS = "threads"
-    RAY = "ray"
-    DASK = "dask"
-    DEPLOYMENT = "deployment"
 
 
 LOG_SECONDS = 10.0  # between lines where the output is no terminal
@@ -89,7 +80,7 @@ def run(
     started = time.monotonic()
     loaded = load_config(config)
     if runner is not None:
-        loaded = with_runner(loaded, runner.value, str(config))
+        loaded = with_runner(loaded, runner, str(config))
     # Before Prefect starts, which takes seconds: a mistake should be told at once.
     resolve_inputs(loaded, str(config))
 

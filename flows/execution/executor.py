@@ -7,8 +7,7 @@ from typing import Any, Protocol
 from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
 
-from flows.execution.deployment_runner import launch
-from flows.execution.task_runners import carries_a_proxy, is_loss, requests
+from flows.execution.runners import get_runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import StoreError, TrainingError
 from olmix_core.storage.layout import result_key, result_path
@@ -42,6 +41,7 @@ class PrefectExecutor:
     def __init__(self, store: str, artifacts: Artifacts, execution: Execution) -> None:
         self.store = store
         self.execution = execution
+        self.runner = get_runner(execution.runner)
         # Part of each task: what a flow keeps of its results is not told to processes on other machines.
         self.storage = results_block(store)
         self.artifacts = artifacts
@@ -60,11 +60,9 @@ class PrefectExecutor:
         keys = [step.key(payload) for payload, _ in calls]
         known = self.keys.setdefault(step.name, [])
         known += dict.fromkeys(key for key in keys if key not in known)
-        on_proxies = carries_a_proxy(step.name, calls)
-        elsewhere: set[str] = set()
-        if on_proxies and self.execution.runner == "deployment":
-            elsewhere = launch(step, calls, self.store, self.execution)
-        with requests(self.execution) if on_proxies else nullcontext():
+        on_proxies = runs_proxies(step.name, calls)
+        elsewhere = self.runner.launch(step, calls, self.store, self.execution) if on_proxies else set()
+        with self.runner.reserve(self.execution) if on_proxies else nullcontext():
             task = step.task.with_options(result_storage=self.storage, cache_policy=step.policy(self.store))
             futures = [task.submit(payload, self.store, **where) for payload, where in calls]
         key_of = dict(zip(futures, keys, strict=True))
@@ -95,7 +93,7 @@ class PrefectExecutor:
         try:
             result = future.result()
         except Exception as error:
-            if not is_loss(error):
+            if not self.runner.is_loss(error):
                 raise
             raise TrainingError(
                 f"step {step.name!r}: a process or machine of the cluster died, time and again: {error}; look into its"
@@ -113,7 +111,7 @@ class PrefectExecutor:
         self, step: Step, keys: Sequence[str], futures: Sequence[PrefectFuture[Result]]
     ) -> None:
         """What another machine wrote has to be here as well; one result of a step tells."""
-        if self.execution.runner not in ("ray", "dask"):
+        if not self.runner.on_cluster:
             return
         for key, future in zip(keys, futures, strict=True):
             if future.state.name != "Cached":
@@ -129,3 +127,16 @@ class PrefectExecutor:
 def _page(future: PrefectFuture[Result]) -> str | None:
     """The page of a task run in the UI; None where there is none."""
     return url_for("task-run", obj_id=future.task_run_id)
+
+
+def runs_proxies(step: str, calls: Sequence[Call]) -> bool:
+    """Tell whether calls of a step train or evaluate proxies here, and so need the resources of a proxy.
+
+    Args:
+        step: Name of the step.
+        calls: Its payloads, and where things are.
+
+    Returns:
+        False also for metrics of an external trainer, which are only read.
+    """
+    return step == "train" or (step == "evaluate" and any(where["task"]["metric"] is None for _, where in calls))

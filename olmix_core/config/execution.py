@@ -1,12 +1,46 @@
-"""How proxies are carried out: what results do not depend on, and what is therefore no part of any key."""
+"""Where and how proxies run. Results do not depend on it, so no field is part of a cache key."""
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from olmix_core.config.base import Section
 
-Runner = Literal["threads", "ray", "dask", "deployment"]
+
+@dataclass(frozen=True)
+class RunnerRules:
+    """What the configuration accepts for one runner.
+
+    Attributes:
+        description: Where the runner runs proxies, for the form and the command line.
+        takes_address: Whether `execution.address` applies.
+        takes_job_variables: Whether `execution.job_variables` applies.
+        shares_gpus: Whether a proxy may ask for a fraction of a GPU.
+    """
+
+    description: str
+    takes_address: bool = False
+    takes_job_variables: bool = False
+    shares_gpus: bool = True
+
+
+# The runners, one line each. Their implementations are the modules of these names in flows.execution.runners.
+RUNNERS = {
+    "threads": RunnerRules("on this machine"),
+    "ray": RunnerRules("on a Ray cluster", takes_address=True),
+    "dask": RunnerRules("on a Dask cluster", takes_address=True),
+    "deployment": RunnerRules("as a flow run of its own each", takes_job_variables=True, shares_gpus=False),
+}
+if TYPE_CHECKING:
+    RunnerName = str
+else:  # so that the error message, the JSON schema and the form name the runners
+    RunnerName = Literal[tuple(RUNNERS)]
+
+
+def _runners_where(field: str) -> str:
+    """Names of the runners whose rule `field` is true, as in "ray or dask"."""
+    return " or ".join(name for name, rules in RUNNERS.items() if getattr(rules, field))
 
 
 class Resources(Section):
@@ -22,9 +56,9 @@ class Resources(Section):
 class Execution(Section):
     """Where and how long proxies may run. No part of identity."""
 
-    runner: Runner = Field(
+    runner: RunnerName = Field(
         "threads",
-        description="threads: on this machine; ray, dask: on a cluster; deployment: a flow run of its own each.",
+        description="; ".join(f"{name}: {rules.description}" for name, rules in RUNNERS.items()) + ".",
     )
     address: str | None = Field(
         None, description="With ray or dask: the cluster to use; one on this machine is started where it is left out."
@@ -45,14 +79,17 @@ class Execution(Section):
 
     @model_validator(mode="after")
     def _fits_the_runner(self) -> "Execution":
-        if self.address is not None and self.runner not in ("ray", "dask"):
-            raise ValueError(f"found an address with runner {self.runner}; expected runner ray or dask with it")
-        if self.job_variables and self.runner != "deployment":
-            raise ValueError(f"found job_variables with runner {self.runner}; expected runner deployment with them")
+        rules = RUNNERS[self.runner]
+        if self.address is not None and not rules.takes_address:
+            expected = _runners_where("takes_address")
+            raise ValueError(f"found an address with runner {self.runner}; expected runner {expected} with it")
+        if self.job_variables and not rules.takes_job_variables:
+            expected = _runners_where("takes_job_variables")
+            raise ValueError(f"found job_variables with runner {self.runner}; expected runner {expected} with them")
         gpus = self.resources.gpus
-        if self.runner == "deployment" and gpus is not None and gpus != int(gpus):
+        if not rules.shares_gpus and gpus is not None and gpus != int(gpus):
             raise ValueError(
-                f"found resources.gpus {gpus:g} with runner deployment; expected a whole number: only Ray and Dask"
-                " share a GPU"
+                f"found resources.gpus {gpus:g} with runner {self.runner}; expected a whole number: this runner does"
+                " not share a GPU"
             )
         return self

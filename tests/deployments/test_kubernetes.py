@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from prefect.utilities.templating import apply_values
 
-from flows.execution.deployment_runner import job_variables
+from flows.execution.runners.deployment import job_variables
 from olmix_core.config.execution import Execution
 
 FOLDER = Path(__file__).parent.parent.parent / "deployments/kubernetes"

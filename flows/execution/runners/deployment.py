@@ -1,16 +1,18 @@
 """Proxies as flow runs of their own, for clusters that Prefect starts jobs on: Kubernetes, Slurm, or any work pool.
 
-What is missing of a step is written into the store as jobs, one per proxy, and each job is given to a flow run of the
+Missing results of a step are written into the store as jobs, one per proxy, and each job is given to a flow run of the
 deployment `execution.deployment`. Wherever the work pool starts it, it carries out the same tasks with the same keys
 and leaves their results in the store, where the flow then finds them.
 
-A run of the same job that is queued or under way, left by a run of ours that was killed, is waited for, not started
-again. A job whose machine died (state Crashed) is submitted again; a proxy then goes on from its last checkpoint.
+A flow run of the same job that is queued or running, left by an earlier run that was killed, is waited for instead of
+started again. A job whose machine died (state Crashed) is submitted again; a proxy then continues from its last
+checkpoint.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -28,32 +30,74 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.execution.runners.base import Call, Runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError, OlmixError, StoreError, TrainingError
 from olmix_core.identity import digest
 from olmix_core.storage.layout import result_key
 from olmix_core.storage.store import Store
+from olmix_core.workers.pool import at_once
 from tasks.runtime import progress
 from tasks.runtime.results import known_result
-from tasks.runtime.step import Payload, Step
+from tasks.runtime.step import Step
 
-Call = tuple[Payload, dict[str, Any]]
-
-MOST_SUBMISSIONS = 4  # of one job: as often as Ray runs a task whose machine dies
+MAX_SUBMISSIONS = 4  # of one job: as often as Ray runs a task whose machine dies
 POLL_SECONDS = 2.0
-READERS = 32
-PAGE = 200  # flow runs that the server tells at once
+READERS = 32  # results looked up at once: an object store answers many at once
+PAGE = 200  # flow runs that the server returns at once
 ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 
 
-def job_path(name: str) -> str:
-    return f"cache/jobs/{name}.json"
+class DeploymentRunner(Runner):
+    """Runs proxies as flow runs of a deployment, and all other steps in threads of this process."""
+
+    def start(
+        self, execution: Execution, config_file: str, workers: int | None
+    ) -> AbstractContextManager[TaskRunner[Any]]:
+        """See `Runner.start`."""
+        _check_deployment(execution, config_file)
+        return nullcontext(ThreadPoolTaskRunner(max_workers=workers or at_once()))
+
+    def launch(self, step: Step, calls: Sequence[Call], store_url: str, execution: Execution) -> set[str]:
+        """See `Runner.launch`. Errors are raised once all flow runs have ended.
+
+        Args:
+            step: The step.
+            calls: Its payloads, and where things are.
+            store_url: URL of the store.
+            execution: The `execution` section of the configuration.
+
+        Returns:
+            Keys of the results that flow runs computed.
+
+        Raises:
+            TrainingError: If a flow run failed, was cancelled, or crashed too often.
+            StoreError: If it completed, but its result is not in the store as seen from here.
+        """
+        store = Store(store_url)
+        jobs = {job.name: job for job in _jobs(step, calls, store)}
+        if not jobs:
+            return set()
+        missing = {key for job in jobs.values() for key in job.missing(store)}
+        with get_client(sync_client=True) as client:
+            failures = _LaunchedJobs(client, store, execution, jobs).wait()
+        if failures:
+            raise failures[0]
+        return missing
 
 
 @dataclass(frozen=True)
 class Job:
-    """Calls of one step for one proxy. `name` is known by what is to be computed, `label` is for people."""
+    """Calls of one step for one proxy.
+
+    Attributes:
+        name: Digest of the keys to compute.
+        label: Name for people.
+        step: The step.
+        calls: Payloads, and where things are.
+    """
 
     name: str
     label: str
@@ -61,14 +105,51 @@ class Job:
     calls: Sequence[Call]
 
     def missing(self, store: Store) -> list[str]:
-        """Keys whose results are not there."""
+        """List what is still to be computed.
+
+        Args:
+            store: The store.
+
+        Returns:
+            Keys without a result in the store.
+        """
         keys = [self.step.key(payload) for payload, _ in self.calls]
         return [key for key in keys if known_result(store, result_key(self.step.name, key)) is None]
 
 
-def check_deployment(execution: Execution, config_file: str) -> None:
-    """Raises ConfigError where there is no server, or no such deployment on it."""
-    how = "prefect --no-prompt deploy --prefect-file deployments/prefect.yaml --name proxy"
+def job_path(name: str) -> str:
+    """Path of a job in the store.
+
+    Args:
+        name: Name of the job.
+
+    Returns:
+        Path relative to the store.
+    """
+    return f"cache/jobs/{name}.json"
+
+
+def job_variables(execution: Execution) -> dict[str, Any]:
+    """Express the resources of a proxy in the variables of the job templates under deployments/.
+
+    Args:
+        execution: Its `resources`, and `job_variables`, which win.
+
+    Returns:
+        {variable: value} for the work pool.
+    """
+    resources = execution.resources
+    variables: dict[str, Any] = {"cpus": resources.cpus}
+    if resources.gpus is not None:
+        variables["gpus"] = int(resources.gpus)
+    if resources.memory_gb is not None:
+        variables["memory"] = f"{round(resources.memory_gb * 1000)}M"
+    return {**variables, **execution.job_variables}
+
+
+def _check_deployment(execution: Execution, config_file: str) -> None:
+    """Raise ConfigError if there is no server, or no such deployment on it."""
+    command = "prefect --no-prompt deploy --prefect-file deployments/prefect.yaml --name proxy"
     url = PREFECT_API_URL.value()
     if url is None:
         raise ConfigError(
@@ -77,41 +158,22 @@ def check_deployment(execution: Execution, config_file: str) -> None:
     with get_client(sync_client=True) as client:
         try:
             client.read_deployment_by_name(execution.deployment)
-        except (ObjectNotFound, ValueError) as error:  # a name without a slash
+        except (ObjectNotFound, ValueError) as error:  # ValueError: a name without a slash
             raise ConfigError(
                 config_file,
                 "execution.deployment",
                 f"{execution.deployment!r}, which is not on {url}",
-                f"a deployment FLOW/NAME of the flow in flows/proxy.py: {how}",
+                f"a deployment FLOW/NAME of the flow in flows/proxy.py: {command}",
             ) from error
 
 
-def launch(step: Step, calls: Sequence[Call], store_url: str, execution: Execution) -> set[str]:
-    """Have everything that is missing computed by flow runs of the deployment; the keys of what was.
-
-    Raises, once all have ended:
-        TrainingError: a flow run failed, was cancelled, or crashed too often.
-        StoreError: it completed, but its result is not in the store as seen from here.
-    """
-    store = Store(store_url)
-    jobs = {job.name: job for job in _jobs(step, calls, store)}
-    if not jobs:
-        return set()
-    missing = {key for job in jobs.values() for key in job.missing(store)}
-    with get_client(sync_client=True) as client:
-        failures = _Launched(client, store, execution, jobs).wait()
-    if failures:
-        raise failures[0]
-    return missing
-
-
 def _jobs(step: Step, calls: Sequence[Call], store: Store) -> Iterator[Job]:
-    """What is missing, by proxy: a model is fetched once and measured on all tasks."""
+    """Group missing results by proxy, so that its model is fetched once and measured on all tasks."""
     keys = [step.key(payload) for payload, _ in calls]
-    with ThreadPoolExecutor(READERS) as threads:  # an object store answers many at once
-        found = threads.map(lambda key: known_result(store, result_key(step.name, key)), keys)
+    with ThreadPoolExecutor(READERS) as threads:
+        results = threads.map(lambda key: known_result(store, result_key(step.name, key)), keys)
     groups: dict[str, list[Call]] = {}
-    for (payload, where), key, result in zip(calls, keys, found, strict=True):
+    for (payload, where), key, result in zip(calls, keys, results, strict=True):
         if result is None:
             groups.setdefault(payload.get("proxy", key), []).append((payload, where))
     for proxy, group in groups.items():
@@ -120,7 +182,7 @@ def _jobs(step: Step, calls: Sequence[Call], store: Store) -> Iterator[Job]:
         yield Job(digest({"store": store.url, "keys": keys}), label, step, group)
 
 
-class _Launched:
+class _LaunchedJobs:
     """The flow runs of jobs, from their submission to their end."""
 
     def __init__(self, client: SyncPrefectClient, store: Store, execution: Execution, jobs: Mapping[str, Job]) -> None:
@@ -129,16 +191,16 @@ class _Launched:
         self._submissions = dict.fromkeys(jobs, 0)
 
     def wait(self) -> list[OlmixError]:
-        """Submit all, and wait for all; what went wrong, in the order in which it did.
+        """Submit all, wait for all, and return the errors in the order in which they happened.
 
-        Ctrl-C cancels them; whatever else ends this run leaves them going, and the next run waits for them.
+        Ctrl-C cancels the flow runs; if this run ends otherwise they continue, and the next run waits for them.
         """
         failures: list[OlmixError] = []
         try:
-            under_way = self._under_way()
+            running = self._running()
             for job in self._jobs.values():
-                if job.name in under_way:
-                    self._alive[under_way[job.name]] = job
+                if job.name in running:
+                    self._alive[running[job.name]] = job
                 else:
                     self._submit(job)
             while self._alive:
@@ -154,14 +216,14 @@ class _Launched:
         return failures
 
     def _ended(self, job: Job, run: FlowRun) -> OlmixError | None:
-        """What became of a flow run that ended; a job whose machine died is submitted again."""
+        """Return the error of a flow run that ended, if any; submit a job whose machine died again."""
         assert run.state is not None
         tracked = progress.current()
         if run.state.is_completed() and not (lost := job.missing(self._store)):
             for _ in job.calls:
                 tracked.elsewhere(job.step.name)
             return None
-        if run.state.is_crashed() and self._submissions[job.name] < MOST_SUBMISSIONS:
+        if run.state.is_crashed() and self._submissions[job.name] < MAX_SUBMISSIONS:
             self._submit(job)
             return None
         for _ in job.calls:
@@ -171,13 +233,13 @@ class _Launched:
                 f"store: {self._store.url}: flow run {run.name!r} completed, but {len(lost)} of its results are not"
                 " here; expected a store that this machine and the work pool share, by the same path or URL"
             )
-        words = (run.state.message or "it said nothing").removeprefix("Flow run encountered an exception: ")
-        return TrainingError(f"flow run {run.name!r} ended as {run.state.name}: {words}")
+        message = (run.state.message or "no message").removeprefix("Flow run encountered an exception: ")
+        return TrainingError(f"flow run {run.name!r} ended as {run.state.name}: {message}")
 
     def _submit(self, job: Job) -> None:
         self._submissions[job.name] += 1
         self._store.write_json(job_path(job.name), {"step": job.step.name, "calls": job.calls})
-        # Its type says that it might be a coroutine, which it is only where there is an event loop.
+        # Typed as possibly a coroutine, which it is only inside an event loop.
         run = cast(
             FlowRun,
             run_deployment(
@@ -191,8 +253,8 @@ class _Launched:
         )
         self._alive[run.id] = job
 
-    def _under_way(self) -> dict[str, UUID]:
-        """{job: flow run} of jobs that an earlier run of ours submitted and that have not ended."""
+    def _running(self) -> dict[str, UUID]:
+        """{job: flow run} of jobs that an earlier run submitted and that have not ended."""
         states = FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE))
         by_tag = {_tag(name): name for name in self._jobs}
         tagged = FlowRunFilterTags(any_=list(by_tag))
@@ -203,9 +265,9 @@ class _Launched:
             if tag in by_tag
         }
 
-    def _read(self, which: FlowRunFilter) -> Iterator[FlowRun]:
+    def _read(self, selection: FlowRunFilter) -> Iterator[FlowRun]:
         offset = 0
-        while page := self._client.read_flow_runs(flow_run_filter=which, limit=PAGE, offset=offset):
+        while page := self._client.read_flow_runs(flow_run_filter=selection, limit=PAGE, offset=offset):
             yield from page
             offset += PAGE
 
@@ -214,10 +276,4 @@ def _tag(job: str) -> str:
     return f"job:{job[:16]}"
 
 
-def job_variables(execution: Execution) -> dict[str, Any]:
-    """What a proxy asks for, in the variables that the templates under deployments/ know."""
-    asked, found = execution.resources, {"cpus": execution.resources.cpus}
-    if asked.gpus is not None:
-        found["gpus"] = int(asked.gpus)
-    memory = {} if asked.memory_gb is None else {"memory": f"{round(asked.memory_gb * 1000)}M"}
-    return {**found, **memory, **execution.job_variables}
+RUNNER = DeploymentRunner()

@@ -1,0 +1,26 @@
+"""Steps in threads of this process; each proxy trains in a process of its own on this machine."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.execution.runners.base import Runner
+from olmix_core.config.execution import Execution
+from olmix_core.workers.pool import at_once
+
+
+class ThreadsRunner(Runner):
+    """Runs steps in threads."""
+
+    def start(
+        self,
+        execution: Execution,
+        config_file: str,
+        workers: int | None,
+    ) -> AbstractContextManager[TaskRunner[Any]]:
+        """See `Runner.start`."""
+        return nullcontext(ThreadPoolTaskRunner(max_workers=workers or at_once()))
+
+
+RUNNER = ThreadsRunner()
