@@ -5,7 +5,7 @@ number elsewhere matters. Each fold is predicted by a fit to the others; nothing
 reaches the fit that predicts it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.intervals import NORMAL_90
 from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
@@ -82,17 +83,45 @@ def out_of_fold(
     if not 2 <= folds <= count:
         raise FitError(f"{folds} folds for {count} runs; expected 2 to {count}")
     fold = assign_folds(evidence.runs, folds, seed)
+
+    def parts() -> Iterator[tuple[NDArray[np.intp], LawSurrogate]]:
+        for part in range(folds):
+            inside, outside = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
+            yield outside, fitter(evidence.rows(inside), run_weights[inside])
+
+    return _predict(evidence, task_weights, parts())
+
+
+def held_out_diagnostics(surrogate: Surrogate, evidence: SwarmData, task_weights: Array | None) -> Diagnostics:
+    """Predictions of runs that the surrogate was not fitted to.
+
+    Args:
+        surrogate: A surrogate over the leaves and tasks of `evidence`.
+        evidence: The held-out runs.
+        task_weights: Weight [T] of each task in the objective; None means equal.
+
+    Returns:
+        Predictions and measurements, as in cross-validation.
+
+    Raises:
+        FitError: If the task weights cannot be used.
+    """
+    return _predict(evidence, task_weights, [(np.arange(len(evidence.runs)), surrogate)])
+
+
+def _predict(
+    evidence: SwarmData, task_weights: Array | None, parts: Iterable[tuple[NDArray[np.intp], Surrogate]]
+) -> Diagnostics:
+    """Predict all runs, the rows of each part by the surrogate of that part."""
     weights = normalised(task_weights, evidence.tasks)
     predicted, std = np.empty(evidence.Y.shape), np.empty(evidence.Y.shape)
-    objective_std = np.empty(count)
+    objective_std = np.empty(len(evidence.runs))
     family, gamma = "", None
-    for part in range(folds):
-        inside, outside = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
-        surrogate = fitter(evidence.rows(inside), run_weights[inside])
-        Q = evidence.X[outside]
-        predicted[outside] = surrogate.predict(Q)
-        std[outside] = np.hypot(surrogate.std(Q), surrogate.noise())
-        objective_std[outside] = np.hypot(surrogate.objective_stds(Q, weights), surrogate.objective_noise(weights))
+    for rows, surrogate in parts:
+        Q = evidence.X[rows]
+        predicted[rows] = surrogate.predict(Q)
+        std[rows] = np.hypot(surrogate.std(Q), surrogate.noise())
+        objective_std[rows] = np.hypot(surrogate.objective_stds(Q, weights), surrogate.objective_noise(weights))
         family, gamma = surrogate.family, surrogate.gamma
     return Diagnostics(
         family=family,

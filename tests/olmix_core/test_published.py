@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from olmix_core.errors import ConfigError, DataError, OlmixError, ProposalError
-from olmix_core.interop.fit import PublishedFit, fit_published
+from olmix_core.interop.fit import ALL_OUTPUTS, PublishedFit, fit_published
 from olmix_core.interop.fit_config import FitConfig, load_fit_config
 from olmix_core.interop.fit_domains import find_domains
 from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
@@ -78,14 +78,14 @@ def refused(kind: type[OlmixError], *words: str) -> Any:
 
 
 def run(path: Path, **settings: Any) -> PublishedFit:
-    return fit_published(path, path.parent / "out", **settings)
+    return fit_published(path, path.parent / "out", **{"outputs": (), **settings})
 
 
 # What is written
 
 
 def test_what_a_fit_leaves_behind(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
-    found = run(project(ratios, metrics))
+    found = run(project(ratios, metrics), outputs=ALL_OUTPUTS)
     out = found.output
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in found.files)
 
@@ -116,6 +116,17 @@ def test_what_a_fit_leaves_behind(project: Any, ratios: pd.DataFrame, metrics: p
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_only_some_outputs(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
+    path = project(ratios, metrics)
+    fit = run(path, outputs={"report.html"})
+    names = "mix.csv mix.json surrogate.json diagnostics.csv runs.parquet trade_offs.csv report.html"
+    assert {file.name for file in fit.files} == set(names.split())
+    assert {file.name for file in fit.output.iterdir()} == set(names.split())
+    assert not list(run(path).output.iterdir())
+    with pytest.raises(ValueError, match=r"found the output 'mix.yaml'; expected some of mix.csv, surrogate.json"):
+        run(path, outputs={"mix.yaml"})
+
+
 def test_the_truth_is_found(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
     found = run(project(ratios, metrics, constraints={"enabled": False}, proposer={"kl_reg": 0.0}))
     objective = found.diagnostics.loc["objective"]
@@ -126,7 +137,7 @@ def test_the_truth_is_found(project: Any, ratios: pd.DataFrame, metrics: pd.Data
 
 
 def test_an_earlier_fit_is_replaced(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
-    run(project(ratios, metrics, regression={"n_test": 5}))
+    run(project(ratios, metrics, regression={"n_test": 5}), outputs={"held_out.csv"})
     out = run(project(ratios, metrics)).output
     assert not (out / "held_out.csv").exists()
     assert not list(out.glob(".new-*"))
@@ -134,7 +145,7 @@ def test_an_earlier_fit_is_replaced(project: Any, ratios: pd.DataFrame, metrics:
 
 @pytest.mark.parametrize("family", ["search", "bimix", "autoscale"])
 def test_families_to_compare_with(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame, family: str) -> None:
-    found = run(project(ratios, metrics, regression={"type": family, "seed": 3}))
+    found = run(project(ratios, metrics, regression={"type": family, "seed": 3}), outputs={"trade_offs.csv"})
     assert found.record["family"] == family
     assert found.record["solver"]["gap"] is None
     assert (found.table["weight"] <= found.table["cap"] * (1 + 1e-12)).all()
@@ -240,7 +251,7 @@ def test_limits_and_penalty_on_columns_are_those_on_leaves(
 
 
 def test_held_out_runs_come_with_a_proposal(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
-    found = run(project(ratios, metrics, regression={"n_test": 10}))
+    found = run(project(ratios, metrics, regression={"n_test": 10}), outputs={"held_out.csv"})
     assert found.table["weight"].sum() == pytest.approx(1)
     assert found.held_out is not None
     assert found.record["evidence"] == {"runs": 30, "held_out": 10, "domains": len(DOMAINS)}
@@ -615,7 +626,7 @@ def released(name: str, folder: Path, **priors: Any) -> Path:
 @needs_swarms
 @pytest.mark.parametrize(("name", "held_out"), [("dclm24", 63), ("pdf22", 0)])
 def test_released_swarms(name: str, held_out: int, tmp_path: Path) -> None:
-    found = fit_published(released(name, tmp_path), tmp_path / "out")
+    found = fit_published(released(name, tmp_path), tmp_path / "out", outputs=())
     assert len(found.surrogate.tasks) == 52
     assert found.record["evidence"]["runs"] == 64
     assert found.record["evidence"]["held_out"] == held_out
@@ -633,7 +644,7 @@ def test_the_released_virtual_domain_is_capped_on_its_leaves(tmp_path: Path) -> 
     inner = facts["pdf22"]["existing"]
     tokens = {**facts["pdf22"]["token_counts"], **{leaf: facts["all64"]["token_counts"][leaf] for leaf in inner}}
     path = released("pdf22", tmp_path, virtual_domains={"existing": inner}, token_counts=tokens)
-    table = fit_published(path, tmp_path / "out").table.set_index("domain")
+    table = fit_published(path, tmp_path / "out", outputs=()).table.set_index("domain")
     assert len(table) == 64
     assert table["epochs"].max() <= 4 + 1e-8
     assert table.at["dclm:software_development", "at_cap"]
