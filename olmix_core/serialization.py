@@ -12,7 +12,7 @@ The metadata of a field can say otherwise:
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Self, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -138,7 +138,7 @@ def decode_fields(cls: type[T], record: JsonMapping) -> T:
         raise ValueError(f"{cls.__name__}: found a {type(record).__name__}; expected an object")
     values: dict[str, Any] = {}
     for field in fields(cast(Any, cls)):
-        name, annotation = json_key(field), _hints(cast(type[Any], cls))[field.name]
+        name, annotation = json_key(field), _hints(cast(Any, cls))[field.name]
         if field.metadata.get("inline"):
             values[field.name] = decode(annotation, record, cls.__name__)
         elif name in record:
@@ -221,5 +221,5 @@ def _decode_sequence(origin: Any, arguments: tuple[Any, ...], value: Sequence[An
 
 
 @cache
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    return get_type_hints(cls)
+def _hints(cls: Hashable) -> dict[str, Any]:
+    return get_type_hints(cast(type, cls))
