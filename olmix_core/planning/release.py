@@ -6,7 +6,7 @@ those of a leaf that is new are guessed from the kept leaves that its text resem
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +16,45 @@ from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.mixture import Array
 from olmix_core.planning import coupling
 from olmix_core.planning.text_similarity import profile, resemblance
+from olmix_core.serialization import JsonRecord
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
+
+
+@dataclass(frozen=True)
+class ReleaseEffect(JsonRecord):
+    """What releasing a leaf does to the coupling.
+
+    Attributes:
+        leaf: The leaf.
+        before: Coupling kappa before its release.
+        after: Coupling after it.
+        fall: The share of the coupling that goes away.
+    """
+
+    leaf: str
+    before: float
+    after: float
+    fall: float
+
+
+@dataclass(frozen=True)
+class ReleaseChoice(JsonRecord):
+    """The leaves to release, and why.
+
+    Attributes:
+        before: Coupling kappa with all unaffected leaves kept.
+        after: Coupling after the release.
+        released: The released leaves, in order.
+        leaves: Every kept leaf, as if it alone were released; the largest fall first.
+        resembles: {new leaf: {kept leaf: share}}, the leaves that its coefficients are guessed from.
+    """
+
+    before: float
+    after: float
+    released: Sequence[ReleaseEffect]
+    leaves: Sequence[ReleaseEffect]
+    resembles: Mapping[str, Mapping[str, float]]
 
 
 def choose_release(
@@ -28,7 +65,7 @@ def choose_release(
     affected: Mapping[str, Mapping[str, float] | None],
     files: Mapping[str, Sequence[InputFile]],
     tokenizer: Tokenizer,
-) -> dict[str, Any] | None:
+) -> ReleaseChoice | None:
     """The leaves to release, and the coupling of every kept leaf; None where there are no ratios to keep.
 
     evidence: over atoms (see `carry`). affected: {leaf: the old content it comes from, {atom: share}, or None}.
@@ -60,16 +97,16 @@ def choose_release(
     released = coupling.greedy_release(coefficients, fixed, recomputed, RUNS_PER_DIMENSION)
     before = coupling.kappa(coefficients, fixed, recomputed)
 
-    def told(one: coupling.Release) -> dict[str, Any]:
-        return {"leaf": known[one.leaf], "before": one.before, "after": one.after, "fall": one.fall}
+    def effects(releases: Sequence[coupling.Release]) -> tuple[ReleaseEffect, ...]:
+        return tuple(ReleaseEffect(known[one.leaf], one.before, one.after, one.fall) for one in releases)
 
-    return {
-        "before": before,
-        "after": released[-1].after if released else before,
-        "released": [told(one) for one in released],
-        "leaves": [told(one) for one in coupling.candidates(coefficients, fixed, recomputed)],
-        "resembles": resembles,
-    }
+    return ReleaseChoice(
+        before=before,
+        after=released[-1].after if released else before,
+        released=effects(released),
+        leaves=effects(coupling.candidates(coefficients, fixed, recomputed)),
+        resembles=resembles,
+    )
 
 
 def _slopes(evidence: SwarmData, old_weights: Mapping[str, float]) -> Array:

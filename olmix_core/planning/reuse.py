@@ -7,23 +7,141 @@ So q = E r holds the old ratios exactly, however often the set was changed befor
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from olmix_core.config.defaults import default_runs
+from olmix_core.data.documents import InputFile
+from olmix_core.data.tokenizer import Tokenizer
+from olmix_core.evidence import ledger
+from olmix_core.evidence.atoms import Split, in_atoms
+from olmix_core.evidence.merge import COLUMNS, merge
+from olmix_core.planning.release import ReleaseChoice, choose_release
 from olmix_core.proposal.expansion import Column
+from olmix_core.serialization import JsonRecord
+from olmix_core.storage.layout import tokenizer_path
+from olmix_core.storage.store import Store
 
 
 @dataclass(frozen=True)
-class ReusePlan:
-    """The columns of E, {leaf: share} each; `kept` are the leaves in the column of old ratios; `runs` is K."""
+class CouplingInputs(JsonRecord):
+    """What the coupling of kept and recomputed leaves is measured from.
 
-    columns: tuple[Column, ...]
-    kept: tuple[str, ...]
-    runs: int
+    Attributes:
+        evidence: Name of the set of ledger rows.
+        splits: How leaves are written in atoms.
+        tokenizer: Fingerprint of the tokenizer.
+    """
 
-    def to_json(self) -> dict[str, Any]:
-        return {"columns": list(self.columns), "kept": list(self.kept), "runs": self.runs}
+    evidence: str
+    splits: Split
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class ReuseBase(JsonRecord):
+    """What a plan depends on of the mix that it builds on.
+
+    Attributes:
+        weights: {leaf: weight} of the unaffected leaves.
+        affected: Leaves whose content changed or is new.
+        added: Those of them that are new.
+        origins: {affected leaf: {old leaf: share}} of those that come from old content.
+        release: Unaffected leaves that the configuration releases.
+        informed: Whether there is evidence of earlier versions.
+        coupling: Inputs of the automatic release; None where it is not asked for.
+    """
+
+    weights: Mapping[str, float]
+    affected: Sequence[str]
+    added: Sequence[str]
+    origins: Mapping[str, Mapping[str, float]]
+    release: Sequence[str]
+    informed: bool
+    coupling: CouplingInputs | None
+
+
+@dataclass(frozen=True)
+class ReuseSources:
+    """Where the evidence and the text are that a release is chosen from.
+
+    Attributes:
+        store: The store of the ledger and the tokenizer.
+        rows: Ids of the ledger rows.
+        files: {leaf: its input files}.
+    """
+
+    store: Store
+    rows: Sequence[str]
+    files: Mapping[str, Sequence[InputFile]]
+
+
+@dataclass(frozen=True)
+class ReusePlan(JsonRecord):
+    """The free dimensions of a swarm.
+
+    Attributes:
+        columns: Columns of E, {leaf: share} each.
+        kept: Leaves in the column of old ratios.
+        runs: Number of proxies K.
+        released: Unaffected leaves that are recomputed all the same.
+        coupling: How they were chosen; None where that was not asked for.
+        reusable: Where ratios could be kept but are not, the columns that would keep them.
+    """
+
+    columns: Sequence[Column] = ()
+    kept: Sequence[str] = ()
+    runs: int = 0
+    released: Sequence[str] = ()
+    coupling: ReleaseChoice | None = None
+    reusable: Sequence[Column] | None = None
+
+
+def plan_reuse(units: Sequence[Column], runs: int | None, base: ReuseBase | None, sources: ReuseSources) -> ReusePlan:
+    """Choose the free dimensions and the number of runs.
+
+    Under strategy `auto` (`base.coupling` is set) old ratios only say how many runs are needed: the swarm explores all
+    leaves, and the columns that would keep the ratios are returned as `reusable`.
+
+    Args:
+        units: The free dimensions if nothing were kept.
+        runs: Number of proxies; None for the default of the number of free dimensions.
+        base: The mix that the plan builds on; None for full recomputation.
+        sources: Where evidence and text are.
+
+    Returns:
+        The plan.
+    """
+    everything = frozenset(leaf for unit in units for leaf in unit)
+    if base is None:
+        return plan_columns(units, {}, everything, runs)
+    affected = frozenset(base.affected)
+    released, choice = list(base.release), None
+    if base.coupling is not None and affected:
+        choice = _choose_release(base, base.coupling, sorted(everything - affected), sources)
+        released = [effect.leaf for effect in choice.released] if choice else []
+    plan = plan_columns(units, base.weights, affected | set(released), runs)
+    if plan.runs == 0 and not base.informed:
+        # Nothing is left to explore, and there is no evidence to learn from: begin anew.
+        plan = plan_columns(units, {}, everything, runs)
+    plan = replace(plan, released=released, coupling=choice)
+    if base.coupling is None or not plan.kept:
+        return plan
+    return replace(plan, columns=units, kept=(), reusable=plan.columns)
+
+
+def _choose_release(
+    base: ReuseBase, inputs: CouplingInputs, kept: Sequence[str], sources: ReuseSources
+) -> ReleaseChoice | None:
+    evidence = merge(ledger.read(sources.store, COLUMNS, sources.rows))
+    atoms = sorted(in_atoms(dict.fromkeys(evidence.contents(), 1.0), inputs.splits))
+    return choose_release(
+        evidence=evidence.problem(atoms, inputs.splits, sorted(evidence.bpb.names)),
+        old_weights=base.weights,
+        kept=kept,
+        affected={leaf: base.origins.get(leaf) for leaf in sorted(base.affected)},
+        files=sources.files,
+        tokenizer=Tokenizer.from_json(sources.store.read_json(tokenizer_path(inputs.tokenizer))),
+    )
 
 
 def plan_columns(

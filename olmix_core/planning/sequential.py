@@ -17,12 +17,22 @@ A batch is chosen greedily, each run given the ones before it. Everything follow
 the seed, so a round is the same whenever and wherever it is computed. Shapes: m leaves, d columns of E, S draws.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from olmix_core.mixture import Array
+from olmix_core.config.config import Swarm
+from olmix_core.evidence.atoms import atom_matrix
+from olmix_core.mixture import Array, LeafIndex, Mixture, tidy
+from olmix_core.planning.swarm import sample_swarm
+from olmix_core.proposal.expansion import expansion
+from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
 from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
+
+DRAWS = 32  # laws whose optimum is sought
+CANDIDATES = 150  # mixtures drawn around each of two centres
+NEAR = 0.9  # share of the proposal in its centre; the rest is natural, so that no leaf is out of reach
 
 _STEPS = 200  # of mirror descent
 _LEAST = 1e-12  # weight that keeps a logarithm finite
@@ -57,6 +67,81 @@ class PosteriorOptima:
     incumbent: Array
     samples: Array
     remaining_gain: float
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """How the next mixtures are drawn and when a swarm ends.
+
+    Attributes:
+        swarm: How mixtures are drawn; its seed is that of the round.
+        bounds: {leaf: (lowest, highest weight)} of mixtures of the swarm.
+        count: Number of mixtures.
+        tolerance: Gain in BPB below which no more proxies are trained.
+    """
+
+    swarm: Swarm
+    bounds: Mapping[str, tuple[float, float]]
+    count: int
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class NextRound:
+    """The mixtures to train next; none where too little is still to be gained.
+
+    Attributes:
+        mixtures: {leaf: weight} each, without zeros.
+        remaining_gain: What is expected to be gained still, in BPB.
+    """
+
+    mixtures: Sequence[Mixture]
+    remaining_gain: float
+
+
+def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: RoundSettings) -> NextRound:
+    """Choose the mixtures of the next round of a swarm.
+
+    They are chosen among mixtures drawn as the swarm was, mixtures around the current proposal, and the optima of
+    laws that the runs leave possible.
+
+    Args:
+        surrogate: The law fitted so far, over atoms.
+        request: What is asked of the mixture, over leaves.
+        settings: How mixtures are drawn, how many, and when to stop.
+
+    Returns:
+        The mixtures, and the gain that is still expected.
+
+    Raises:
+        ProposalError: No mixture meets the request.
+    """
+    leaves = LeafIndex(tuple(request.leaves))
+    columns, _ = request.loosened()
+    matrix, made_of = expansion(columns, leaves.names), atom_matrix(leaves.names, surrogate.leaves, request.splits)
+    proposal = propose_for_leaves(surrogate, request)
+    goal = Objective(
+        expansion=made_of @ matrix,
+        reference=request.in_atoms(request.reference or request.natural, surrogate),
+        caps=np.where(made_of.sum(axis=1) > 0, made_of @ request.caps, np.inf),
+        kl=request.kl,
+        task_weights=np.array([request.task_weights[task] for task in surrogate.tasks]),
+    )
+    seed = settings.swarm.seed
+    optima = draw_optima(surrogate, goal, proposal.proposal.weights, draws=DRAWS, seed=seed)
+    if optima.remaining_gain < settings.tolerance:
+        return NextRound((), optima.remaining_gain)
+    natural = leaves.vector(request.natural)
+    lower, upper = np.array([settings.bounds.get(leaf, (0.0, 1.0)) for leaf in leaves]).T
+    drawn = [
+        sample_swarm(CANDIDATES, centre @ (matrix > 0), matrix, settings.swarm, lower, upper)
+        for centre in (natural, NEAR * proposal.weights + (1 - NEAR) * natural)
+    ]
+    of_optima = optima.samples @ (made_of > 0)
+    within = np.all((of_optima >= lower) & (of_optima <= upper), axis=1)
+    candidates = np.vstack([*drawn, *(tidy(q)[None] for q in of_optima[within])])
+    chosen = candidates[select_batch(surrogate, optima, candidates @ made_of.T, settings.count, goal)]
+    return NextRound(tuple(leaves.mixture(mixture) for mixture in chosen), optima.remaining_gain)
 
 
 def draw_optima(

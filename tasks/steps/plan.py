@@ -9,13 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from olmix_core.data.documents import InputFile
-from olmix_core.data.tokenizer import Tokenizer
-from olmix_core.evidence import ledger
-from olmix_core.evidence.atoms import in_atoms
-from olmix_core.evidence.merge import COLUMNS, merge
-from olmix_core.planning.release import choose_release
-from olmix_core.planning.reuse import plan_columns
-from olmix_core.storage.layout import tokenizer_path
+from olmix_core.planning.reuse import ReuseBase, ReuseSources, plan_reuse
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Payload, Result, step
 
@@ -27,44 +21,7 @@ def plan(payload: Payload, store: str, *, rows: Sequence[str], files: dict[str, 
     Where ratios could be kept but are not, `reusable` are the columns that would keep them. `rows` are the ids of the
     evidence, and `files` the input files of each leaf, of which the automatic release reads a little.
     """
-    units, base, runs = payload["units"], payload["base"], payload["runs"]
-    everything = frozenset(leaf for unit in units for leaf in unit)
-    if base is None:
-        chosen = plan_columns(units, {}, everything, runs)
-        return {**chosen.to_json(), "released": [], "coupling": None, "reusable": None}
-    affected = frozenset(base["affected"])
-    released, measured = list(base["release"]), None
-    if base["coupling"] is not None and affected:
-        measured = _release(base, everything - affected, affected, Store(store), rows, files)
-        released = [one["leaf"] for one in measured["released"]] if measured else []
-    chosen = plan_columns(units, base["weights"], affected | set(released), runs)
-    if chosen.runs == 0 and not base["informed"]:
-        # Nothing is left to explore, and nothing is known that could be learnt from: begin anew.
-        chosen = plan_columns(units, {}, everything, runs)
-    told = {"released": released, "coupling": measured}
-    if base["coupling"] is None or not chosen.kept:
-        return {**chosen.to_json(), **told, "reusable": None}
-    over_all = {"columns": units, "kept": [], "runs": chosen.runs}
-    return {**over_all, **told, "reusable": chosen.to_json()["columns"]}
-
-
-def _release(
-    base: dict[str, Any],
-    kept: frozenset[str],
-    affected: frozenset[str],
-    store: Store,
-    rows: Sequence[str],
-    files: dict[str, list[dict[str, Any]]],
-) -> dict[str, Any] | None:
-    settings = base["coupling"]
-    evidence = merge(ledger.read(store, COLUMNS, rows))
-    splits = settings["splits"]
-    atoms = sorted(in_atoms(dict.fromkeys(evidence.contents(), 1.0), splits))
-    return choose_release(
-        evidence=evidence.problem(atoms, splits, sorted(evidence.bpb.names)),
-        old_weights=base["weights"],
-        kept=sorted(kept),
-        affected={leaf: base["origins"].get(leaf) for leaf in sorted(affected)},
-        files={leaf: [InputFile(**file) for file in of_leaf] for leaf, of_leaf in files.items()},
-        tokenizer=Tokenizer.from_json(store.read_json(tokenizer_path(settings["tokenizer"]))),
-    )
+    base = None if payload["base"] is None else ReuseBase.from_json(payload["base"])
+    input_files = {leaf: [InputFile(**file) for file in of_leaf] for leaf, of_leaf in files.items()}
+    sources = ReuseSources(Store(store), rows, input_files)
+    return plan_reuse(payload["units"], payload["runs"], base, sources).to_json()

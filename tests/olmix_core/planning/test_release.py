@@ -52,11 +52,11 @@ def test_adding_code_releases_software_before_sports(texts: dict[str, list[str]]
         tokenizer=train_bpe([*texts["code"], *texts["manual"]], 1024),
     )
     assert found is not None
-    shares = found["resembles"]["github"]
+    shares = found.resembles["github"]
     assert max(shares, key=lambda one: shares[one]) == "software"
-    assert [one["leaf"] for one in found["leaves"]] == ["software", "sports", "news"]
-    assert [one["leaf"] for one in found["released"]][:1] == ["software"]
-    assert found["after"] < found["before"]
+    assert [effect.leaf for effect in found.leaves] == ["software", "sports", "news"]
+    assert [effect.leaf for effect in found.released][:1] == ["software"]
+    assert found.after < found.before
 
 
 def test_a_revised_leaf_is_expected_to_be_like_its_old_content(tmp_path: Path, texts: dict[str, list[str]]) -> None:
@@ -70,8 +70,8 @@ def test_a_revised_leaf_is_expected_to_be_like_its_old_content(tmp_path: Path, t
         tokenizer=train_bpe(texts["manual"], 512),
     )
     assert found is not None
-    assert found["resembles"] == {}
-    assert found["before"] > 0
+    assert found.resembles == {}
+    assert found.before > 0
 
 
 def test_one_kept_leaf_has_no_ratios_to_keep(texts: dict[str, list[str]]) -> None:
@@ -106,4 +106,4 @@ def test_what_moves_all_leaves_alike_releases_nothing_more(
         tokenizer=train_bpe(texts["manual"], 512),
     )
     assert found is not None
-    assert found["leaves"][0]["leaf"] == "software"
+    assert found.leaves[0].leaf == "software"

@@ -29,7 +29,14 @@ def test_the_worked_example() -> None:
 
 def test_a_plan_is_kept_as_json() -> None:
     plan = plan_columns(units("a", "b", "c"), {"a": 0.125, "b": 0.375}, frozenset("c"), 7)
-    assert plan.to_json() == {"columns": [{"a": 0.25, "b": 0.75}, {"c": 1.0}], "kept": ["a", "b"], "runs": 7}
+    assert plan.to_json() == {
+        "columns": [{"a": 0.25, "b": 0.75}, {"c": 1.0}],
+        "kept": ["a", "b"],
+        "runs": 7,
+        "released": [],
+        "coupling": None,
+        "reusable": None,
+    }
 
 
 def test_what_had_no_weight_has_no_ratios_to_keep() -> None:
