@@ -51,7 +51,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
 ) -> None:
     """Write a commented starter configuration for a folder of text."""
-    from olmix_core.config.starter import write_starter
+    from olmix_core.data.starter import write_starter
 
     domains = write_starter(folder, output, overwrite=force)
     console.print(f"Wrote [bold]{output}[/bold] with {domains} domains. Next: olmix run {output}")

@@ -14,11 +14,11 @@ from flows.execution.executor import Call
 from flows.pipeline.pipeline import run_chain
 from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
+from olmix_core.data.formats import text_bytes
 from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs
 from olmix_core.storage.layout import result_key
 from olmix_core.storage.store import Store
-from olmix_core.storage.suffixes import suffix_of
 from tasks.runtime.results import known_result
 from tasks.runtime.step import Payload, Result, Step
 
@@ -82,7 +82,7 @@ class DryRun:
             return {"proxy": key, "tokens": 0, "seconds": 0.0}
         if step.name == "statistics":
             self.estimated = True
-            size = sum(text_size(file["url"], file["size"]) for file in where["files"])
+            size = sum(text_bytes(file["url"], file["size"]) for file in where["files"])
             tokens = max(1, int(size / BYTES_PER_TOKEN))
             counts = {"documents": 0, "bytes": size, "tokens": tokens, "heldout_bytes": size}
             return {"statistics": {**counts, "heldout_tokens": 0}}
@@ -95,11 +95,6 @@ class DryRun:
             counts = found.setdefault(entry.step, {"executed": 0, "cached": 0})
             counts["cached" if entry.cached else "executed"] += 1
         return found
-
-
-def text_size(url: str, size: int) -> int:
-    """Bytes of text in a file of `size` bytes, by what its format usually makes of it."""
-    return size * {".jsonl.gz": 4, ".jsonl.zst": 4, ".parquet": 2}.get(suffix_of(url) or "", 1)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def run_chain(config: Config, config_file: str, inputs: ResolvedInputs, run: Exe
     outcome.plan = run.run(
         plan,
         {
-            "units": domains.units,
+            "units": domains.free_columns,
             "runs": config.swarm.runs,
             "base": _plan_base(config, config_file, inputs, outcome),
         },

@@ -25,7 +25,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix_core.data.documents import InputFile, text_documents, token_documents
+from olmix_core.data.documents import text_documents, token_documents
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.passages import cut
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import DamageError, DataError

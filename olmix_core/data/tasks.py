@@ -17,14 +17,16 @@ from typing import Any
 
 from olmix_core.config.config import Config
 from olmix_core.config.evaluation import Task
-from olmix_core.data.documents import HALF_A_CHARACTER, InputFile, is_utf8, text_documents
+from olmix_core.data.documents import text_documents
 from olmix_core.data.domains import DomainSet
+from olmix_core.data.encoding import HALF_A_CHARACTER, is_utf8
+from olmix_core.data.formats import suffix_of, suffixes
+from olmix_core.data.input_file import InputFile
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.identity import digest, seed_of
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import open_file, reason_of
 from olmix_core.storage.listing import expand
-from olmix_core.storage.suffixes import TEXT_SUFFIXES, suffix_of
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,10 @@ def _text_task(
     field = f"{place}.text"
     texts, contents = [], []
     try:
-        for found in (found for pattern in patterns for found in expand(pattern)):
+        for found in (found for pattern in patterns for found in expand(pattern, suffixes())):
             suffix = suffix_of(found.url)
-            if suffix not in TEXT_SUFFIXES:
-                raise ConfigError(config_file, field, found.url, f"text: {', '.join(TEXT_SUFFIXES)}")
+            if suffix not in suffixes("text"):
+                raise ConfigError(config_file, field, found.url, f"text: {', '.join(suffixes('text'))}")
             content, size = index.hash(found)
             texts.append(InputFile(found.url, f"{suffix} text", content=content, size=size))
             contents.append([content, size, f"{suffix} text"])

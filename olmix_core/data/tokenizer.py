@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer as HFTokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from olmix_core.data.documents import InputFile, smallest_dtype, text_documents
+from olmix_core.data.documents import text_documents
+from olmix_core.data.formats.raw_tokens import smallest_dtype
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.passages import cut
 from olmix_core.errors import DataError
 from olmix_core.identity import digest

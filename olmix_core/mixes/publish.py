@@ -267,7 +267,7 @@ def _record(
             "seconds": sum(proxy["seconds"] for proxy in mix.proxies),
             "parameters": mix.proxies[0]["parameters"] if mix.proxies else None,
             # What this domain set would have cost with every domain free.
-            "full_recompute": default_runs(len(mix.domains.units)),
+            "full_recompute": default_runs(len(mix.domains.free_columns)),
         },
         "speed": _speed(mix, previous),
         "wish": wish(mix),

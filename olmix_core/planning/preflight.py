@@ -9,8 +9,10 @@ from typing import Any
 from olmix_core.config.config import Bytes, Config, Domain, TokenizerFile, TrainedBPE
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import LeafStatistics
-from olmix_core.data.documents import InputFile, text_documents, token_documents
+from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.domains import DomainSet, Leaf, read_domains
+from olmix_core.data.formats import text_bytes
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import EvaluationTask, read_tasks
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 from olmix_core.errors import ConfigError, DataError
@@ -19,7 +21,6 @@ from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import check_reachable, open_file, reason_of
 from olmix_core.storage.listing import AT_ONCE
 from olmix_core.storage.store import Store
-from olmix_core.storage.suffixes import TOKEN_SUFFIXES, suffix_of
 
 # Of every leaf, this many files are opened and this many documents of each are read.
 FILES_SEEN = 16
@@ -70,9 +71,8 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
             )
     vocab_size = _vocab_size(config, tokenizer)
     recipe = config.proxy.counted(vocab_size, config.proposal.target_tokens)
-    plain = (".txt", ".jsonl", *TOKEN_SUFFIXES)
-    if all(suffix_of(file.url) in plain for leaf in domains.leaves for file in leaf.files):
-        # A token is at least a byte: what plain files hold bounds the tokens they can give.
+    if all(text_bytes(file.url, 1) == 1 for leaf in domains.leaves for file in leaf.files):
+        # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
         _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
     return ResolvedInputs(domains, tasks, content, vocab_size, recipe, wanted)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from olmix_core.config.defaults import RUNS_PER_DIMENSION
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.mixture import Array
 from olmix_core.planning import coupling

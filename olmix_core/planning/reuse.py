@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from olmix_core.config.defaults import default_runs
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.evidence import ledger
 from olmix_core.evidence.atoms import Split, in_atoms

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from olmix_core.data.documents import InputFile, text_documents, token_documents
+from olmix_core.data.documents import text_documents, token_documents
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.mixture import Array
 

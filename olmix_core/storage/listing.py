@@ -17,7 +17,6 @@ from typing import Any
 from fsspec.utils import glob_translate
 
 from olmix_core.storage.filesystem import filesystem, is_local, is_s3
-from olmix_core.storage.suffixes import suffix_of
 
 AT_ONCE = 16  # requests under way
 
@@ -31,12 +30,12 @@ class Found:
     content: str | None = None
 
 
-def expand_all(patterns: Sequence[str]) -> list[list[Found] | Exception]:
+def expand_all(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[list[Found] | Exception]:
     """`expand` for many patterns at once; what one of them raised is in its place."""
 
     def one(pattern: str) -> list[Found] | Exception:
         try:
-            return expand(pattern)
+            return expand(pattern, suffixes)
         except Exception as error:  # each kind of store has exceptions of its own
             return error
 
@@ -44,8 +43,20 @@ def expand_all(patterns: Sequence[str]) -> list[list[Found] | Exception]:
         return list(pool.map(one, patterns))
 
 
-def expand(pattern: str) -> list[Found]:
-    """The files at a path, in a folder, or of a glob, sorted by name. Raises OlmixError, OSError, ValueError."""
+def expand(pattern: str, suffixes: Sequence[str] = ()) -> list[Found]:
+    """List the files at a path, in a folder, or of a glob.
+
+    Args:
+        pattern: the path, folder or glob.
+        suffixes: where some files have one of these (in lower case), the others are left out: a folder may hold an
+            index or a licence beside its data.
+
+    Returns:
+        The files, sorted by name; a file that is named outright whatever its suffix.
+
+    Raises:
+        OlmixError, OSError, ValueError: they cannot be listed.
+    """
     fs, path = filesystem(pattern)
     if is_s3(pattern):
         named, found = _on_s3(fs, path)
@@ -56,9 +67,8 @@ def expand(pattern: str) -> list[Found]:
     # Hidden files and folders are no data, unless the pattern leads into them.
     fixed = len(_fixed(path))
     shown = [one for one in found if not any(part.startswith(".") for part in _parts(one.url)[fixed:])]
-    known = [one for one in shown if suffix_of(one.url) is not None]
-    # A folder may hold an index or a licence beside its data; a file named outright is checked by the caller.
-    return sorted(known or shown, key=lambda one: one.url)
+    with_suffix = [one for one in shown if one.url.lower().endswith(tuple(suffixes))]
+    return sorted(with_suffix or shown, key=lambda one: one.url)
 
 
 def look_up(urls: Sequence[str]) -> list[Found | None]:

@@ -23,7 +23,8 @@ import torch
 from olmix_core import errors
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import Corpus, open_corpus
-from olmix_core.data.documents import InputFile, text_documents
+from olmix_core.data.documents import text_documents
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import read_items, sampled
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.proxies.checkpoints import SECONDS, Checkpoints

@@ -8,7 +8,7 @@ reaches with as many runs what exploring in E does not (`make bench-five-updates
 from collections.abc import Sequence
 from typing import Any
 
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.planning.reuse import ReuseBase, ReuseSources, plan_reuse
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Payload, Result, step

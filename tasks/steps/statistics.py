@@ -3,7 +3,7 @@
 from typing import Any
 
 from olmix_core.data.corpus import FILES, tokenise
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from olmix_core.storage.store import Store

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import byte_tokenizer, load_tokenizer, train_tokenizer
 from olmix_core.storage.filesystem import open_file
 from olmix_core.storage.layout import tokenizer_path

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from olmix_core.data.corpus import tokenise
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import StoreError
 from olmix_core.evidence import ledger

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olmix_core.config.config import load_config
-from olmix_core.data.documents import InputFile, text_documents, token_documents, token_reader
+from olmix_core.data.documents import text_documents, token_documents
+from olmix_core.data.input_file import InputFile
+from olmix_core.data.leaf_files import format_at
 from olmix_core.data.tasks import read_items
 from olmix_core.data.tokenizer import load_tokenizer, train_bpe
 from olmix_core.errors import ConfigError, DataError, OlmixError, StoreError
@@ -93,7 +95,7 @@ def test_tokens(kind: str, changes: list[Edit], in_index: bool, tmp_path: Path) 
     path = Path(file.index if in_index and file.index else file.url)
     path.write_bytes(changed(path.read_bytes(), changes))
     try:
-        reader = file.reader if file.index else token_reader(file.url)
+        reader = file.reader if file.index else format_at(file.url).name
         opened = InputFile(file.url, reader, dtype=file.dtype, index=file.index)
         for document in token_documents(opened, eos=0, vocab_size=512):
             assert not document.size or int(document.max()) < 512

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olmix_core.data.corpus import HELDOUT_BYTES, HELDOUT_SHARE, Corpus, LeafStatistics, open_corpus, tokenise
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.passages import PASSAGE_BYTES, cut
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe, train_tokenizer
 from olmix_core.errors import DataError

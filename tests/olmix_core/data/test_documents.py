@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from olmix_core.data.documents import InputFile, text_documents, token_documents, token_reader
+from olmix_core.data.documents import text_documents, token_documents
+from olmix_core.data.input_file import InputFile
+from olmix_core.data.leaf_files import format_at
 from olmix_core.errors import DataError
 
 DOCUMENTS = ["first document\nwith two lines", "zweites Dokument: äöü 漢字", "", "x" * 5000]
@@ -91,7 +93,7 @@ def test_a_file_of_five_gigabytes_of_nothing_is_refused_in_little_memory(name: s
     path = tmp_path / name
     path.touch()
     os.truncate(path, 5 << 30)  # sparse: no block of it is on the disk
-    file = InputFile(str(path), token_reader(str(path)) if name.endswith(".npy") else "text")
+    file = InputFile(str(path), format_at(str(path)).name if name.endswith(".npy") else "text")
     before = psutil.Process().memory_info().rss
     with pytest.raises(DataError, match=r"more than 256 MiB|without the end of a document"):
         list(token_documents(file, eos=1, vocab_size=512) if file.is_tokens else text_documents(file))
@@ -137,7 +139,7 @@ def token_file(kind: str, folder: Path) -> InputFile:
     url = str(folder / name)
     return InputFile(
         url,
-        "tokens-megatron" if kind == "megatron" else token_reader(url),
+        "tokens-megatron" if kind == "megatron" else format_at(url).name,
         dtype="uint32" if kind == "raw 32" else None,
         index=str(folder / "a.idx") if kind == "megatron" else None,
     )
@@ -156,7 +158,7 @@ def test_ids_beyond_the_vocabulary_are_refused(kind: str, tmp_path: Path) -> Non
 
 
 def test_documents_longer_than_a_block_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olmix_core.data.documents.TOKENS_AT_ONCE", 2)
+    monkeypatch.setattr("olmix_core.data.formats.raw_tokens.TOKENS_AT_ONCE", 2)
     documents = list(token_documents(token_file("raw", tmp_path), eos=EOS, vocab_size=512))
     assert [document.tolist() for document in documents] == [document.tolist() for document in TOKENS]
 

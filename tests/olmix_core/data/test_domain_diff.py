@@ -21,7 +21,7 @@ def new(partition_of: dict[str, str] | None = None, **leaves: str) -> DomainSet:
             files=(),
             size=1,
             contents=contents(files),
-            unit=label,
+            column=label,
             share=1.0,
             partition_of=(partition_of or {}).get(label),
         )

@@ -101,7 +101,7 @@ def test_renamed_and_reordered_domains_are_the_same(read: Read, tmp_path: Path) 
         source("y", paths="moved/renamed-c.txt"),
     )
     assert after.fingerprints == before.fingerprints
-    assert after.units == before.units
+    assert after.free_columns == before.free_columns
     assert set(after.labels.values()).isdisjoint(before.labels.values())
 
 
@@ -151,7 +151,7 @@ def test_under(read: Read) -> None:
 
 def test_free_leaves_are_units_of_their_own(read: Read) -> None:
     domains = read(*TREE)
-    assert domains.units == [{leaf: 1.0} for leaf in domains.fingerprints]
+    assert domains.free_columns == [{leaf: 1.0} for leaf in domains.fingerprints]
 
 
 def test_pinned_leaves_are_one_unit(read: Read) -> None:
@@ -165,7 +165,7 @@ def test_pinned_leaves_are_one_unit(read: Read) -> None:
         leaf["web:q:high"]: 0.45,
         leaf["web:q:low"]: 0.05,
     }
-    alone, together = sorted(domains.units, key=len)
+    alone, together = sorted(domains.free_columns, key=len)
     assert alone == {leaf["e"]: 1.0}
     assert together == pytest.approx(pinned)
 
@@ -182,7 +182,7 @@ def test_quality_pinned_below_free_topics_is_a_unit_a_topic(read: Read) -> None:
         {leaf["web:y:high"]: 0.75, leaf["web:y:low"]: 0.25},
         {leaf["e"]: 1.0},
     ]
-    assert sorted(map(sorted, map(dict.items, domains.units))) == sorted(map(sorted, map(dict.items, expected)))
+    assert sorted(map(sorted, map(dict.items, domains.free_columns))) == sorted(map(sorted, map(dict.items, expected)))
 
 
 def pinned_trees(depth: int = 3) -> st.SearchStrategy[dict[str, Any]]:
@@ -215,8 +215,8 @@ def test_the_shares_of_a_unit_are_products_that_add_up(read: Read, tmp_path: Pat
 
     nodes = [filled({"name": f"s{i}", **tree}, f"s{i}", 1.0) for i, tree in enumerate(trees)]
     domains = read(*nodes)
-    assert len(domains.units) == len(trees)
-    for unit in domains.units:
+    assert len(domains.free_columns) == len(trees)
+    for unit in domains.free_columns:
         assert unit == pytest.approx({leaf: shares[domains.labels[leaf]] for leaf in unit})
         assert sum(unit.values()) == pytest.approx(1.0)
         assert len({domains.labels[leaf].split(":")[0] for leaf in unit}) == 1
@@ -246,7 +246,7 @@ def test_what_is_hidden_or_of_no_known_format_is_left_out_of_a_folder(read: Read
     assert names(read(source("s", paths=".x/*.txt")), "s") == ["5.txt"]
     assert names(read(source("s", paths=".x")), "s") == ["5.txt"]
     assert names(read(source("s", paths="x/.2.txt")), "s") == [".2.txt"]
-    with pytest.raises(ConfigError, match=r"unknown format: .*LICENSE; expected one of \.txt"):
+    with pytest.raises(ConfigError, match=r"unknown format: .*LICENSE; expected one of \.jsonl"):
         read(source("s", paths="x/LICENSE"))
 
 

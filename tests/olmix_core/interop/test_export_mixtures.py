@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.data.documents import InputFile
 from olmix_core.data.domains import DomainSet, Leaf
+from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 from olmix_core.interop.export_mixtures import launch, megatron, olmo_core, write_swarm
 

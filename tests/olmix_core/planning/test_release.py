@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import train_bpe
 from olmix_core.planning.release import choose_release
 from olmix_core.surrogate.data import SwarmData

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import byte_tokenizer, train_bpe
 from olmix_core.planning.text_similarity import profile, resemblance
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import Corpus, open_corpus, tokenise
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import DivergenceError, TrainingError
 from olmix_core.mixture import apportion

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import tokenise
-from olmix_core.data.documents import InputFile
+from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
 from olmix_core.storage.layout import proxy_folder

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from olmix_core.config.config import load_config
+from olmix_core.data.formats import suffix_of, suffixes
 from olmix_core.errors import DataError
-from olmix_core.storage.suffixes import TEXT_SUFFIXES, suffix_of
 
 TEMPLATE = """\
 # What to mix, how to learn, and what to ask for. Every field is described in docs/config.md.
@@ -49,9 +49,15 @@ proposal:
 
 
 def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int:
-    """Write a configuration for the text in `folder` to `output`; returns how many domains it has.
+    """Write a configuration for a folder of text.
 
-    Every folder in it that holds text is a domain, and so is every file of text beside them.
+    Args:
+        folder: the data; every folder in it that holds text is a domain, and so is every file of text beside them.
+        output: the configuration file.
+        overwrite: whether `output` may be there already.
+
+    Returns:
+        The number of domains.
 
     Raises:
         DataError: there is no text, or `output` is there already.
@@ -62,17 +68,19 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
         raise DataError(f"{output}: found no folder {output.parent}; expected one that is there")
     if not folder.is_dir():
         raise DataError(f"{folder}: found no such folder; expected a folder of text")
-    found = _domains(folder, output.resolve().parent)
-    if not found:
-        raise DataError(f"{folder}: found no text; expected files of {', '.join(TEXT_SUFFIXES)}")
-    domains = "".join(f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in found.items())
-    tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in found)
+    paths_by_name = _domains(folder, output.resolve().parent)
+    if not paths_by_name:
+        raise DataError(f"{folder}: found no text; expected files of {', '.join(suffixes('text'))}")
+    domains = "".join(
+        f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in paths_by_name.items()
+    )
+    tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in paths_by_name)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.resolve().name.lower())
     name = name.strip("-")[:60].rstrip("-") or "mix"
     text = TEMPLATE.format(name=_quoted(name), domains=domains, tasks=tasks)
     output.write_text(text, encoding="utf-8")
     load_config(output)  # what is written here must be a valid configuration
-    return len(found)
+    return len(paths_by_name)
 
 
 def _quoted(text: str) -> str:
@@ -89,25 +97,26 @@ def _domains(folder: Path, base: Path) -> dict[str, str]:
         relative = resolved.relative_to(base).as_posix()
         return f"./{relative}" if relative.startswith("~") else relative
 
-    found: dict[str, str] = {}
+    paths_by_label: dict[str, str] = {}
+    text_suffixes = suffixes("text")
 
     def add(name: str, paths: str) -> None:
         label = stem = "".join("-" if c in ":/\\" or ord(c) < 32 else c for c in name)[:90]
         number = 1
-        while label in found:  # a folder and a file, or files of two kinds, may have one name
+        while label in paths_by_label:  # a folder and a file, or files of two kinds, may have one name
             number += 1
             label = f"{stem} {number}"
-        found[label] = paths
+        paths_by_label[label] = paths
 
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            kinds = sorted({suffix_of(str(path)) or "" for path in entry.rglob("*") if path.is_file()} - {""})
-            texts = [kind for kind in kinds if kind in TEXT_SUFFIXES]
+            within = {suffix_of(str(path)) for path in entry.rglob("*") if path.is_file()}
+            texts = [suffix for suffix in text_suffixes if suffix in within]
             if texts:
                 pattern = f"**/*{texts[0]}" if len(texts) == 1 else "**"
                 add(entry.name, f"{glob.escape(shown(entry))}/{pattern}")
-        elif (suffix := suffix_of(entry.name)) and suffix in TEXT_SUFFIXES:
+        elif (suffix := suffix_of(entry.name)) and suffix in text_suffixes:
             add(entry.name[: -len(suffix)], shown(entry))
-    return found
+    return paths_by_label

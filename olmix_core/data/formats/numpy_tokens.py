@@ -1,0 +1,40 @@
+"""True NumPy files of tokens, whose header states their type; a token ends each document."""
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from olmix_core.data.formats.raw_tokens import split_at_eos
+from olmix_core.data.formats.registry import TokenFormat, Tokens, register
+from olmix_core.data.input_file import InputFile
+from olmix_core.errors import DataError
+
+
+def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
+    del vocab_size  # the header states the type
+    yield from split_at_eos(raw, _dtype(raw, file.url), file, eos)
+
+
+def _dtype(raw: IO[bytes], url: str) -> np.dtype[Any]:
+    """Read the header; the file is then open where its tokens begin."""
+    try:
+        version = np.lib.format.read_magic(raw)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(raw)
+    except Exception as error:  # the header is parsed as Python, so that damage raises exceptions of many kinds
+        raise DataError(f"{url}: damaged NumPy header: {error}") from error
+    if len(shape) != 1 or dtype.kind not in "ui":
+        raise DataError(f"{url}: found a {dtype} array of shape {shape}; expected one row of integers")
+    return dtype
+
+
+register(
+    TokenFormat(
+        name="tokens-numpy",
+        description="NumPy's own files of tokens, a document ends with the tokenizer's end-of-document token",
+        suffixes={".npy": 1},
+        documents=_documents,
+        magic=b"\x93NUMPY",
+    )
+)

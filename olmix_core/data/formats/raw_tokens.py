@@ -1,0 +1,79 @@
+"""Raw tokens: a little-endian array without a header, as OLMo-core writes it, in which a token ends each document."""
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from olmix_core.data.formats.registry import LARGEST, TokenFormat, Tokens, register
+from olmix_core.data.input_file import InputFile
+from olmix_core.errors import DataError
+
+TOKENS_AT_ONCE = 1 << 22
+
+
+def smallest_dtype(vocab_size: int) -> np.dtype[Any]:
+    """Choose the type of token ids, as token files are usually written.
+
+    Args:
+        vocab_size: entries of the vocabulary.
+
+    Returns:
+        The smallest unsigned type, of 16 or 32 bits, that holds every id.
+    """
+    return np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+
+def split_at_eos(raw: IO[bytes], dtype: np.dtype[Any], file: InputFile, eos: int) -> Iterator[Tokens]:
+    """Split an array of tokens into documents.
+
+    Args:
+        raw: the file, open where its tokens begin.
+        dtype: the type of the tokens.
+        file: the file, for messages.
+        eos: the id that ends a document.
+
+    Yields:
+        The tokens of each document, without `eos`.
+
+    Raises:
+        DataError: the tokens are not whole, or a document is too large to be one.
+    """
+    pieces: list[Tokens] = []
+    for block in _blocks(raw, dtype, file.url):
+        start = 0
+        for end in np.flatnonzero(block == eos):
+            pieces.append(block[start:end])
+            yield np.concatenate(pieces)
+            pieces, start = [], int(end) + 1
+        if start < block.size:
+            pieces.append(block[start:])
+        if sum(piece.size for piece in pieces) > LARGEST:
+            raise DataError(f"{file.url}: found {LARGEST:,} tokens without the end of a document ({eos})")
+    if pieces:
+        yield np.concatenate(pieces)
+
+
+def _blocks(raw: IO[bytes], dtype: np.dtype[Any], url: str) -> Iterator[Tokens]:
+    while content := raw.read(TOKENS_AT_ONCE * dtype.itemsize):
+        if len(content) % dtype.itemsize:
+            raise DataError(
+                f"{url}: its size is no multiple of {dtype.itemsize} bytes; expected whole {dtype.name} tokens:"
+                " check dtype"
+            )
+        yield np.frombuffer(content, dtype)
+
+
+def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
+    dtype = np.dtype(file.dtype or smallest_dtype(vocab_size)).newbyteorder("<")
+    yield from split_at_eos(raw, dtype, file, eos)
+
+
+register(
+    TokenFormat(
+        name="tokens-raw",
+        description="raw little-endian tokens, a document ends with the tokenizer's end-of-document token",
+        suffixes={".npy": 1, ".bin": 1},
+        documents=_documents,
+    )
+)

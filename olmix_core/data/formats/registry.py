@@ -1,0 +1,225 @@
+"""The registry of input formats, and what a format states about itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix_core.data.input_file import InputFile
+
+Tokens = NDArray[np.unsignedinteger[Any]]
+
+# A document is held in memory. A larger one is no document: the file is of another kind, or a few bytes unpack into
+# very many.
+LARGEST = 256 << 20  # bytes, or tokens
+TOO_LARGE = f"a document of more than {LARGEST >> 20} MiB; expected smaller ones: cut it into parts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFormat:
+    """A format whose files hold text.
+
+    Attributes:
+        name: a short name.
+        description: what a document is, for people.
+        suffixes: {suffix in lower case: bytes of text that a byte of such a file usually holds}.
+        documents: read the documents of an open file, in order; raises DataError, naming the line or row.
+        errors: exceptions that `documents` raises for a damaged file, beside OSError, EOFError and DataError.
+        has_fields: whether the text is in a field or column, called `InputFile.text_field`.
+        is_sequential: whether a file is read from its beginning to its end, so that it can be asked for in blocks.
+    """
+
+    name: str
+    description: str
+    suffixes: Mapping[str, int]
+    documents: Callable[[IO[bytes], InputFile], Iterator[str]]
+    errors: tuple[type[Exception], ...] = ()
+    has_fields: bool = True
+    is_sequential: bool = True
+    kind: Literal["text"] = "text"
+
+    def reader(self, url: str, text_field: str) -> str:
+        """State how a file of this format is read, as part of the identity of its leaf.
+
+        Args:
+            url: the file.
+            text_field: the field or column that holds the text.
+
+        Returns:
+            `text`, or the suffix and the field.
+        """
+        return f"{suffix_of(url)} {text_field}" if self.has_fields else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFormat:
+    """A format whose files hold the ids of tokens.
+
+    Several token formats may share a suffix: one that has an index applies where that file exists, one that has a
+    magic number where the file begins with it, and the third everywhere else.
+
+    Attributes:
+        name: `tokens-` and a short name; it is part of the identity of a leaf.
+        description: how documents are told apart, for people.
+        suffixes: {suffix in lower case: bytes of text that a byte of such a file usually holds}.
+        documents: read the documents of an open file, in order, given the id that ends a document and the size of the
+            vocabulary; raises DataError.
+        magic: the first bytes of every file.
+        index: the URL of the file beside one at the URL given.
+        takes_dtype: whether the configuration may state the type of the tokens.
+    """
+
+    name: str
+    description: str
+    suffixes: Mapping[str, int]
+    documents: Callable[[IO[bytes], InputFile, int, int], Iterator[Tokens]]
+    magic: bytes | None = None
+    index: Callable[[str], str] | None = None
+    takes_dtype: bool = True
+    kind: Literal["tokens"] = "tokens"
+
+    def reader(self, dtype: str | None) -> str:
+        """State how a file of this format is read, as part of the identity of its leaf.
+
+        Args:
+            dtype: the type of the tokens, where the configuration states it.
+
+        Returns:
+            The name, and the type.
+        """
+        return f"{self.name} {dtype}" if dtype and self.takes_dtype else self.name
+
+
+Format = TextFormat | TokenFormat
+_FORMATS: dict[str, Format] = {}
+_BY_SUFFIX: dict[str, tuple[Format, ...]] = {}  # the most specific first
+
+
+def register(new: Format) -> None:
+    """Add a format.
+
+    Args:
+        new: the format.
+
+    Raises:
+        ValueError: its name is taken, or its suffix belongs to a format of the other kind.
+    """
+    if new.name in _FORMATS:
+        raise ValueError(f"input format {new.name!r} is registered already; expected another name")
+    if new.name.startswith("tokens-") != (new.kind == "tokens"):
+        raise ValueError(f"input format {new.name!r} is of kind {new.kind}; expected tokens-* for tokens only")
+    for other in _FORMATS.values():
+        shared = new.suffixes.keys() & other.suffixes.keys()
+        if shared and "text" in (new.kind, other.kind):
+            raise ValueError(f"suffix {min(shared)} of {new.name!r} belongs to {other.name!r}; expected another one")
+    _FORMATS[new.name] = new
+    for suffix in new.suffixes:
+        _BY_SUFFIX[suffix] = tuple(sorted((*_BY_SUFFIX.get(suffix, ()), new), key=_specificity))
+
+
+def formats() -> tuple[Format, ...]:
+    """List the formats.
+
+    Returns:
+        All formats: text before tokens, then by name.
+    """
+    return tuple(sorted(_FORMATS.values(), key=lambda each: (each.kind, each.name)))
+
+
+def suffixes(kind: Literal["text", "tokens"] | None = None) -> tuple[str, ...]:
+    """List the suffixes of files that can be read.
+
+    Args:
+        kind: of formats of this kind only.
+
+    Returns:
+        The suffixes in lower case, each once.
+    """
+    chosen = [each for each in formats() if kind in (None, each.kind)]
+    return tuple(dict.fromkeys(suffix for each in chosen for suffix in sorted(each.suffixes)))
+
+
+def suffix_of(url: str) -> str | None:
+    """Find the suffix that names the format of a file.
+
+    Args:
+        url: the file, its suffix in any case.
+
+    Returns:
+        The suffix in lower case; None where no format has it.
+    """
+    lower = url.lower()
+    return max((suffix for suffix in _BY_SUFFIX if lower.endswith(suffix)), key=len, default=None)
+
+
+def formats_at(url: str) -> tuple[Format, ...]:
+    """Find the formats that a file can have by its suffix.
+
+    Args:
+        url: the file.
+
+    Returns:
+        The formats, the most specific first: with an index, with a magic number, then the others. Empty where the
+        suffix is unknown.
+    """
+    return _BY_SUFFIX.get(suffix_of(url) or "", ())
+
+
+def _specificity(each: Format) -> int:
+    if isinstance(each, TokenFormat) and each.index is not None:
+        return 0
+    return 1 if isinstance(each, TokenFormat) and each.magic is not None else 2
+
+
+def token_format(file: InputFile) -> TokenFormat:
+    """Find the format of a file of tokens.
+
+    Args:
+        file: the file.
+
+    Returns:
+        The format that its reader names.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    named = _FORMATS.get(file.reader.partition(" ")[0])
+    if not isinstance(named, TokenFormat):
+        raise ValueError(f"{file.url}: reader {file.reader!r} names no format of tokens")
+    return named
+
+
+def text_format(file: InputFile) -> TextFormat:
+    """Find the format of a file of text.
+
+    Args:
+        file: the file.
+
+    Returns:
+        The format of its suffix.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    by_suffix = next(iter(formats_at(file.url)), None)
+    if not isinstance(by_suffix, TextFormat):
+        raise ValueError(f"{file.url}: its suffix names no format of text")
+    return by_suffix
+
+
+def text_bytes(url: str, size: int) -> int:
+    """Estimate how much text a file holds.
+
+    Args:
+        url: the file.
+        size: its bytes.
+
+    Returns:
+        Bytes of text, as usual for its format.
+    """
+    suffix = suffix_of(url)
+    if suffix is None:
+        return size
+    return size * _BY_SUFFIX[suffix][0].suffixes[suffix]

@@ -1,0 +1,27 @@
+"""Plain text: a file is a document."""
+
+from collections.abc import Iterator
+from typing import IO
+
+from olmix_core.data.encoding import decode_utf8
+from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, register
+from olmix_core.data.input_file import InputFile
+from olmix_core.errors import DataError
+
+
+def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
+    content = raw.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise DataError(f"{file.url}: found {TOO_LARGE}")
+    yield decode_utf8(content, file.url)
+
+
+register(
+    TextFormat(
+        name="text",
+        description="plain text: a file is a document",
+        suffixes={".txt": 1},
+        documents=_documents,
+        has_fields=False,
+    )
+)
