@@ -25,7 +25,8 @@ from swarms import SWARMS, load
 
 from olmix_core.interop.fit import fit_published
 from olmix_core.mixes.published_mix import load_folder
-from olmix_core.report.page import FILE, report_html
+from olmix_core.report.page import report_html
+from olmix_core.storage.layout import REPORT_FILE
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
 
@@ -67,13 +68,13 @@ def measure(folder: Path) -> dict[str, float]:
     done = subprocess.run([sys.executable, __file__, "--make", str(folder)], check=True, capture_output=True, text=True)
     whole = time.perf_counter() - began
     seconds, cpu = map(float, done.stdout.split())
-    size = (folder / FILE).stat().st_size / 1e6
+    size = (folder / REPORT_FILE).stat().st_size / 1e6
     return {"seconds": seconds, "cpu_seconds": cpu, "process_seconds": whole, "megabytes": size}
 
 
 def make(folder: Path) -> None:
     began, cpu = time.perf_counter(), time.process_time()
-    (folder / FILE).write_bytes(report_html(load_folder(folder)))
+    (folder / REPORT_FILE).write_bytes(report_html(load_folder(folder)))
     print(time.perf_counter() - began, time.process_time() - cpu)
 
 

@@ -41,7 +41,7 @@ from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402
 from olmix_core.identity import digest  # noqa: E402
 from olmix_core.mixes.published_mix import PublishedMix, load  # noqa: E402
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs  # noqa: E402
-from olmix_core.storage.layout import corpus_folder, proxy_folder, tokenizer_path  # noqa: E402
+from olmix_core.storage.layout import corpus_folder, proxy_folder, proxy_run_path, tokenizer_path  # noqa: E402
 from olmix_core.storage.results import trained_run  # noqa: E402
 from olmix_core.storage.store import Store  # noqa: E402
 from olmix_core.workers.pool import at_once, workers  # noqa: E402
@@ -163,7 +163,7 @@ def train_and_measure(
     common = {"store": store.url, "key": key, "recipe": recipe, "tokenizer": tokenizer_path(tokenizer)}
     if trained_run(store, key) is None:
         workers.run({"do": "train", "mixture": mixture, "corpora": folders, **common})
-    run = store.read_json(f"{proxy_folder(key)}/run.json")
+    run = store.read_json(proxy_run_path(key))
     done = f"{proxy_folder(key)}/bpb-{digest(dict(tasks))}.json"
     if not store.exists(done):
         started = time.monotonic()

@@ -20,7 +20,14 @@ from olmix_core.mixes.publish import MixDraft
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import resolve_inputs
-from olmix_core.storage.layout import diagnostics_path, runs_path, surrogate_path, trade_offs_path
+from olmix_core.storage.layout import (
+    DIAGNOSTICS_FILE,
+    RUNS_FILE,
+    SURROGATE_FILE,
+    TRADE_OFFS_FILE,
+    fit_path,
+    proposal_path,
+)
 from olmix_core.storage.results import file_of
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.fit import read_surrogate
@@ -83,10 +90,10 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         natural=outcome.natural,
         proposal=outcome.proposal,
         wish=outcome.wish,
-        surrogate=read_surrogate(store.read_json(surrogate_path(fitted))),
-        diagnostics=file_of(store, outcome.fit, diagnostics_path(fitted)),
-        trade_offs=file_of(store, outcome.proposal, trade_offs_path(outcome.proposal["proposal"])),
-        runs=from_parquet(file_of(store, outcome.fit, runs_path(fitted))),
+        surrogate=read_surrogate(store.read_json(fit_path(fitted, SURROGATE_FILE))),
+        diagnostics=file_of(store, outcome.fit, fit_path(fitted, DIAGNOSTICS_FILE)),
+        trade_offs=file_of(store, outcome.proposal, proposal_path(outcome.proposal["proposal"], TRADE_OFFS_FILE)),
+        runs=from_parquet(file_of(store, outcome.fit, fit_path(fitted, RUNS_FILE))),
         plan=outcome.plan,
         base=base.record["version"] if base.record else None,
         change=base.change,

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.execution.runners.deployment import job_path
+from olmix_core.storage.layout import job_path
 from olmix_core.storage.store import Store
 from tasks.runtime.results import results_block
 from tasks.steps.evaluate import evaluate

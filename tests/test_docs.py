@@ -18,7 +18,7 @@ from olmix_core.evidence import rows as evidence
 from olmix_core.mixes import runs
 from olmix_core.proposal import tradeoffs as trade_offs
 from olmix_core.proxies import training as proxy
-from olmix_core.report import page as report_page
+from olmix_core.storage.layout import REPORT_FILE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -175,7 +175,7 @@ def test_what_a_run_leaves_is_what_the_record_writes() -> None:
     listed = [line.split()[0] for line in fences(section(page("store.md"), "A run leaves"))[0].splitlines()]
     mixes = {path.rsplit("/", 1)[-1] for path in listed if path.startswith("mixes/")}
     beside = keys(functions("publishing.py")["_contents"])
-    assert mixes == beside | {"mix.json", "latest.json", report_page.FILE}
+    assert mixes == beside | {"mix.json", "latest.json", REPORT_FILE}
 
 
 def keys(function: ast.FunctionDef) -> set[str]:

@@ -292,10 +292,11 @@ def _mix_json(store: Any, record: dict[str, Any]) -> dict[str, Any]:
 
 def _mixture(store: Any, record: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """The folder of a published mix, and the rows of its mix.csv."""
-    from olmix_core.mixes.record import mix_folder, read_table
+    from olmix_core.mixes.record import read_table
+    from olmix_core.storage.layout import TABLE_FILE, version_folder
 
-    folder = mix_folder(record["name"], record["version"])
-    rows: list[Any] = read_table(store.read_bytes(f"{folder}/mix.csv")).to_dict("records")
+    folder = version_folder(record["name"], record["version"])
+    rows: list[Any] = read_table(store.read_bytes(f"{folder}/{TABLE_FILE}")).to_dict("records")
     return f"{store.url}/{folder}", rows
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from olmix_core.config.config import load_config
 from olmix_core.errors import OlmixError
 from olmix_core.mixes.published_mix import PublishedMix, load, load_folder
+from olmix_core.storage.layout import MIXES_FOLDER, RECORD_FILE
 from olmix_core.storage.store import Store
 
 
@@ -22,7 +23,7 @@ def store_and_name(name: str | None, store: str) -> tuple[Store, str]:
         return open_store(loaded.store), loaded.name
     opened = open_store(store)
     if name is None:
-        names = opened.list("mixes")
+        names = opened.list(MIXES_FOLDER)
         if len(names) != 1:
             found = ", ".join(names) or "none"
             raise OlmixError(f"{store}: found the mixes: {found}; expected one, or the NAME of the one that is meant")
@@ -32,7 +33,7 @@ def store_and_name(name: str | None, store: str) -> tuple[Store, str]:
 
 def find_mix(name: str | None, store: str, version: str | None) -> PublishedMix:
     """The mix read back. Raises OlmixError."""
-    if name is not None and (Path(name) / "mix.json").is_file():
+    if name is not None and (Path(name) / RECORD_FILE).is_file():
         return load_folder(name)
     opened, found = store_and_name(name, store)
     return load(opened, found, version)

@@ -70,6 +70,7 @@ def gc_(
     """List what no mix and no evidence refers to; with --delete, remove it."""
     from olmix_core.formatting import amount
     from olmix_core.mixes.gc import garbage
+    from olmix_core.storage.layout import CACHE_FOLDER
     from olmix_core.storage.store import Store
 
     opened = Store(store)
@@ -84,7 +85,7 @@ def gc_(
     folders: dict[str, list[int]] = {}
     for path, size in found.items():
         parts = path.split("/")
-        folders.setdefault("/".join(parts[: 2 if parts[0] == "cache" else 1]), []).append(size)
+        folders.setdefault("/".join(parts[: 2 if parts[0] == CACHE_FOLDER else 1]), []).append(size)
     for folder, sizes in sorted(folders.items()):
         table.add_row(Text(folder), f"{len(sizes):,}", f"{sum(sizes):,}")
     if found:

@@ -52,14 +52,14 @@ def measure(
     from flows.cli.locate import open_store
     from olmix_core.config.config import read_task_list
     from olmix_core.config.evaluation import Task
-    from olmix_core.storage.layout import payload_path, tokenizer_path
+    from olmix_core.storage.layout import PROXIES_FOLDER, payload_path, tokenizer_path
     from olmix_core.workers.pool import at_once
     from olmix_core.workers.pool import workers as pool
 
     entry = Task.model_validate({"list": str(listed), **({"sample": sample} if sample else {})})
     found = [task for task in read_task_list(entry, listed, "(file)") if task.file is not None]
     opened = open_store(store)
-    key = _whole_key(opened.list("proxies"), proxy, store)
+    key = _whole_key(opened.list(PROXIES_FOLDER), proxy, store)
     payload = opened.read_json(payload_path("train", key))["payload"]
     common = {
         "store": opened.url,

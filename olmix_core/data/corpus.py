@@ -32,9 +32,10 @@ from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import DamageError, DataError
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.integrity import CheckedTokens, checks, load_tensors, save_tensors
+from olmix_core.storage.layout import PASSAGES_FILE, TOKENS_FILE
 from olmix_core.storage.store import Store
 
-FILES = ("tokens.bin", "passages.safetensors")  # of a corpus
+FILES = (TOKENS_FILE, PASSAGES_FILE)  # of a corpus
 PASSAGE_TOKENS = 4096  # of token files, whose text is not at hand
 HELDOUT_BYTES = 64 << 10
 HELDOUT_SHARE = 0.05
@@ -106,7 +107,7 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
     """
     ends, heldout = array("q"), _HeldOut()
     documents = total_bytes = position = 0
-    with store.new_file(f"{folder}/tokens.bin") as path:
+    with store.new_file(f"{folder}/{TOKENS_FILE}") as path:
         with path.open("wb") as out:
             for ids, content, size, is_last in _passages(files, tokenizer):
                 heldout.offer(content, len(ends), size)
@@ -128,7 +129,7 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
         "heldout_bytes": np.array([size for _, size in chosen], np.int64),
         "checks": crcs,
     }
-    with store.new_file(f"{folder}/passages.safetensors") as path:
+    with store.new_file(f"{folder}/{PASSAGES_FILE}") as path:
         save_tensors(arrays, path)
     return LeafStatistics(
         documents=documents,
@@ -209,8 +210,8 @@ def open_corpus(store: Store, folder: str, dtype: np.dtype[Any]) -> Corpus:
     Raises DamageError, FileNotFoundError.
     """
     names = {name: f"{folder}/{name}" for name in FILES}
-    index = load_tensors(store.local_copy(names["passages.safetensors"]), store.place(names["passages.safetensors"]))
-    path, where = store.local_copy(names["tokens.bin"]), store.place(names["tokens.bin"])
+    index = load_tensors(store.local_copy(names[PASSAGES_FILE]), store.place(names[PASSAGES_FILE]))
+    path, where = store.local_copy(names[TOKENS_FILE]), store.place(names[TOKENS_FILE])
     if path.stat().st_size % dtype.itemsize:
         raise DamageError(where, f"{path.stat().st_size:,} bytes, no whole number of tokens")
     tokens = CheckedTokens(np.memmap(path, dtype.newbyteorder("<"), "r"), index["checks"], where)

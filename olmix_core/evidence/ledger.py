@@ -11,7 +11,6 @@ Compaction puts all rows into one file and then removes the files they came from
 who has written and read back all of its rows; what is appended meanwhile is another file and stays.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,10 +23,9 @@ from olmix_core.errors import StoreError
 from olmix_core.evidence.rows import SCHEMA, EvidenceRow, to_table
 from olmix_core.identity import digest
 from olmix_core.storage.integrity import checksum
+from olmix_core.storage.layout import EVIDENCE_FOLDER, evidence_path, evidence_set_path, ledger_files, results_folder
 from olmix_core.storage.store import Store
 
-FOLDER = "evidence"
-SUFFIX = ".parquet"
 CHECKED = 16  # hexadecimal digits of the checksum in a name
 READERS = 8  # files read at once: mostly waiting, where the store is remote
 ROWS_AT_ONCE = 10_000  # of a row group; held in memory by compaction
@@ -35,8 +33,9 @@ ROWS_AT_ONCE = 10_000  # of a row group; held in memory by compaction
 # dictionary may outgrow its page.
 CODED = [f"{name}.key_value.key" for name in ("mixture", "bpb", "labels")]
 RECOVERY = (
-    "restore it from a copy, or delete what is damaged and the folder cache/evidence: a run then records anew what it"
-    " measures, without training; what earlier versions measured is missing for all strategies but full_recompute"
+    f"restore it from a copy, or delete what is damaged and the folder {results_folder('evidence')}: a run then records"
+    " anew what it measures, without training; what earlier versions measured is missing for all strategies but"
+    " full_recompute"
 )
 WRITING = {"compression": "zstd", "dictionary_pagesize_limit": 1 << 28}
 
@@ -66,7 +65,7 @@ def _write(store: Store, said: str, tables: Iterable[pa.Table]) -> str:
             out.write_table(table, row_group_size=ROWS_AT_ONCE)
     written = content.getvalue().to_pybytes()
     name = f"{said}-{checksum(written)[:CHECKED]}"
-    store.write_bytes(_path(name), written)
+    store.write_bytes(evidence_path(name), written)
     return name
 
 
@@ -95,7 +94,7 @@ def check_file(store: Store, name: str) -> None:
 def pin(store: Store, rows: Collection[str]) -> str:
     """Keep the ids of a set of rows, so that just these can be read again. Returns the name of the set."""
     name = set_name(rows)
-    path = set_path(name)
+    path = evidence_set_path(name)
     if not store.exists(path):
         with store.new_file(path) as temporary:
             pq.write_table(pa.table({"row": sorted(rows)}, schema=pa.schema([("row", pa.string())])), temporary)
@@ -107,14 +106,9 @@ def set_name(rows: Collection[str]) -> str:
     return digest(sorted(rows))
 
 
-def set_path(name: str) -> str:
-    """Where the ids of a set are kept."""
-    return f"{FOLDER}/sets/{name}{SUFFIX}"
-
-
 def pinned_rows(store: Store, name: str) -> pa.Array:
     """The ids of the rows of a set. Raises StoreError."""
-    path = set_path(name)
+    path = evidence_set_path(name)
     try:
         ids = pq.ParquetFile(store.local_copy(path)).read()["row"].combine_chunks()
         if set_name(ids.to_pylist()) == name:
@@ -139,8 +133,8 @@ def _complete(store: Store, name: str, ids: pa.Array, table: pa.Table) -> pa.Tab
     found = table.filter(pc.is_in(table["row"], value_set=ids))
     if len(found) < len(ids):
         raise StoreError(
-            f"{store.url}/{FOLDER}: found {len(found)} of the {len(ids)} rows of the set {name[:12]}; expected all of"
-            f" them: files of the ledger were removed; {RECOVERY}"
+            f"{store.url}/{EVIDENCE_FOLDER}: found {len(found)} of the {len(ids)} rows of the set {name[:12]}; expected"
+            f" all of them: files of the ledger were removed; {RECOVERY}"
         )
     return found
 
@@ -169,10 +163,12 @@ def compact(store: Store) -> Compaction:
         target = _write(store, digest(sorted(ids)), _batches(store, there, keep))
         written = _read_file(store, target, ["row"])
         if written is None or sorted(written["row"].to_pylist()) != sorted(ids):
-            raise StoreError(f"{store.url}/{_path(target)}: does not hold what was written; nothing was removed")
+            raise StoreError(
+                f"{store.url}/{evidence_path(target)}: does not hold what was written; nothing was removed"
+            )
         for name in there:
             if name != target:
-                store.remove(_path(name))
+                store.remove(evidence_path(name))
     return Compaction(len(there), len(ids), len(together) - len(ids))
 
 
@@ -184,7 +180,7 @@ def _batches(store: Store, files: dict[str, pa.Table], keep: pa.Array) -> Iterat
         table = _read_file(store, name, SCHEMA.names, coded=False)
         if table is None or not table["row"].equals(known["row"]):
             raise StoreError(
-                f"{store.url}/{_path(name)}: was removed meanwhile, by another compaction; nothing was lost"
+                f"{store.url}/{evidence_path(name)}: was removed meanwhile, by another compaction; nothing was lost"
             )
         held.append(table.filter(keep[begin : begin + len(table)]))
         begin += len(table)
@@ -195,14 +191,9 @@ def _batches(store: Store, files: dict[str, pa.Table], keep: pa.Array) -> Iterat
         yield pa.concat_tables(held)
 
 
-def _path(name: str) -> str:
-    return f"{FOLDER}/{name}{SUFFIX}"
-
-
 def _names(store: Store) -> list[str]:
     """The files of the ledger; what a killed writer left has another kind of name."""
-    listed = (name for name in store.list(FOLDER) if name.endswith(SUFFIX) and not name.startswith("."))
-    return [name.removesuffix(SUFFIX) for name in listed]
+    return ledger_files(store.list(EVIDENCE_FOLDER))
 
 
 def _read_file(
@@ -212,9 +203,9 @@ def _read_file(
 
     Raises StoreError.
     """
-    path = _path(name)
+    path = evidence_path(name)
     try:
-        if not re.fullmatch(r"[0-9a-f]{64}-[0-9a-f]{16}", name):
+        if evidence_path.match(path) is None:
             raise StoreError(
                 f"{store.place(path)}: found a file that no run wrote; expected evidence as docs/store.md describes it:"
                 " move it away"

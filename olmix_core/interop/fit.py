@@ -29,6 +29,15 @@ from olmix_core.proposal.solve import Proposal, propose
 from olmix_core.proposal.tradeoffs import Point, trade_offs
 from olmix_core.report.page import report_html
 from olmix_core.storage.integrity import checksum, seal
+from olmix_core.storage.layout import (
+    DIAGNOSTICS_FILE,
+    RECORD_FILE,
+    REPORT_FILE,
+    RUNS_FILE,
+    SURROGATE_FILE,
+    TABLE_FILE,
+    TRADE_OFFS_FILE,
+)
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, held_out_diagnostics
 from olmix_core.surrogate.fit import cross_validate, fit
@@ -158,7 +167,7 @@ def fit_published(
     unknown = sorted(set(outputs) - ALL_OUTPUTS)
     if unknown:
         raise ValueError(f"found the output {unknown[0]!r}; expected some of {', '.join(FILES)}")
-    names = frozenset(outputs) | (_REPORT_SOURCES if "report.html" in outputs else frozenset())
+    names = frozenset(outputs) | (_REPORT_SOURCES if REPORT_FILE in outputs else frozenset())
     inputs = read_inputs(config, published_behaviour=published_behaviour)
     surrogate = fit(inputs.training, family=inputs.config.regression.type, ridge=inputs.ridge)
     proposal = _propose(surrogate, inputs, inputs.domains, inputs.kl)
@@ -181,30 +190,28 @@ def _propose(surrogate: Surrogate, inputs: FitInputs, domains: Domains, kl: floa
 
 # Every file but mix.json, which records the checksums of these, and report.html, which is drawn from both.
 _CONTENTS: Mapping[str, Callable[[PublishedFit], bytes]] = {
-    "mix.csv": lambda fit: as_csv(fit.table, index=False),
-    "surrogate.json": lambda fit: seal({**fit.surrogate.to_json(), "domains": labelled(fit.surrogate.leaves)}),
-    "diagnostics.csv": lambda fit: as_csv(fit.diagnostics),
+    TABLE_FILE: lambda fit: as_csv(fit.table, index=False),
+    SURROGATE_FILE: lambda fit: seal({**fit.surrogate.to_json(), "domains": labelled(fit.surrogate.leaves)}),
+    DIAGNOSTICS_FILE: lambda fit: as_csv(fit.diagnostics),
     "held_out.csv": lambda fit: as_csv(pd.DataFrame() if fit.held_out is None else fit.held_out),
-    "runs.parquet": lambda fit: to_parquet(held_out_runs(fit.inputs.training, fit.cross_validation)),
-    "trade_offs.csv": lambda fit: as_csv(fit.trade_offs, index=False),
+    RUNS_FILE: lambda fit: to_parquet(held_out_runs(fit.inputs.training, fit.cross_validation)),
+    TRADE_OFFS_FILE: lambda fit: as_csv(fit.trade_offs, index=False),
     "trade_offs.png": lambda fit: plots.trade_offs(fit.trade_offs),
     "predicted_vs_measured.png": lambda fit: plots.predictions(fit.cross_validation),
     "mixture.png": lambda fit: plots.mixture(fit.table),
     "effects.png": lambda fit: plots.effects(fit.surrogate, fit.inputs.domains.natural()),
 }
 
-_REPORT_SOURCES = frozenset(
-    {"mix.csv", "surrogate.json", "diagnostics.csv", "runs.parquet", "trade_offs.csv", "mix.json"}
-)
+_REPORT_SOURCES = frozenset({TABLE_FILE, SURROGATE_FILE, DIAGNOSTICS_FILE, RUNS_FILE, TRADE_OFFS_FILE, RECORD_FILE})
 
 
 def _contents(fit: PublishedFit) -> dict[str, bytes]:
     """Content of each file of the fit."""
     names = [file.name for file in fit.files]
     contents = {name: render(fit) for name, render in _CONTENTS.items() if name in names}
-    if "mix.json" in names:
+    if RECORD_FILE in names:
         checksums = {name: checksum(content) for name, content in contents.items()}
-        contents["mix.json"] = seal({**fit.record, "files": checksums})
-    if "report.html" in names:
-        contents["report.html"] = report_html(read_files(contents))
+        contents[RECORD_FILE] = seal({**fit.record, "files": checksums})
+    if REPORT_FILE in names:
+        contents[REPORT_FILE] = report_html(read_files(contents))
     return contents

@@ -21,22 +21,31 @@ from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import region
 from olmix_core.proposal.rounding import whole_sequences
 from olmix_core.proposal.solve import Proposal
+from olmix_core.storage.layout import (
+    DIAGNOSTICS_FILE,
+    RECORD_FILE,
+    REPORT_FILE,
+    RUNS_FILE,
+    SURROGATE_FILE,
+    TABLE_FILE,
+    TRADE_OFFS_FILE,
+)
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import interval
 
 FILES = (
-    "mix.csv",
-    "surrogate.json",
-    "diagnostics.csv",
-    "trade_offs.csv",
+    TABLE_FILE,
+    SURROGATE_FILE,
+    DIAGNOSTICS_FILE,
+    TRADE_OFFS_FILE,
     "trade_offs.png",
     "held_out.csv",
-    "runs.parquet",
-    "report.html",
+    RUNS_FILE,
+    REPORT_FILE,
     "predicted_vs_measured.png",
     "mixture.png",
     "effects.png",
-    "mix.json",
+    RECORD_FILE,
 )
 
 SEQUENCE_LENGTH = 4096  # tokens: what the run is taken to train on at once

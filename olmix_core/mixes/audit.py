@@ -1,55 +1,54 @@
-"""Is a store whole? Every file against its seal, and everything that refers to something against what is there.
+"""Audit of a store: every file against its seal, and every reference against the files that exist.
 
-    damaged      another content than was written: it is not used
-    missing      something refers to it, and it is not there
-    unfinished   left by something that was killed: the next run goes on from it, or writes it anew
-    orphan       nothing refers to it (`garbage` removes it)
-    unknown      no file of a store
+    damaged      not what was written: it is never used
+    missing      something refers to it, and it does not exist
+    unfinished   left by a run that was killed: the next run continues from it, or writes it again
+    orphan       nothing refers to it (`gc` removes it)
+    unknown      not a file of a store
 
-What can be made anew is mended by taking it away: the next run finds it missing. The ledger of evidence and published
-mixtures are the record, and are never touched.
+`repair` takes away whatever can be made again: the next run finds it missing. The ledger of evidence and published
+mixes are the record, and are never touched.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.evidence import ledger
-from olmix_core.mixes.record import latest_version, mix_folder
-from olmix_core.storage import local_cache as copies
+from olmix_core.mixes.record import latest_version, number_of
+from olmix_core.storage import layout
 from olmix_core.storage.integrity import CheckedTokens, load_tensors
+from olmix_core.storage.layout import PASSAGES_FILE, RECORD_FILE, TOKENS_FILE
+from olmix_core.storage.local_cache import forget
 from olmix_core.storage.results import result_of
 from olmix_core.storage.store import Store
 
 Kind = Literal["damaged", "missing", "unfinished", "orphan", "unknown"]
 Remedy = Literal["set aside", "remove", "rebuild", "run again", "collect", "none"]
 
-MENDED: tuple[Remedy, ...] = ("set aside", "remove", "rebuild")  # by `repair`
+REPAIRED: tuple[Remedy, ...] = ("set aside", "remove", "rebuild")  # remedies that `repair` applies
 HARMLESS: tuple[Kind, ...] = ("unfinished", "orphan", "unknown")
 
-_RESULT = re.compile(r"cache/(?!jobs/)[a-z_]+/[0-9a-f]{64}\.json")
-_JOB = re.compile(r"cache/jobs/[0-9a-f]{64}\.json")
-_PAYLOAD = re.compile(r"cache/[a-z_]+/[0-9a-f]{64}\.payload\.json")
-_CORPUS = re.compile(r"cache/tokens/[0-9a-f]{64}/(tokens\.bin|passages\.safetensors)")
-_OUTPUT = re.compile(r"cache/(surrogates|proposals)/[0-9a-f]{64}/[a-z_]+\.(json|csv|parquet)")
-_PROXY = re.compile(r"proxies/([0-9a-f]{64})/(run\.json|model\.safetensors|checkpoint\.safetensors)")
-_TOKENIZER = re.compile(r"tokenizers/[0-9a-f]{64}\.json")
-_EVIDENCE = re.compile(r"evidence/([0-9a-f]{64}-[0-9a-f]{16})\.parquet")
-_SET = re.compile(r"evidence/sets/([0-9a-f]{64})\.parquet")
-_VERSION = re.compile(r"mixes/([^/]+)/(v\d+)/([a-z_]+\.(json|csv|parquet|html))")
-_WATCHED = re.compile(r"watched/[^/]+\.json")
-_LATEST = re.compile(r"mixes/([^/]+)/latest\.json")
-_PROBES = ("cache/.preflight", "cache/.conditional", "cache/.lock")
-_TEMPORARY = re.compile(r"(.*/)?\.new-[^/]*")
+_SMALL = (layout.step_result_path, layout.job_path, layout.payload_path, layout.watched_path)  # quick to make again
+_SEALED_JSON = (layout.job_path, layout.payload_path, layout.tokenizer_path, layout.watched_path)
+_PROXY_TENSORS = (layout.proxy_model_path, layout.proxy_checkpoint_path)
+_OUTPUTS = (layout.corpus_path, layout.fit_path, layout.proposal_path)  # named by results
+_MADE_BY_RUNS = (layout.CACHE_FOLDER, layout.PROXIES_FOLDER, layout.TOKENIZERS_FOLDER)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be, and how it is mended."""
+    """A file that is not as it should be.
+
+    Attributes:
+        path: the file, relative to the root of the store.
+        kind: how it differs from what it should be.
+        what: the reason, for people.
+        remedy: how it is mended.
+    """
 
     path: str
     kind: Kind
@@ -58,185 +57,225 @@ class Finding:
 
     @property
     def is_harm(self) -> bool:
+        """Whether something is lost or cannot be used."""
         return self.kind not in HARMLESS
 
 
 def check(store: Store, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Finding]:
-    """Read the whole store and say what is wrong with it, by path; `progress` is told files done and in all.
+    """Read the whole store and report everything that is wrong with it.
 
-    Raises StoreError where the store cannot be listed.
+    Args:
+        store: the store.
+        progress: called with the number of files read and of all files.
+
+    Returns:
+        The findings, sorted by path.
+
+    Raises:
+        StoreError: the store cannot be listed.
     """
-    files = sorted(path for path in store.files() if not path.startswith("damaged/"))
-    there, found = set(files), list[Finding]()
-    mixes: dict[str, dict[str, Any]] = {}
-    referred: set[str] = set()
+    files = sorted(path for path in store.files() if layout.damaged_path.match(path) is None)
+    audit = _Audit(store, frozenset(files))
+    findings: list[Finding] = []
     for number, path in enumerate(files):
         progress(number, len(files))
-        copies.forget(store.place(path))  # what is looked at is the store
+        forget(store.place(path))  # read the store, not a local copy
         try:
-            found += _file(store, path, there, mixes, referred)
+            findings += audit.file(path)
         except DamageError as error:
             damaged = error.where.removeprefix(f"{store.url}/")
-            found.append(Finding(damaged, "damaged", error.found, _remedy(damaged)))
+            findings.append(Finding(damaged, "damaged", error.found, _remedy(damaged)))
         except StoreError as error:
-            found.append(Finding(path, "damaged", str(error), "none"))
-        except FileNotFoundError:  # by a run beside this
+            findings.append(Finding(path, "damaged", str(error), "none"))
+        except FileNotFoundError:  # removed by a run in progress
             continue
-    found += _orphans(there, referred)
-    found += _evidence(store, there, mixes)
+    findings += audit.orphans()
+    findings += audit.evidence()
     progress(len(files), len(files))
-    return sorted(set(found), key=lambda one: (one.path, one.what))
+    return sorted(set(findings), key=lambda finding: (finding.path, finding.what))
 
 
 def repair(store: Store, findings: list[Finding]) -> list[Finding]:
-    """Mend what can be mended; returns what is left. Raises StoreError."""
-    for one in findings:
-        if one.remedy == "set aside":
-            store.set_aside(DamageError(store.place(one.path), one.what))
-        elif one.remedy == "remove":
-            store.remove(one.path)
-        elif one.remedy == "rebuild":
-            name = one.path.split("/")[1]
-            store.write_json(one.path, {"version": _whole_versions(store, name)[-1]})
-    return [one for one in findings if one.remedy not in MENDED]
+    """Mend what can be mended.
+
+    Args:
+        store: the store.
+        findings: what `check` found.
+
+    Returns:
+        The findings that remain.
+
+    Raises:
+        StoreError: a file cannot be moved, removed or written.
+    """
+    for finding in findings:
+        if finding.remedy == "set aside":
+            store.set_aside(DamageError(store.place(finding.path), finding.what))
+        elif finding.remedy == "remove":
+            store.remove(finding.path)
+        elif finding.remedy == "rebuild" and (parts := layout.latest_path.match(finding.path)):
+            store.write_json(finding.path, {"version": _newest_whole_version(store, parts["mix"])})
+    return [finding for finding in findings if finding.remedy not in REPAIRED]
 
 
-def _file(
-    store: Store, path: str, there: set[str], mixes: dict[str, dict[str, Any]], referred: set[str]
-) -> Iterator[Finding]:
-    """What is wrong with one file; fills `mixes` {path of mix.json: record} and `referred`, what results refer to."""
-    if _TEMPORARY.fullmatch(path):
-        yield Finding(path, "unfinished", "a file that was being written", "collect")
-    elif _RESULT.fullmatch(path):
-        yield from _result(store, path, referred)
-    elif match := _PROXY.fullmatch(path):
-        yield from _proxy(store, path, match[1], there)
-    elif _CORPUS.fullmatch(path):
-        yield from _corpus(store, path, there)
-    elif match := _VERSION.fullmatch(path):
-        yield from _version(store, path, there, mixes)
-    elif match := _LATEST.fullmatch(path):
-        version = latest_version(store, match[1])
-        if f"{mix_folder(match[1], str(version))}/mix.json" not in there:
-            yield Finding(path, "damaged", f"a version {version!r} that is not there", _remedy(path))
-    elif match := _EVIDENCE.fullmatch(path):
-        ledger.check_file(store, match[1])
-    elif match := _SET.fullmatch(path):
-        ledger.pinned_rows(store, match[1])
-    elif any(kind.fullmatch(path) for kind in (_JOB, _PAYLOAD, _TOKENIZER, _WATCHED)):
-        store.read_json(path)
-    elif path not in _PROBES and not _OUTPUT.fullmatch(path):  # those are looked at with the results that name them
-        yield Finding(path, "unknown", "a file that no run wrote", "none")
+@dataclass
+class _Audit:
+    """The state of one check.
 
+    Attributes:
+        store: the store.
+        files: all its files.
+        records: {path: record} of the published versions read so far.
+        referred: files that the results read so far refer to.
+    """
 
-def _result(store: Store, path: str, referred: set[str]) -> Iterator[Finding]:
-    result = result_of(store.read_json(path), store.place(path))
-    for file, sha256 in result.get("files", {}).items():
-        referred.add(file)
-        try:
-            if sha256 is not None:
-                store.read_bytes(file, sha256)
-            elif file.endswith(".json"):
-                store.read_json(file)
-            elif not store.exists(file):
-                raise FileNotFoundError
-        except FileNotFoundError:
-            yield Finding(file, "missing", f"{path} refers to it", "run again")
-        except DamageError as error:
-            yield Finding(file, "damaged", error.found, _remedy(file))
+    store: Store
+    files: frozenset[str]
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    referred: set[str] = field(default_factory=set)
 
+    def file(self, path: str) -> Iterator[Finding]:
+        """Check one file; fills `records` and `referred`."""
+        kind = layout.kind_of(path)
+        parts = {} if kind is None else kind.match(path) or {}
+        if kind is None:
+            yield Finding(path, "unknown", "a file that no run wrote", "none")
+        elif kind is layout.temporary_path:
+            yield Finding(path, "unfinished", "a file that was being written", "collect")
+        elif kind is layout.step_result_path:
+            yield from self._result(path)
+        elif kind is layout.proxy_run_path:
+            yield from self._proxy_run(path, parts["key"])
+        elif kind in _PROXY_TENSORS:
+            yield from self._proxy_tensors(path, parts["key"])
+        elif kind is layout.corpus_path:
+            yield from self._corpus(path, parts["key"])
+        elif kind is layout.version_path:
+            yield from self._version_file(path, parts)
+        elif kind is layout.latest_path:
+            version = latest_version(self.store, parts["mix"])
+            if layout.version_path(parts["mix"], str(version), RECORD_FILE) not in self.files:
+                yield Finding(path, "damaged", f"a version {version!r} that is not there", _remedy(path))
+        elif kind is layout.evidence_path:
+            ledger.check_file(self.store, parts["digests"])
+        elif kind is layout.evidence_set_path:
+            ledger.pinned_rows(self.store, parts["key"])
+        elif kind in _SEALED_JSON:
+            self.store.read_json(path)
+        # Files of fits and proposals are checked with the results that name them; probes hold nothing.
 
-def _proxy(store: Store, path: str, key: str, there: set[str]) -> Iterator[Finding]:
-    if path.endswith("run.json"):
-        run = store.read_json(path)
-        if "metrics" not in run and f"proxies/{key}/model.safetensors" not in there:
-            yield Finding(f"proxies/{key}/model.safetensors", "missing", f"{path} refers to it", "run again")
-        return
-    load_tensors(store.local_copy(path), store.place(path))
-    if f"proxies/{key}/run.json" not in there:
-        yield Finding(path, "unfinished", "a proxy that was being trained", "run again")
+    def _result(self, path: str) -> Iterator[Finding]:
+        result = result_of(self.store.read_json(path), self.store.place(path))
+        for file, sha256 in result.get("files", {}).items():
+            self.referred.add(file)
+            try:
+                if sha256 is not None:
+                    self.store.read_bytes(file, sha256)
+                elif file.endswith(".json"):
+                    self.store.read_json(file)
+                elif not self.store.exists(file):
+                    raise FileNotFoundError
+            except FileNotFoundError:
+                yield Finding(file, "missing", f"{path} refers to it", "run again")
+            except DamageError as error:
+                yield Finding(file, "damaged", error.found, _remedy(file))
 
+    def _proxy_run(self, path: str, key: str) -> Iterator[Finding]:
+        run, model = self.store.read_json(path), layout.proxy_model_path(key)
+        # A trainer of the user's own reports metrics and leaves no model.
+        if "metrics" not in run and model not in self.files:
+            yield Finding(model, "missing", f"{path} refers to it", "run again")
 
-def _corpus(store: Store, path: str, there: set[str]) -> Iterator[Finding]:
-    folder = path.rpartition("/")[0]
-    index, tokens = f"{folder}/passages.safetensors", f"{folder}/tokens.bin"
-    if not {index, tokens} <= there:
-        yield Finding(path, "unfinished", "a leaf that was being tokenised", "run again")
-    elif path == tokens:
-        expected = load_tensors(store.local_copy(index), store.place(index))["checks"]
-        content = np.memmap(store.local_copy(tokens), np.uint8, "r")
-        CheckedTokens(content, expected, store.place(tokens)).check_all()
+    def _proxy_tensors(self, path: str, key: str) -> Iterator[Finding]:
+        load_tensors(self.store.local_copy(path), self.store.place(path))
+        if layout.proxy_run_path(key) not in self.files:
+            yield Finding(path, "unfinished", "a proxy that was being trained", "run again")
 
+    def _corpus(self, path: str, key: str) -> Iterator[Finding]:
+        index, tokens = layout.corpus_path(key, PASSAGES_FILE), layout.corpus_path(key, TOKENS_FILE)
+        if not {index, tokens} <= self.files:
+            yield Finding(path, "unfinished", "a leaf that was being tokenised", "run again")
+        elif path == tokens:
+            expected = load_tensors(self.store.local_copy(index), self.store.place(index))["checks"]
+            content = np.memmap(self.store.local_copy(tokens), np.uint8, "r")
+            CheckedTokens(content, expected, self.store.place(tokens)).check_all()
 
-def _version(store: Store, path: str, there: set[str], mixes: dict[str, dict[str, Any]]) -> Iterator[Finding]:
-    folder, _, file = path.rpartition("/")
-    whole = f"{folder}/mix.json"
-    if whole not in there:
-        yield Finding(path, "unfinished", "a version that was being published", "none")
-    elif file == "mix.json":
-        record = mixes[path] = store.read_json(path)
-        gone = [name for name in record["files"] if f"{folder}/{name}" not in there]
-        if gone and int(record["version"][1:]) > int((latest_version(store, record["name"]) or "v0")[1:]):
-            # mix.json claims a version before its other files are written
+    def _version_file(self, path: str, parts: dict[str, str]) -> Iterator[Finding]:
+        record_path = layout.version_path(parts["mix"], parts["version"], RECORD_FILE)
+        if record_path not in self.files:
+            yield Finding(path, "unfinished", "a version that was being published", "none")
+        elif path == record_path:
+            record = self.records[path] = self.store.read_json(path)
+            yield from self._record(path, record)
+        else:
+            try:
+                record = self.records.get(record_path) or self.store.read_json(record_path)
+            except DamageError:
+                return  # reported for the record itself
+            self.store.read_bytes(path, record["files"].get(parts["version_file"]))
+
+    def _record(self, path: str, record: dict[str, Any]) -> Iterator[Finding]:
+        """Check the references of the record of a version."""
+        name, version, parent = record["name"], record["version"], record["parent"]
+        beside = [layout.version_path(name, version, file) for file in record["files"]]
+        missing = [file for file in beside if file not in self.files]
+        if missing and number_of(version) > number_of(latest_version(self.store, name)):
+            # The record claims a version before the other files of it are written.
             yield Finding(path, "unfinished", "a version that was being published", "run again")
             return
-        for name in gone:
-            yield Finding(f"{folder}/{name}", "missing", f"{path} refers to it", "none")
-        parent, tokenizer = record["parent"], f"tokenizers/{record['tokenizer']['fingerprint']}.json"
-        if parent is not None and f"{mix_folder(record['name'], parent)}/mix.json" not in there:
+        for file in missing:
+            yield Finding(file, "missing", f"{path} refers to it", "none")
+        if parent is not None and layout.version_path(name, parent, RECORD_FILE) not in self.files:
             yield Finding(path, "missing", f"its parent {parent} is not there", "none")
-        if tokenizer not in there:
+        tokenizer = layout.tokenizer_path(record["tokenizer"]["fingerprint"])
+        if tokenizer not in self.files:
             yield Finding(tokenizer, "missing", f"{path} refers to it", "run again")
-    else:
+
+    def orphans(self) -> Iterator[Finding]:
+        """Files that no result refers to."""
+        for path in self.files - self.referred:
+            kind = layout.kind_of(path)
+            if kind in _OUTPUTS:
+                yield Finding(path, "orphan", "no result refers to it", "collect")
+            elif (parts := layout.payload_path.match(path)) and layout.step_result_path(
+                *parts.values()
+            ) not in self.files:
+                yield Finding(path, "orphan", "the result that it belongs to is not there", "collect")
+
+    def evidence(self) -> Iterator[Finding]:
+        """Proxies that the ledger refers to, and rows that versions refer to."""
         try:
-            expected = (mixes[whole] if whole in mixes else store.read_json(whole))["files"].get(file)
-        except DamageError:
-            return  # told of mix.json itself
-        store.read_bytes(path, expected)
+            table = ledger.read(self.store, ["row", "proxy", "imported"])
+        except StoreError:
+            return  # reported for the file itself
+        for proxy, imported in sorted(set(zip(table["proxy"].to_pylist(), table["imported"].to_pylist(), strict=True))):
+            run = layout.proxy_run_path(proxy)
+            if not imported and run not in self.files:
+                what = "the ledger speaks of this proxy, which can be measured on no further task"
+                yield Finding(run, "missing", what, "none")
+        for path, record in self.records.items():
+            try:
+                ledger.of_set(self.store, record["evidence"], table)
+            except StoreError as error:
+                yield Finding(path, "missing", f"its evidence: {error}", "none")
 
 
-def _orphans(there: set[str], referred: set[str]) -> Iterator[Finding]:
-    for path in there - referred:
-        if _CORPUS.fullmatch(path) or _OUTPUT.fullmatch(path):
-            yield Finding(path, "orphan", "no result refers to it", "collect")
-        if _PAYLOAD.fullmatch(path) and path.replace(".payload.json", ".json") not in there:
-            yield Finding(path, "orphan", "the result that it belongs to is not there", "collect")
-
-
-def _evidence(store: Store, there: set[str], mixes: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """The ledger against the proxies that it speaks of, and the sets of mixes against the ledger."""
-    try:
-        table = ledger.read(store, ["row", "proxy", "imported"])
-    except StoreError:
-        return  # told of the file itself
-    for proxy, imported in sorted(set(zip(table["proxy"].to_pylist(), table["imported"].to_pylist(), strict=True))):
-        if not imported and f"proxies/{proxy}/run.json" not in there:
-            what = "the ledger speaks of this proxy, which can be measured on no further task"
-            yield Finding(f"proxies/{proxy}/run.json", "missing", what, "none")
-    for path, record in mixes.items():
-        try:
-            ledger.of_set(store, record["evidence"], table)
-        except StoreError as error:
-            yield Finding(path, "missing", f"its evidence: {error}", "none")
-
-
-def _whole_versions(store: Store, name: str) -> list[str]:
-    """The versions of a mix that are whole, oldest first. Raises StoreError where there is none."""
-    versions = sorted((v for v in store.list(f"mixes/{name}") if re.fullmatch(r"v\d+", v)), key=lambda v: int(v[1:]))
-    whole = [version for version in versions if store.exists(f"{mix_folder(name, version)}/mix.json")]
-    if not whole:
-        raise StoreError(
-            f"{store.place(f'mixes/{name}')}: found no whole version; expected one: restore it from a copy"
-        )
-    return whole
+def _newest_whole_version(store: Store, name: str) -> str:
+    """The newest version of a mix that has a record. Raises StoreError if there is none."""
+    folder = layout.mix_folder(name)
+    for version in reversed(layout.published_versions(store.list(folder))):
+        if store.exists(layout.version_path(name, version, RECORD_FILE)):
+            return version
+    raise StoreError(f"{store.place(folder)}: found no whole version; expected one: restore it from a copy")
 
 
 def _remedy(path: str) -> Remedy:
     """How a damaged file is mended."""
-    if any(kind.fullmatch(path) for kind in (_RESULT, _JOB, _PAYLOAD, _WATCHED)):
+    kind = layout.kind_of(path)
+    if kind in _SMALL:
         return "remove"
-    if _LATEST.fullmatch(path):
+    if kind is layout.latest_path:
         return "rebuild"
-    if path.startswith(("cache/", "proxies/", "tokenizers/")):
+    if path.partition("/")[0] in _MADE_BY_RUNS:
         return "set aside"
     return "none"

@@ -6,6 +6,7 @@ from typing import Any
 from olmix_core.errors import StoreError
 from olmix_core.identity import fields
 from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.storage.layout import MIXES_FOLDER
 from olmix_core.storage.store import Store
 
 
@@ -97,8 +98,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
 def find_record(store: Store, reference: str) -> dict[str, Any]:
     """mix.json of NAME, NAME@VERSION, or VERSION where the store holds one mix. Raises StoreError."""
     name, _, version = reference.partition("@")
-    if not version and name not in store.list("mixes"):
-        names = store.list("mixes")
+    if not version and name not in store.list(MIXES_FOLDER):
+        names = store.list(MIXES_FOLDER)
         if len(names) == 1:
             return read_mix(store, names[0], name)
         found = ", ".join(names) or "none"

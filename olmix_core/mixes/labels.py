@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from olmix_core.mixes.record import mix_folder
 from olmix_core.mixes.runs import FittedRun, from_parquet
+from olmix_core.storage.layout import RUNS_FILE, proxy_run_path, version_path
 from olmix_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def runs(store: Store, mix: "MixDraft", version: str, parent: str | None) -> lis
     """The runs with labels, the version whose swarm each belongs to, and how its loss fell."""
     known: dict[str, FittedRun] = {}
     for earlier in filter(None, (parent, mix.base)):
-        path = f"{mix_folder(mix.name, earlier)}/runs.parquet"
+        path = version_path(mix.name, earlier, RUNS_FILE)
         known |= {run.run: run for run in from_parquet(store.read_bytes(path))} if store.exists(path) else {}
     swarm = {proxy["proxy"] for proxy in mix.proxies}
     labels = {**mix.domains.labels, **{task.fingerprint: task.label for task in mix.tasks}}
@@ -65,7 +65,7 @@ def runs(store: Store, mix: "MixDraft", version: str, parent: str | None) -> lis
 
 def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
     try:
-        return [(step, loss) for step, loss in store.read_json(f"proxies/{proxy}/run.json").get("losses", [])]
+        return [(step, loss) for step, loss in store.read_json(proxy_run_path(proxy)).get("losses", [])]
     except FileNotFoundError:  # somebody made room
         return ()
 

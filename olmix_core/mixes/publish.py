@@ -24,10 +24,21 @@ from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import File, Split, in_atoms
 from olmix_core.identity import digest
 from olmix_core.mixes.labels import change, diagnostics, mix_label, plan, runs, surrogate, wish
-from olmix_core.mixes.record import latest_version, mix_folder, number_of, read_mix
+from olmix_core.mixes.record import latest_version, number_of, read_mix
 from olmix_core.mixes.runs import FittedRun, to_parquet
 from olmix_core.storage.conditional_writes import advance, create
 from olmix_core.storage.integrity import checksum, seal, unseal
+from olmix_core.storage.layout import (
+    DIAGNOSTICS_FILE,
+    PLAN_FILE,
+    RECORD_FILE,
+    RUNS_FILE,
+    SURROGATE_FILE,
+    TABLE_FILE,
+    TRADE_OFFS_FILE,
+    latest_path,
+    version_path,
+)
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import interval
@@ -103,8 +114,8 @@ def publish(store: Store, mix: MixDraft, accounting: Mapping[str, Mapping[str, i
             break
     record, contents = found
     for file, content in contents.items():
-        store.write_bytes(f"{mix_folder(mix.name, record['version'])}/{file}", content)
-    latest, number = f"mixes/{mix.name}/latest.json", number_of(record["version"])
+        store.write_bytes(version_path(mix.name, record["version"], file), content)
+    latest, number = latest_path(mix.name), number_of(record["version"])
     advance(
         store,
         latest,
@@ -131,7 +142,7 @@ def _claimed(
     while True:
         number += 1
         version = f"v{number:04d}"
-        path = f"{mix_folder(mix.name, version)}/mix.json"
+        path = version_path(mix.name, version, RECORD_FILE)
         contents = _contents(store, mix, version, parent, table)
         record = _record(mix, version, parent, previous, table, accounting)
         record["files"] = {file: checksum(content) for file, content in contents.items()}
@@ -150,12 +161,12 @@ def _claimed(
 def _contents(store: Store, mix: MixDraft, version: str, parent: str | None, table: pd.DataFrame) -> dict[str, bytes]:
     """The files of a version beside mix.json."""
     return {
-        "mix.csv": table.to_csv(index=False, lineterminator="\n").encode(),
-        "surrogate.json": seal(surrogate(mix)),
-        "diagnostics.csv": diagnostics(mix),
-        "trade_offs.csv": mix.trade_offs,
-        "plan.json": seal(plan(mix)),
-        "runs.parquet": to_parquet(runs(store, mix, version, parent)),
+        TABLE_FILE: table.to_csv(index=False, lineterminator="\n").encode(),
+        SURROGATE_FILE: seal(surrogate(mix)),
+        DIAGNOSTICS_FILE: diagnostics(mix),
+        TRADE_OFFS_FILE: mix.trade_offs,
+        PLAN_FILE: seal(plan(mix)),
+        RUNS_FILE: to_parquet(runs(store, mix, version, parent)),
     }
 
 

@@ -19,10 +19,20 @@ import pandas as pd
 from olmix_core.errors import OlmixError, StoreError
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.mixes.history import history
-from olmix_core.mixes.record import latest_version, mix_folder, read_labelled, read_mix, read_table
+from olmix_core.mixes.record import latest_version, read_labelled, read_mix, read_table
 from olmix_core.mixes.runs import FittedRun, from_parquet
 from olmix_core.mixture import Array
 from olmix_core.storage.integrity import check, unseal
+from olmix_core.storage.layout import (
+    DIAGNOSTICS_FILE,
+    MIXES_FOLDER,
+    RECORD_FILE,
+    RUNS_FILE,
+    SURROGATE_FILE,
+    TABLE_FILE,
+    TRADE_OFFS_FILE,
+    version_folder,
+)
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.fit import read_surrogate
@@ -32,8 +42,7 @@ from olmix_core.surrogate.prediction import Prediction, predict
 if TYPE_CHECKING:
     pass
 
-FILES = ("mix.json", "mix.csv", "surrogate.json", "runs.parquet", "diagnostics.csv")
-TRADE_OFFS = "trade_offs.csv"  # where there is one
+FILES = (RECORD_FILE, TABLE_FILE, SURROGATE_FILE, RUNS_FILE, DIAGNOSTICS_FILE)
 
 _FAMILY_ENDS = ":_"  # where the family ends in the name of a task
 
@@ -218,13 +227,13 @@ def load(store: str | Store = ".olmix", name: str | None = None, version: str | 
     """
     opened = store if isinstance(store, Store) else Store(store)
     if name is None:
-        names = opened.list("mixes")
+        names = opened.list(MIXES_FOLDER)
         if len(names) != 1:
             found = ", ".join(names) or "none"
             raise StoreError(f"{opened.url}: found the mixes: {found}; expected one, or the name of the one meant")
         name = names[0]
     record = read_mix(opened, name, version or latest_version(opened, name))
-    return read_folder(opened, mix_folder(name, record["version"]), history(opened, name, record["version"]))
+    return read_folder(opened, version_folder(name, record["version"]), history(opened, name, record["version"]))
 
 
 def load_folder(folder: str | Path) -> PublishedMix:
@@ -244,28 +253,28 @@ def read_folder(store: Store, folder: str, lineage: Sequence[Mapping[str, Any]])
                 f"{store.url}/{prefix}{file}: found no such file; expected the folder of a mix as this version writes"
                 " it: run or fit it again"
             ) from error
-    if store.exists(prefix + TRADE_OFFS):
-        contents[TRADE_OFFS] = store.read_bytes(prefix + TRADE_OFFS)
+    if store.exists(prefix + TRADE_OFFS_FILE):
+        contents[TRADE_OFFS_FILE] = store.read_bytes(prefix + TRADE_OFFS_FILE)
     return read_files(contents, lineage)
 
 
 def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any]] = ()) -> PublishedMix:
     """The mix that the files {name: content} of its folder describe. Raises DamageError."""
-    record = unseal(contents["mix.json"], "mix.json")
-    for name in contents.keys() - {"mix.json"}:
+    record = unseal(contents[RECORD_FILE], RECORD_FILE)
+    for name in contents.keys() - {RECORD_FILE}:
         check(contents[name], record["files"][name], name)
-    law = unseal(contents["surrogate.json"], "surrogate.json")
-    table = read_table(contents["mix.csv"])
+    law = unseal(contents[SURROGATE_FILE], SURROGATE_FILE)
+    table = read_table(contents[TABLE_FILE])
     names = [domain["label"] or domain["fingerprint"] for domain in law["domains"]]
     return PublishedMix(
         record=record,
         table=table,
         surrogate=read_surrogate({**law, "domains": [{"fingerprint": name} for name in names]}),
         columns=_columns(record, list(table["domain"]), law["domains"]),
-        runs=from_parquet(contents["runs.parquet"]),
-        diagnostics=read_labelled(contents["diagnostics.csv"], "task").set_index("task"),
+        runs=from_parquet(contents[RUNS_FILE]),
+        diagnostics=read_labelled(contents[DIAGNOSTICS_FILE], "task").set_index("task"),
         lineage=lineage,
-        trade_offs=read_labelled(contents[TRADE_OFFS], "parameter") if TRADE_OFFS in contents else None,
+        trade_offs=read_labelled(contents[TRADE_OFFS_FILE], "parameter") if TRADE_OFFS_FILE in contents else None,
     )
 
 

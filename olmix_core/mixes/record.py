@@ -15,17 +15,22 @@ from typing import Any
 import pandas as pd
 
 from olmix_core.errors import StoreError
+from olmix_core.storage.layout import (
+    MIXES_FOLDER,
+    RECORD_FILE,
+    TRADE_OFFS_FILE,
+    latest_path,
+    mix_folder,
+    published_versions,
+    version_path,
+)
 from olmix_core.storage.store import Store
-
-
-def mix_folder(name: str, version: str) -> str:
-    return f"mixes/{name}/{version}"
 
 
 def latest_version(store: Store, name: str) -> str | None:
     """The version published last under `name`, or None."""
     try:
-        return str(store.read_json(f"mixes/{name}/latest.json")["version"])
+        return str(store.read_json(latest_path(name))["version"])
     except FileNotFoundError:
         return None
 
@@ -34,12 +39,12 @@ def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, A
     """mix.json of a version, by default the latest. Raises StoreError where there is none."""
     version = version or latest_version(store, name)
     if version is None:
-        known = ", ".join(store.list("mixes")) or "none"
+        known = ", ".join(store.list(MIXES_FOLDER)) or "none"
         raise StoreError(f"{store.url}: found no mix called {name!r}; expected one of: {known}")
     try:
-        record = dict(store.read_json(f"{mix_folder(name, version)}/mix.json"))
+        record = dict(store.read_json(version_path(name, version, RECORD_FILE)))
     except FileNotFoundError as error:
-        known = ", ".join(v for v in store.list(f"mixes/{name}") if v.startswith("v")) or "none"
+        known = ", ".join(published_versions(store.list(mix_folder(name)))) or "none"
         raise StoreError(f"{store.url}: mix {name!r} has no version {version!r}; expected one of: {known}") from error
     if "pool" not in record:
         raise StoreError(
@@ -81,7 +86,7 @@ def read_labelled(content: bytes, *labels: str) -> pd.DataFrame:
 
 def read_trade_offs(store: Store, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of trade_offs.csv of a version; None where a wish cannot be met."""
-    content = store.read_bytes(f"{mix_folder(record['name'], record['version'])}/trade_offs.csv")
+    content = store.read_bytes(version_path(record["name"], record["version"], TRADE_OFFS_FILE))
     table = pd.read_csv(io.BytesIO(content)).astype(object)
     rows: list[Any] = table.where(table.notna(), None).to_dict("records")
     return rows

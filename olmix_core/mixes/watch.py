@@ -13,6 +13,7 @@ from olmix_core.data.domain_diff import DomainDiff, diff_domains, old_leaves
 from olmix_core.data.domains import DomainSet
 from olmix_core.identity import digest
 from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.storage.layout import watched_path
 from olmix_core.storage.store import Store
 
 
@@ -46,11 +47,6 @@ class Observed:
         }
 
 
-def path(name: str) -> str:
-    """Where the change that was told last is kept."""
-    return f"watched/{name}.json"
-
-
 def observe(store: Store, name: str, domains: DomainSet) -> Observed:
     """Compare `domains` with the last version of the mix `name`. Raises StoreError, DataError."""
     since = latest_version(store, name)
@@ -59,9 +55,9 @@ def observe(store: Store, name: str, domains: DomainSet) -> Observed:
         return Observed(None, found, (), None)
     changes = leaf_changes(diff_domains(old_leaves(read_mix(store, name, since)), domains), domains)
     if not changes:
-        store.remove(path(name))
+        store.remove(watched_path(name))
     try:
-        known = store.read_json(path(name))
+        known = store.read_json(watched_path(name))
     except FileNotFoundError:
         known = {"id": None}
     return Observed(since, found, changes, known["told"] if known["id"] == found else None)
@@ -69,7 +65,9 @@ def observe(store: Store, name: str, domains: DomainSet) -> Observed:
 
 def remember(store: Store, name: str, observed: Observed) -> None:
     """Keep that this change was told, so that it is not told again."""
-    store.write_json(path(name), {**observed.to_json(), "told": datetime.now(UTC).isoformat(timespec="seconds")})
+    store.write_json(
+        watched_path(name), {**observed.to_json(), "told": datetime.now(UTC).isoformat(timespec="seconds")}
+    )
 
 
 def leaf_changes(change: DomainDiff, domains: DomainSet) -> tuple[LeafChange, ...]:

@@ -16,8 +16,6 @@ from olmix_core.report.style import to_svg
 from olmix_core.report.whatif import whatif
 from olmix_core.surrogate.intervals import REAL, verdict
 
-FILE = "report.html"
-
 
 def report_html(mix: PublishedMix) -> bytes:
     """The page of a mix, UTF-8."""

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from olmix_core.errors import StoreError
 from olmix_core.storage import filesystem as remote
+from olmix_core.storage.layout import probe_path
 from olmix_core.storage.store import Store
 
 SETTLED = 1.0  # seconds after which a write that began before ours is over
 TRIES = 100
-PROBE, LOCK = "cache/.conditional", "cache/.lock"
+PROBE, LOCK = probe_path("conditional"), probe_path("lock")
 
 
 def create(store: Store, path: str, content: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from olmix_core import errors
 from olmix_core.errors import DamageError
-from olmix_core.storage.layout import proxy_folder
+from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 
 # Whatever else a serialiser may be told, these decide whether reading runs code.
@@ -43,6 +43,6 @@ def file_of(store: Store, result: Mapping[str, Any], path: str) -> bytes:
 def trained_run(store: Store, key: str) -> dict[str, Any] | None:
     """run.json of a proxy that is there whole, which it is written last to say; else None."""
     try:
-        return store.read_json(f"{proxy_folder(key)}/run.json")
+        return store.read_json(proxy_run_path(key))
     except (FileNotFoundError, errors.DamageError):
         return None

@@ -24,6 +24,7 @@ from olmix_core.storage import filesystem as remote
 from olmix_core.storage import local_cache as copies
 from olmix_core.storage.credentials import refuse_credentials
 from olmix_core.storage.integrity import check, seal, unseal
+from olmix_core.storage.layout import damaged_path, probe_path
 
 # Can only be read by setting it, which is not safe once there are threads.
 _UMASK = os.umask(0)
@@ -65,7 +66,7 @@ class Store:
         """Move the file that `damaged` names to damaged/, so that what can make it anew finds it missing."""
         path = damaged.where.removeprefix(f"{self.url}/")
         with suppress(FileNotFoundError), self.failing(path, "moved"):
-            aside = self.full(f"damaged/{path}")
+            aside = self.full(damaged_path(path))
             self.fs.makedirs(aside.rpartition("/")[0], exist_ok=True)
             self.fs.mv(self.full(path), aside)
         copies.forget(self.place(path))
@@ -175,7 +176,7 @@ class Store:
     def preflight(self) -> None:
         """Prove that the store can be written and read, before anything expensive runs. Raises StoreError."""
         self.knock()
-        probe = "cache/.preflight"
+        probe = probe_path("preflight")
         try:
             self.write_bytes(probe, b"ok")
             found = self.read_bytes(probe)

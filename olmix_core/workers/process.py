@@ -33,7 +33,7 @@ from olmix_core.proxies.scoring import bpb_of_heldout, bpb_of_items, bpb_of_text
 from olmix_core.proxies.scoring_cost import seconds_for
 from olmix_core.proxies.training import Progress, best_device, train
 from olmix_core.storage.integrity import load_tensors, save_tensors
-from olmix_core.storage.layout import proxy_folder
+from olmix_core.storage.layout import proxy_checkpoint_path, proxy_model_path, proxy_run_path
 from olmix_core.storage.store import Store
 
 Job = dict[str, Any]
@@ -52,7 +52,7 @@ def _corpus(store_url: str, folder: str, dtype: str) -> Corpus:
 @lru_cache(maxsize=1)
 def _model(store_url: str, key: str, recipe: ProxyRecipe, vocab_size: int) -> Transformer:
     model = Transformer(recipe, vocab_size)
-    store, path = Store(store_url), f"{proxy_folder(key)}/model.safetensors"
+    store, path = Store(store_url), proxy_model_path(key)
     arrays = load_tensors(store.local_copy(path), store.place(path))
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return model.to(best_device()).eval()
@@ -66,8 +66,8 @@ def train_job(job: Job, progress: Progress) -> dict[str, Any]:
     store, recipe = Store(job["store"]), ProxyRecipe.model_validate(job["recipe"])
     tokenizer = _tokenizer(job["store"], job["tokenizer"])
     corpora = {leaf: _corpus(job["store"], job["corpora"][leaf], tokenizer.dtype.name) for leaf in job["mixture"]}
-    folder = proxy_folder(job["key"])
-    checkpoints = Checkpoints(store, f"{folder}/checkpoint.safetensors", job.get("checkpoint_seconds", SECONDS))
+    key = job["key"]
+    checkpoints = Checkpoints(store, proxy_checkpoint_path(key), job.get("checkpoint_seconds", SECONDS))
     trained = train(
         job["mixture"],
         corpora,
@@ -77,17 +77,17 @@ def train_job(job: Job, progress: Progress) -> dict[str, Any]:
         attempt=job.get("attempt", 0),
         checkpoints=checkpoints,
     )
-    with store.new_file(f"{folder}/model.safetensors") as path:
+    with store.new_file(proxy_model_path(key)) as path:
         weights = trained.model.state_dict().items()
         save_tensors({name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights}, path)
     run = {
-        "key": job["key"],
+        "key": key,
         "mixture": job["mixture"],
         "recipe": job["recipe"],
         **{f.name: getattr(trained, f.name) for f in dataclasses.fields(trained) if f.name != "model"},
         "torch": torch.__version__,
     }
-    store.write_json(f"{folder}/run.json", run)
+    store.write_json(proxy_run_path(key), run)
     checkpoints.remove()
     return run
 

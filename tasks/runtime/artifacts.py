@@ -23,7 +23,7 @@ from olmix_core.mixes.record import read_labelled
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.report import law, mixture, swarm
 from olmix_core.report.style import look, to_png
-from olmix_core.storage.layout import diagnostics_path, runs_path
+from olmix_core.storage.layout import DIAGNOSTICS_FILE, RUNS_FILE, evidence_set_path, fit_path, proxy_folder
 from olmix_core.storage.results import file_of
 from olmix_core.storage.store import Store
 
@@ -190,7 +190,7 @@ def _train(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
                 "tokens": "" if diverged else f"{one.result['tokens']:,}",
                 "seconds": "" if diverged else f"{one.result['seconds']:.1f}",
                 "last loss": "" if loss is None else f"{loss:.4f}",
-                "folder": f"`proxies/{one.result['proxy']}`",
+                "folder": f"`{proxy_folder(one.result['proxy'])}`",
             }
         )
     trained = [one.result for one in done if "diverged" not in one.result]
@@ -224,15 +224,15 @@ def _evidence(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     where, key = one.where, one.result["evidence"]
     return [
         f"{len(where['added'])} rows measured in this run, {len(where['carried'])} carried over, of them"
-        f" {len(where['pooled'])} of other swarms. What the law is fitted to: `evidence/sets/{key}.parquet`"
+        f" {len(where['pooled'])} of other swarms. What the law is fitted to: `{evidence_set_path(key)}`"
     ]
 
 
 def _fit(artifacts: Artifacts, done: Sequence[Done]) -> list[str]:
     [one] = done
     store, key = Store(artifacts.store), one.result["fit"]
-    errors = read_labelled(file_of(store, one.result, diagnostics_path(key)), "task").set_index("task")
-    runs = from_parquet(file_of(store, one.result, runs_path(key)))
+    errors = read_labelled(file_of(store, one.result, fit_path(key, DIAGNOSTICS_FILE)), "task").set_index("task")
+    runs = from_parquet(file_of(store, one.result, fit_path(key, RUNS_FILE)))
     tasks = list(errors.drop(index="objective").sort_values("spearman", na_position="first").index)
     measured, predicted = law.arrays(runs, tasks)
     panels = {"mean": (np.full(len(tasks), 1 / len(tasks)), "")}

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from olmix_core.errors import EvaluationError
-from olmix_core.storage.layout import proxy_folder
+from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 from olmix_core.workers.pool import workers
 from tasks.runtime.step import Payload, Result, step
@@ -25,7 +25,7 @@ def evaluate(
     """BPB of a proxy on a task: what `task` (`EvaluationTask.where`) says, or the held-out text of `corpora`."""
     started = time.monotonic()
     if task["metric"] is not None:
-        metrics = Store(store).read_json(f"{proxy_folder(payload['proxy'])}/run.json")["metrics"]
+        metrics = Store(store).read_json(proxy_run_path(payload["proxy"]))["metrics"]
         if task["metric"] not in metrics:
             known = ", ".join(sorted(metrics))
             raise EvaluationError(

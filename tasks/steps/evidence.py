@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from olmix_core.evidence import ledger
 from olmix_core.evidence.rows import EvidenceRow
+from olmix_core.storage.layout import evidence_set_path
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Payload, Result, step
 
@@ -21,4 +22,4 @@ def evidence(
     if pooled:
         ledger.pin(opened, pooled)
     name = ledger.pin(opened, {*carried, *(row.id for row in added)})
-    return {"evidence": name, "files": {ledger.set_path(name): None}}
+    return {"evidence": name, "files": {evidence_set_path(name): None}}

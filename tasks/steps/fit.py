@@ -9,7 +9,7 @@ from olmix_core.evidence.ledger import pinned
 from olmix_core.evidence.merge import COLUMNS, merge
 from olmix_core.mixes.runs import held_out, to_parquet
 from olmix_core.storage.integrity import checksum
-from olmix_core.storage.layout import diagnostics_path, runs_path, surrogate_path
+from olmix_core.storage.layout import DIAGNOSTICS_FILE, RUNS_FILE, SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
@@ -38,12 +38,12 @@ def fit(payload: Payload, store: str) -> Result:
     settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
     surrogate = fit_surrogate(evidence, **settings, pool=pool)
     diagnostics = cross_validate(evidence, **settings, pool=pool, folds=min(FOLDS, len(evidence.runs)), seed=0)
-    opened.write_json(surrogate_path(key), surrogate.to_json())
+    opened.write_json(fit_path(key, SURROGATE_FILE), surrogate.to_json())
     table = diagnostics.table().to_csv(lineterminator="\n")
-    files: dict[str, str | None] = {surrogate_path(key): None}
+    files: dict[str, str | None] = {fit_path(key, SURROGATE_FILE): None}
     for path, content in (
-        (diagnostics_path(key), table.encode()),
-        (runs_path(key), to_parquet(held_out(evidence, diagnostics))),
+        (fit_path(key, DIAGNOSTICS_FILE), table.encode()),
+        (fit_path(key, RUNS_FILE), to_parquet(held_out(evidence, diagnostics))),
     ):
         opened.write_bytes(path, content)
         files[path] = checksum(content)

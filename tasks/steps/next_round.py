@@ -6,7 +6,7 @@ moment, and the proposals of laws that the runs leave possible (see `olmix_core.
 
 from olmix_core.config.config import Swarm
 from olmix_core.planning.sequential import RoundSettings, propose_round
-from olmix_core.storage.layout import surrogate_path
+from olmix_core.storage.layout import SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from tasks.runtime.step import Payload, Result, step
@@ -19,7 +19,7 @@ def next_round(payload: Payload, store: str, *, label: str) -> Result:
 
     No mixtures where that is below payload["tolerance"]. `label` names the round.
     """
-    surrogate = LawSurrogate.from_json(Store(store).read_json(surrogate_path(payload["fit"])))
+    surrogate = LawSurrogate.from_json(Store(store).read_json(fit_path(payload["fit"], SURROGATE_FILE)))
     swarm = payload["swarm"]
     seed = swarm["settings"]["seed"] + 1000 * payload["round"]
     settings = RoundSettings(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from olmix_core.proposal.request import Bound, ProposalRequest, propose_for_leaves
 from olmix_core.proposal.tradeoffs import Point, trade_offs
 from olmix_core.storage.integrity import checksum
-from olmix_core.storage.layout import surrogate_path, trade_offs_path
+from olmix_core.storage.layout import SURROGATE_FILE, TRADE_OFFS_FILE, fit_path, proposal_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.fit import read_surrogate
@@ -45,7 +45,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
     ratios, it is also said what would have been proposed over these: `full_reuse`.
     """
     opened, key = Store(store), propose.key(payload)
-    model = read_surrogate(opened.read_json(surrogate_path(payload["fit"])))
+    model = read_surrogate(opened.read_json(fit_path(payload["fit"], SURROGATE_FILE)))
     wish = wish_of(payload)
     answer = propose_for_leaves(model, wish, labels=labels, bound_names=bound_names)
     found = answer.proposal
@@ -56,7 +56,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
         )
     table = _trade_offs(model, wish, labels, bound_names)
     curves = table.to_csv(index=False, lineterminator="\n").encode()
-    opened.write_bytes(trade_offs_path(key), curves)
+    opened.write_bytes(proposal_path(key, TRADE_OFFS_FILE), curves)
 
     def by_leaf(values: NDArray[Any]) -> dict[str, Any]:
         return {leaf: value.item() for leaf, value in zip(wish.leaves, values, strict=True)}
@@ -74,7 +74,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
         "status": found.status,
         "gap": found.gap,
         "residual": found.residual,
-        "files": {trade_offs_path(key): checksum(curves)},
+        "files": {proposal_path(key, TRADE_OFFS_FILE): checksum(curves)},
     }
 
 

@@ -8,9 +8,9 @@ from prefect.cache_policies import NO_CACHE
 
 from olmix_core.mixes import publish as publishing
 from olmix_core.mixes.published_mix import load
-from olmix_core.mixes.record import mix_folder
 from olmix_core.report import page
 from olmix_core.report.charts import charts
+from olmix_core.storage.layout import REPORT_FILE, version_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.intervals import verdict
 from tasks.runtime import progress
@@ -25,7 +25,7 @@ def publish(mix: publishing.MixDraft, store: str, accounting: Mapping[str, Mappi
     progress.current().started("publish")
     opened = Store(store)
     published = publishing.publish(opened, mix, accounting)
-    report = f"{mix_folder(mix.name, published['version'])}/{page.FILE}"
+    report = version_path(mix.name, published["version"], REPORT_FILE)
     found = load(opened, mix.name, published["version"])
     if not opened.exists(report):
         opened.write_bytes(report, page.report_html(found))

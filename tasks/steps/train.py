@@ -9,7 +9,7 @@ from typing import Any
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import DivergenceError
-from olmix_core.storage.layout import proxy_folder, tokenizer_path
+from olmix_core.storage.layout import proxy_model_path, proxy_run_path, tokenizer_path
 from olmix_core.storage.results import trained_run
 from olmix_core.storage.store import Store
 from olmix_core.workers.command import run_command
@@ -47,7 +47,7 @@ def train(
         "corpora": {leaf: corpora[leaf] for leaf in payload["mixture"]},
     }
     opened = Store(store)
-    run, model = trained_run(opened, key), f"{proxy_folder(key)}/model.safetensors"
+    run, model = trained_run(opened, key), proxy_model_path(key)
     if run is None or not opened.exists(model):  # else its step was killed before it could say so
         tracked = progress.current()
         try:
@@ -62,14 +62,14 @@ def train(
         "tokens": sum(run["tokens"].values()),
         "seconds": run["seconds"],
         "loss": run["losses"][-1][1],
-        "files": {f"{proxy_folder(key)}/run.json": None, model: None},
+        "files": {proxy_run_path(key): None, model: None},
     }
 
 
 def _by_command(
     payload: Payload, key: str, store: str, command: str, mixture: dict[str, Any], timeout_hours: float
 ) -> Result:
-    opened, path = Store(store), f"{proxy_folder(key)}/run.json"
+    opened, path = Store(store), proxy_run_path(key)
     run = trained_run(opened, key)
     if run is None:
         started = time.monotonic()

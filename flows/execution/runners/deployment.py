@@ -36,7 +36,7 @@ from flows.execution.runners.base import Call, Runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError, OlmixError, StoreError, TrainingError
 from olmix_core.identity import digest
-from olmix_core.storage.layout import result_key
+from olmix_core.storage.layout import job_path, result_key
 from olmix_core.storage.store import Store
 from olmix_core.workers.pool import at_once
 from tasks.runtime import progress
@@ -115,18 +115,6 @@ class Job:
         """
         keys = [self.step.key(payload) for payload, _ in self.calls]
         return [key for key in keys if known_result(store, result_key(self.step.name, key)) is None]
-
-
-def job_path(name: str) -> str:
-    """Path of a job in the store.
-
-    Args:
-        name: Name of the job.
-
-    Returns:
-        Path relative to the store.
-    """
-    return f"cache/jobs/{name}.json"
 
 
 def job_variables(execution: Execution) -> dict[str, Any]:

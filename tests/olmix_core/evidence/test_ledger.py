@@ -17,6 +17,7 @@ from olmix_core.evidence import ledger
 from olmix_core.evidence.ledger import append, compact, pin, pinned, read
 from olmix_core.evidence.rows import SCHEMA, EvidenceRow, from_table
 from olmix_core.storage import local_cache as copies
+from olmix_core.storage.layout import evidence_set_path
 from olmix_core.storage.store import Store
 
 
@@ -240,7 +241,7 @@ def test_a_set_whose_ids_are_others_is_named(store: Store) -> None:
     append(store, [row(1), row(2)])
     name, other = pin(store, [row(1).id]), pin(store, [row(2).id])
     assert name != other
-    store.write_bytes(ledger.set_path(name), store.read_bytes(ledger.set_path(other)))
+    store.write_bytes(evidence_set_path(name), store.read_bytes(evidence_set_path(other)))
     with pytest.raises(StoreError, match=rf"sets/{name}\.parquet: found other rows than were written; restore it"):
         ledger.pinned_rows(store, name)
 

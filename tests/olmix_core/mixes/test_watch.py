@@ -8,8 +8,9 @@ import pytest
 
 from olmix_core.config.config import load_config
 from olmix_core.data.domains import DomainSet, read_domains
-from olmix_core.mixes.watch import LeafChange, Observed, observe, path, remember
+from olmix_core.mixes.watch import LeafChange, Observed, observe, remember
 from olmix_core.storage.content_index import ContentIndex
+from olmix_core.storage.layout import watched_path
 from olmix_core.storage.store import Store
 
 Domains = Callable[..., DomainSet]
@@ -90,7 +91,7 @@ def test_a_change_is_news_once(store: Store, domains: Domains) -> None:
     assert look(web=["a3"], code=["b"]).is_news
     assert not look(web=["a2"], code=["b"]).is_news
     assert look(web=["a"], code=["b"]).changes == ()
-    assert not store.exists(path("test"))
+    assert not store.exists(watched_path("test"))
     assert look(web=["a2"], code=["b"]).is_news
 
 
@@ -101,4 +102,4 @@ def test_the_version_that_deals_with_a_change_ends_it(store: Store, domains: Dom
     publish(store, "v0002", now)
     observed = observe(store, "test", now)
     assert (observed.since, observed.changes, observed.is_news) == ("v0002", (), False)
-    assert not store.exists(path("test"))
+    assert not store.exists(watched_path("test"))

@@ -19,7 +19,7 @@ from olmix_core.data.corpus import tokenise
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
-from olmix_core.storage.layout import proxy_folder
+from olmix_core.storage.layout import proxy_checkpoint_path, proxy_model_path, proxy_run_path
 from olmix_core.storage.results import trained_run
 from olmix_core.storage.store import Store
 from olmix_core.workers import pool as workers_module
@@ -85,10 +85,10 @@ def test_a_proxy_is_trained_and_evaluated(workers: Workers, store: Store, tmp_pa
     assert trained_run(store, "a") is None
     run = workers.run(training(store, "a"))
     assert trained_run(store, "a") is not None
-    assert store.read_json(f"{proxy_folder('a')}/run.json") == run
+    assert store.read_json(proxy_run_path("a")) == run
     assert run["tokens"] == {"long": 2048}
     assert run["losses"][-1][1] < run["losses"][0][1]
-    weights = load_file(store.local_copy(f"{proxy_folder('a')}/model.safetensors"))
+    weights = load_file(store.local_copy(proxy_model_path("a")))
     assert sum(array.size for array in weights.values()) == run["parameters"]
 
     (tmp_path / "task.jsonl").write_text('{"context": "li", "continuation": "ne 7"}\n')
@@ -135,7 +135,7 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
     second = pids(workers)
     assert second.isdisjoint(first)
     # Another process, but the same weights.
-    a, b = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in "ab")
+    a, b = (load_file(store.local_copy(proxy_model_path(key))) for key in "ab")
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
@@ -164,25 +164,25 @@ def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Worker
 
         with pytest.raises(TrainingError, match="was killed by signal 9"):
             workers.run(job, kill)
-        assert store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+        assert store.exists(proxy_checkpoint_path("interrupted"))
         earliest = kills[-1]
         workers.run(training(store, "a"))  # a new process
     interrupted = workers.run(job)
     assert interrupted["resumed"] == 2, kills
     assert interrupted["losses"] == whole["losses"], kills
     both = ("whole", "interrupted")
-    one, other = (load_file(store.local_copy(f"{proxy_folder(key)}/model.safetensors")) for key in both)
+    one, other = (load_file(store.local_copy(proxy_model_path(key))) for key in both)
     assert all(np.array_equal(one[name], other[name]) for name in one), kills
     bpb = [workers.run({**evaluation(store, key, ["long"]), "recipe": recipe.model_dump()}) for key in both]
     assert bpb[0] == bpb[1]
-    assert not store.exists(f"{proxy_folder('interrupted')}/checkpoint.safetensors")
+    assert not store.exists(proxy_checkpoint_path("interrupted"))
 
 
 def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: Workers, store: Store) -> None:
     job = {**training(store, "slow", ENDLESS), "checkpoint_seconds": 0.05}
     with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
         workers.run(job, hours=0.001)
-    assert store.exists(f"{proxy_folder('slow')}/checkpoint.safetensors")
+    assert store.exists(proxy_checkpoint_path("slow"))
     assert trained_run(store, "slow") is None
     workers.run(training(store, "a"), hours=1.0)
 
