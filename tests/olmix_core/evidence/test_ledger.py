@@ -72,14 +72,14 @@ def test_only_the_columns_that_are_asked_for_are_read(store: Store) -> None:
 
 WRITER = """
 import os, pathlib, signal, sys
-from olmix_core.evidence import Row
-from olmix_core.ledger import append
-from olmix_core.store import Store
+from olmix_core.evidence.rows import EvidenceRow
+from olmix_core.evidence.ledger import append
+from olmix_core.storage.store import Store
 
 folder, begin, end, size = sys.argv[1], *map(int, sys.argv[2:5])
 
 def row(number):
-    return Row(f"p{number:05d}", {"a": 0.25, "b": 0.75}, {"t": 1 + number / 1000}, {"layers": 2}, "tok", "s", 1)
+    return EvidenceRow(f"p{number:05d}", {"a": 0.25, "b": 0.75}, {"t": 1 + number / 1000}, {"layers": 2}, "tok", "s", 1)
 
 if "killed" in sys.argv:
     # Once its file is filled, and before the file appears under its name.

@@ -126,7 +126,7 @@ def test_neither_order_nor_files_decide(rows: list[EvidenceRow], random: object,
 
 def test_a_hundred_thousand_rows_become_a_problem_of_the_right_size(tmp_path: Path) -> None:
     """As large as docs/evidence.md says, from several files; `make bench-ledger` says how long it takes."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
     from bench_ledger import LEAVES, TASKS, rows
 
     store = Store(str(tmp_path))

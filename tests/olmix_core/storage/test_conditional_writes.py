@@ -11,8 +11,8 @@ from olmix_core.storage.store import Store
 
 WRITER = """
 import sys
-from olmix_core.exclusive import advance, create
-from olmix_core.store import Store
+from olmix_core.storage.conditional_writes import advance, create
+from olmix_core.storage.store import Store
 store, number = Store(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
