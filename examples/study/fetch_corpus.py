@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "quickstart"))
 from make_corpus import Novelty, digest, write_jsonl
 
-from olmix_core.data.olmes import download, import_tasks
+from olmix_core.data.suites.olmes import download, import_tasks
 
 PIECE = 16_000  # characters
 MIN_BYTES = 200

