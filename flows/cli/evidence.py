@@ -1,15 +1,24 @@
 """The commands `olmix evidence ...`: what is on record of every proxy, by swarm; in, out, and put together."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from olmix_core.interop.exporters.evidence import EVIDENCE_EXPORTERS
+
+if TYPE_CHECKING:
+    FormatName = str
+else:  # so that the help and errors name the formats
+    FormatName = Literal[tuple(EVIDENCE_EXPORTERS)]
+
 evidence = typer.Typer(no_args_is_help=True, help="List, export, import and compact what proxies have shown.")
 console = Console(highlight=False)
+
+_FORMATS = "; ".join(f"{name}: {exporter.description}" for name, exporter in EVIDENCE_EXPORTERS.items()) + "."
 
 StoreOption = Annotated[str, typer.Option("--store", help="The store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -46,7 +55,7 @@ def list_(
 @evidence.command("export")
 def export_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")],
-    kind: Annotated[Literal["csv", "parquet", "json"], typer.Option("--format", help="What to write.")] = "csv",
+    format: Annotated[FormatName, typer.Option("--format", help=_FORMATS)] = "csv",
     store: StoreOption = ".olmix",
     swarm: SwarmOption = "",
     source: SourceOption = "",
@@ -59,7 +68,7 @@ def export_(
     from olmix_core.evidence import ledger
     from olmix_core.evidence.merge import merge
     from olmix_core.evidence.summary import Filters, select
-    from olmix_core.interop.export_evidence import export
+    from olmix_core.interop.export_evidence import export_evidence
 
     everything = merge(ledger.read(open_store(store)))
     filters = Filters(swarm, source, recipe, tokenizer)
@@ -70,7 +79,7 @@ def export_(
             f"{store}: found {len(everything)} proxies on record and none that fits ({asked}); expected some: olmix"
             " evidence list shows what is there"
         )
-    files = export(chosen, output, kind)
+    files = export_evidence(chosen, output, EVIDENCE_EXPORTERS[format])
     console.print(f"{len(chosen)} proxies written to {output}: {', '.join(files)}", soft_wrap=True)
 
 

@@ -9,12 +9,19 @@ import yaml
 from rich.console import Console
 
 from olmix_core.errors import DataError
+from olmix_core.interop.exporters.mixtures import MIXTURE_EXPORTERS, SwarmExport
 
 if TYPE_CHECKING:
     from olmix_core.config.config import Config
 
+    FormatName = str
+else:  # so that the help and errors name the formats
+    FormatName = Literal[tuple(MIXTURE_EXPORTERS)]
+
 swarm = typer.Typer(no_args_is_help=True, help="Write the mixtures of a swarm for other trainers.")
 console = Console(highlight=False)
+
+_FORMATS = "; ".join(f"{name}: {exporter.description}" for name, exporter in MIXTURE_EXPORTERS.items()) + "."
 
 
 @swarm.callback()
@@ -25,9 +32,7 @@ def _group() -> None:
 @swarm.command()
 def export(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.")],
-    kind: Annotated[
-        Literal["olmix", "olmo-core", "megatron", "json"], typer.Option("--format", help="What to write.")
-    ] = "json",
+    format: Annotated[FormatName, typer.Option("--format", help=_FORMATS)] = "json",
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")] = Path("swarm"),
     template: Annotated[
         Path | None,
@@ -37,7 +42,7 @@ def export(
     """Count the domains, draw the mixtures that CONFIG asks for, and write each for another trainer."""
     from flows.execution import prefect_settings as environment
     from olmix_core.config.config import load_config
-    from olmix_core.interop.export_mixtures import write_swarm
+    from olmix_core.interop.export_mixtures import export_mixtures
     from olmix_core.planning.preflight import resolve_inputs
 
     base = _template(template)
@@ -46,16 +51,15 @@ def export(
     environment.prepare()
     with console.status("Counting and drawing"):
         mixtures = drawn(loaded, str(config))
-    files = write_swarm(
-        output,
-        kind,
-        mixtures,
-        inputs.domains,
-        inputs.recipe,
+    swarm = SwarmExport(
         name=loaded.name,
+        mixtures=mixtures,
+        domains=inputs.domains,
+        recipe=inputs.recipe,
         repetition=loaded.proposal.repetition,
         template=base,
     )
+    files = export_mixtures(output, MIXTURE_EXPORTERS[format], swarm)
     console.print(f"Wrote {len(files)} mixtures and ratios.csv to [bold]{output}[/bold]")
 
 

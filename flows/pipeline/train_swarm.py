@@ -9,7 +9,7 @@ from olmix_core.config.config import Config
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.domains import DomainSet
 from olmix_core.errors import DivergenceError
-from olmix_core.interop.export_mixtures import as_json
+from olmix_core.proxies.mixture_description import describe_mixture
 from tasks.runtime.step import Payload, Result
 from tasks.steps.train import train
 
@@ -68,7 +68,7 @@ def train_swarm(
                 name = f"{config.name}-{first + number:03d}"
                 where |= {
                     "command": config.execution.command,
-                    "mixture": as_json(name, mixtures[number], domains, recipe),
+                    "mixture": describe_mixture(name, mixtures[number], domains, recipe).to_json(),
                 }
             calls.append((payload, where))
         return run.run_all(train, calls)

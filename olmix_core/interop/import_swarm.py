@@ -16,7 +16,7 @@ from olmix_core.identity import digest
 from olmix_core.interop import import_map
 from olmix_core.interop.fit_config import FitConfig
 from olmix_core.interop.import_map import DECLARED, Content, ImportMap, load_map
-from olmix_core.interop.swarm_csv import IDS, PublishedSwarm, listed, read_swarm
+from olmix_core.interop.swarm_csv import LABEL_COLUMNS, PublishedSwarm, listed, read_swarm
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _unnamed(metrics: Path, named: set[str]) -> list[str]:
         columns = list(pd.read_csv(metrics, nrows=0, encoding="utf-8-sig").columns)
     except (OSError, ValueError):
         return []  # said by who reads the file
-    metric = [name for name in columns if name not in (*IDS, "name", "index") and not name.startswith("Unnamed:")]
+    metric = [name for name in columns if name not in LABEL_COLUMNS and not name.startswith("Unnamed:")]
     return [name for name in metric if name not in named and (subject_of(name) or ("", 0))[0] not in named]
 
 

@@ -16,8 +16,8 @@ from olmix_core.errors import ConfigError, DataError
 from olmix_core.interop.fit_config import FitConfig
 from olmix_core.surrogate.data import SwarmData
 
-IDS = ("run", "run_id")
-_LABELS = (*IDS, "name", "index")
+ID_COLUMNS = ("run", "run_id")
+LABEL_COLUMNS = (*ID_COLUMNS, "name", "index")  # neither domains nor metrics
 _SUM_TOLERANCE = 0.01  # of a mixture written with few digits, as the published tool has it
 _FEWEST_RUNS = 5  # a task measured in fewer cannot be cross-validated
 _NAMED = 5
@@ -233,7 +233,7 @@ def _read(path: Path, dropped: Sequence[str] = ()) -> pd.DataFrame:
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise DataError(f"{path}: found the column {doubled[0]!r} twice; expected each column once")
-    ids = next((name for name in IDS if name in table.columns), None)
+    ids = next((name for name in ID_COLUMNS if name in table.columns), None)
     if ids is None:
         raise DataError(f"{path}: found the columns {listed(table.columns)}; expected run or run_id among them")
     if table[ids].isna().any():
@@ -243,7 +243,7 @@ def _read(path: Path, dropped: Sequence[str] = ()) -> pd.DataFrame:
     if len(twice):
         raise DataError(f"{path}: column {ids}: found {twice[0]!r} twice; expected each run once")
     unnamed = [name for name in table.columns if name.startswith("Unnamed:") or not name.strip()]
-    table = table.drop(columns=[name for name in table.columns if name in _LABELS or name in unnamed])
+    table = table.drop(columns=[name for name in table.columns if name in LABEL_COLUMNS or name in unnamed])
     if table.empty:
         raise DataError(f"{path}: found no values; expected a column per domain or metric, and a row per run")
     values = pd.DataFrame({name: pd.to_numeric(table[name], errors="coerce") for name in table.columns})

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from olmix_core.config.config import Proxy, load_config
+from olmix_core.config.config import load_config
+from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.errors import ConfigError, DataError, OlmixError
 from olmix_core.evidence import ledger
 from olmix_core.evidence.merge import merge
 from olmix_core.evidence.rows import declared, from_table, recipe_key
 from olmix_core.evidence.summary import Filters, overview, select
-from olmix_core.interop.export_evidence import export
+from olmix_core.interop.export_evidence import export_evidence
+from olmix_core.interop.exporters import EVIDENCE_EXPORTERS
 from olmix_core.interop.import_swarm import Imported, import_swarm
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.storage.integrity import checksum
@@ -68,7 +70,7 @@ def test_content_and_tasks_are_those_that_a_configuration_would_find(
     lines = ["hash,size,reader"]
     lines += [f"{value},{size},{reader}" for value, size, reader in by_label["guide"].contents]
     (tmp_path / "guide.csv").write_text("\n".join(lines) + "\n")
-    proxy = Proxy(layers=1, seed=3)
+    proxy = ProxyRecipe(layers=1, seed=3)
     found = read(
         recipe={"proxy": {"layers": 1, "seed": 3}},
         domains={"web": {"paths": "manual.jsonl"}, "wiki": {"manifest": "guide.csv"}},
@@ -161,7 +163,11 @@ def test_exported_files_come_back_as_the_same_evidence(read: Callable[..., Impor
     store = Store(str(tmp_path / "store"))
     ledger.append(store, read(metrics=gap(METRICS)).rows)
     before = merge(ledger.read(store))
-    assert export(before, tmp_path / "out", "csv") == ["ratios.csv", "metrics.csv", "map.yaml"]
+    assert export_evidence(before, tmp_path / "out", EVIDENCE_EXPORTERS["csv"]) == [
+        "ratios.csv",
+        "metrics.csv",
+        "map.yaml",
+    ]
     again = import_swarm(*(tmp_path / "out" / name for name in ("ratios.csv", "metrics.csv", "map.yaml")))
 
     def said(rows: Any) -> list[Any]:
@@ -177,14 +183,14 @@ def test_parquet_and_json_hold_every_column(read: Callable[..., Imported], tmp_p
     store = Store(str(tmp_path / "store"))
     ledger.append(store, read().rows)
     evidence = merge(ledger.read(store))
-    export(evidence, tmp_path / "out", "parquet")
+    export_evidence(evidence, tmp_path / "out", EVIDENCE_EXPORTERS["parquet"])
     other = Store(str(tmp_path / "other"))
     (tmp_path / "other/evidence").mkdir(parents=True)
     exported = tmp_path / "out/evidence.parquet"
     name = f"{'0' * 64}-{checksum(exported.read_bytes())[: ledger.CHECKED]}"
     exported.rename(tmp_path / f"other/evidence/{name}.parquet")
     assert from_table(ledger.read(other).sort_by("row")) == from_table(evidence.table.sort_by("row"))
-    export(evidence, tmp_path / "out", "json")
+    export_evidence(evidence, tmp_path / "out", EVIDENCE_EXPORTERS["json"])
     records = json.loads((tmp_path / "out/evidence.json").read_text())
     assert [record["row"] for record in records] == [
         row.id for row in sorted(from_table(evidence.table), key=lambda row: row.proxy)
@@ -197,11 +203,11 @@ def test_two_recipes_do_not_fit_one_pair_of_files(read: Callable[..., Imported],
     ledger.append(store, read(recipe={"declared": "1B"}, name="large").rows)
     evidence = merge(ledger.read(store))
     with pytest.raises(DataError, match=r"found 2 values of recipe_key: .*choose with --recipe, or export parquet"):
-        export(evidence, tmp_path / "out", "csv")
+        export_evidence(evidence, tmp_path / "out", EVIDENCE_EXPORTERS["csv"])
     assert not (tmp_path / "out").exists()
     only = merge(evidence.rows(select(evidence, Filters(swarm="large"))))
     assert len(only) == len(RUNS)
-    export(only, tmp_path / "out", "csv")
+    export_evidence(only, tmp_path / "out", EVIDENCE_EXPORTERS["csv"])
 
 
 def test_columns_of_the_same_name_are_told_apart(read: Callable[..., Imported], tmp_path: Path) -> None:
@@ -209,7 +215,7 @@ def test_columns_of_the_same_name_are_told_apart(read: Callable[..., Imported], 
     first = read(domains={"web": {"fingerprint": "a" * 64}, "wiki": "declared"})
     second = read(domains={"web": {"fingerprint": "b" * 64}, "wiki": "declared"})
     ledger.append(store, [*first.rows, *second.rows])
-    export(merge(ledger.read(store)), tmp_path / "out", "csv")
+    export_evidence(merge(ledger.read(store)), tmp_path / "out", EVIDENCE_EXPORTERS["csv"])
     columns = list(pd.read_csv(tmp_path / "out/ratios.csv"))[3:]
     assert sorted(columns) == ["web (aaaaaaaaaaaa)", "web (bbbbbbbbbbbb)", "wiki"]
 
