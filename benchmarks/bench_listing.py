@@ -40,7 +40,7 @@ def fill(objects: int, leaves: int) -> None:
 
 def resolve_inputs(config: str) -> dict[str, float]:
     """One look at the inputs of `config`, with the figures of this process."""
-    from olmix_core.config.config import load_config
+    from olmix_core.config.load import load_config
     from olmix_core.planning.preflight import resolve_inputs
 
     loaded, begin, worked = load_config(config), time.perf_counter(), time.process_time()

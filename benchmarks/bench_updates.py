@@ -35,7 +35,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from flows.mix import run_mix  # noqa: E402
-from olmix_core.config.config import load_config  # noqa: E402
+from olmix_core.config.load import load_config  # noqa: E402
 from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
 from olmix_core.mixture import natural  # noqa: E402
 from olmix_core.planning.preflight import resolve_inputs  # noqa: E402

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from olmix_core.config.config import Swarm, load_config, read_task_list
 from olmix_core.config.evaluation import Task
+from olmix_core.config.load import load_config, read_task_list
 from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.config.swarm import Swarm
 from olmix_core.data.corpus import tokenise
 from olmix_core.data.tokenizer import train_tokenizer
 from olmix_core.mixture import Array, natural

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from updates import KL, Stage, World
 
-from olmix_core.config.config import Swarm
+from olmix_core.config.swarm import Swarm
 from olmix_core.mixture import Array
 from olmix_core.planning.sequential import Objective, draw_optima, select_batch
 from olmix_core.planning.swarm import sample_swarm

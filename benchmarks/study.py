@@ -33,8 +33,9 @@ import numpy as np  # noqa: E402
 import report  # noqa: E402
 import study_report  # noqa: E402
 
-from olmix_core.config.config import Config, load_config, read_task_list  # noqa: E402
+from olmix_core.config.config import Config  # noqa: E402
 from olmix_core.config.evaluation import Task  # noqa: E402
+from olmix_core.config.load import load_config, read_task_list  # noqa: E402
 from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
 from olmix_core.data.corpus import tokenise  # noqa: E402
 from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402

@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.mixes.history import differences, find_record
 from olmix_core.mixes.record import read_mix
 from olmix_core.storage.store import Store

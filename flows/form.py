@@ -13,9 +13,12 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from olmix_core.config.base import Section
-from olmix_core.config.config import ProposalSettings, Reuse, SurrogateSettings, Swarm
 from olmix_core.config.execution import Execution
+from olmix_core.config.proposal import ProposalSettings
 from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.config.reuse import Reuse
+from olmix_core.config.surrogate import SurrogateSettings
+from olmix_core.config.swarm import Swarm
 
 EMPTY: Any = Annotated[None, SkipJsonSchema()]  # type: ignore[type-arg]  # None, of which the form is silent
 

@@ -14,7 +14,7 @@ from flows.form import (
     filled_in,
 )
 from flows.mix import run_mix
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 
 
 @flow(name="update", flow_run_name="update {config_file}", persist_result=False)

@@ -11,7 +11,7 @@ from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 from prefect.logging import get_run_logger
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.data.domains import read_domains
 from olmix_core.errors import StoreError
 from olmix_core.mixes.watch import observe, remember

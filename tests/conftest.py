@@ -104,7 +104,7 @@ Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 def run(prefect_server: None) -> Run:
     """Run a configuration: run(path) -> mix.json, and how many results were executed by step (none left out)."""
     from flows.mix import run_mix
-    from olmix_core.config.config import load_config
+    from olmix_core.config.load import load_config
     from tasks.runtime import progress
 
     def run(path: Path) -> tuple[dict[str, Any], dict[str, int]]:

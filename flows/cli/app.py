@@ -74,7 +74,7 @@ def run(
 ) -> None:
     """Find the mixture that CONFIG asks for; what was computed before is not computed again."""
     from flows.execution import prefect_settings as environment
-    from olmix_core.config.config import load_config, with_runner
+    from olmix_core.config.load import load_config, with_runner
     from olmix_core.planning.preflight import resolve_inputs
 
     started = time.monotonic()
@@ -163,7 +163,7 @@ def plan(
     environment.prepare()
     from flows.cli.views import plan_view
     from flows.reports.plan import make_plan
-    from olmix_core.config.config import load_config
+    from olmix_core.config.load import load_config
 
     made = make_plan(load_config(config), str(config))
     if as_json:
@@ -190,7 +190,7 @@ def why(
     from flows.cli.views import reasons_view
     from flows.pipeline.forecast import forecast
     from flows.reports.explain import explain, explain_version
-    from olmix_core.config.config import load_config
+    from olmix_core.config.load import load_config
     from olmix_core.mixes.record import latest_version, read_mix
     from olmix_core.storage.store import Store
 

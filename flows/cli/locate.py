@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.errors import OlmixError
 from olmix_core.mixes.published_mix import PublishedMix, load, load_folder
 from olmix_core.storage.layout import MIXES_FOLDER, RECORD_FILE

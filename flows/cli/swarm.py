@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Count the domains, draw the mixtures that CONFIG asks for, and write each for another trainer."""
     from flows.execution import prefect_settings as environment
-    from olmix_core.config.config import load_config
+    from olmix_core.config.load import load_config
     from olmix_core.interop.export_mixtures import export_mixtures
     from olmix_core.planning.preflight import resolve_inputs
 

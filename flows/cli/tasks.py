@@ -47,8 +47,8 @@ def measure(
 ) -> None:
     """Measure a proxy of the store on the tasks of LIST, after telling how long it will take."""
     from flows.cli.locate import open_store
-    from olmix_core.config.config import read_task_list
     from olmix_core.config.evaluation import Task
+    from olmix_core.config.load import read_task_list
     from olmix_core.storage.layout import PROXIES_FOLDER, payload_path, tokenizer_path
     from olmix_core.workers.pool import at_once
     from olmix_core.workers.pool import workers as pool

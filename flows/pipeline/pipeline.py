@@ -14,7 +14,8 @@ from typing import Any
 from flows.execution.executor import Executor
 from flows.pipeline.run_state import RunState
 from flows.pipeline.swarm_round import train_round
-from olmix_core.config.config import Bytes, Config, TokenizerFile, TrainedBPE
+from olmix_core.config.config import Config
+from olmix_core.config.tokenizer import Bytes, TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.errors import ConfigError
 from olmix_core.evidence.atoms import extended

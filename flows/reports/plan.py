@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.pipeline.forecast import Forecast, forecast
-from olmix_core.config.config import Config, Reuse
+from olmix_core.config.config import Config
 from olmix_core.config.recipe import caution
+from olmix_core.config.reuse import Reuse
 from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.mixes.record import latest_version, read_mix
 from olmix_core.storage.store import Store

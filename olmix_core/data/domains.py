@@ -8,7 +8,9 @@ neither labels nor their order in the configuration can change a result.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from olmix_core.config.config import Config, Domain, TokenizerFile
+from olmix_core.config.config import Config
+from olmix_core.config.domains import Domain
+from olmix_core.config.tokenizer import TokenizerFile
 from olmix_core.data.formats import formats_at, suffixes
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import Content, LeafFiles, read_files

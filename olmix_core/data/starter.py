@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.data.formats import suffix_of, suffixes
 from olmix_core.errors import DataError
 

@@ -25,9 +25,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from olmix_core.config.base import Section
-from olmix_core.config.config import Config, Domain, TokenizerFile
+from olmix_core.config.config import Config
+from olmix_core.config.domains import Domain
 from olmix_core.config.evaluation import Evaluation, Task
 from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.config.tokenizer import TokenizerFile
 from olmix_core.config.yaml import read_mapping, shown
 from olmix_core.data.domains import DomainSet, read_domains
 from olmix_core.data.tasks import read_tasks

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from olmix_core.config.config import Bytes, Config, Domain, TokenizerFile, TrainedBPE
+from olmix_core.config.config import Config
+from olmix_core.config.domains import Domain
 from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.config.tokenizer import Bytes, TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.domains import DomainSet, Leaf, read_domains

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix_core.config.config import Swarm
+from olmix_core.config.swarm import Swarm
 from olmix_core.evidence.atoms import atom_matrix
 from olmix_core.mixture import Array, LeafIndex, Mixture, tidy
 from olmix_core.planning.swarm import sample_swarm

@@ -7,7 +7,7 @@ a function of (seed, i) alone, so a larger swarm keeps the runs of a smaller one
 
 import numpy as np
 
-from olmix_core.config.config import Swarm
+from olmix_core.config.swarm import Swarm
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array, tidy
 

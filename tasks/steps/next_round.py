@@ -4,7 +4,7 @@ What the next proxies train on is chosen among mixtures drawn as the swarm was, 
 moment, and the proposals of laws that the runs leave possible (see `olmix_core.planning.sequential`).
 """
 
-from olmix_core.config.config import Swarm
+from olmix_core.config.swarm import Swarm
 from olmix_core.planning.sequential import RoundSettings, propose_round
 from olmix_core.storage.layout import SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from olmix_core.config.config import Swarm
+from olmix_core.config.swarm import Swarm
 from olmix_core.planning.swarm import sample_swarm
 from olmix_core.proposal.expansion import expansion
 from tasks.runtime.step import Payload, Result, step

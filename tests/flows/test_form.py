@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from flows.form import ExecutionChanges, ProposalChanges, ProxyChanges, SwarmChanges, changes_of, filled_in
 from flows.update import update
 from olmix_core.config.base import Section
-from olmix_core.config.config import Config, load_config
+from olmix_core.config.config import Config
+from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 
 SECTIONS = {

@@ -356,7 +356,7 @@ def test_a_configuration_that_is_not_there_is_named(
 
 
 def test_what_the_cases_start_from_is_valid(make: Callable[[Case], Path]) -> None:
-    from olmix_core.config.config import load_config
+    from olmix_core.config.load import load_config
     from olmix_core.planning.preflight import resolve_inputs
 
     config = make(Case(""))

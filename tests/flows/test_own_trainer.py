@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flows.cli.swarm import drawn
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError, EvaluationError
 from olmix_core.planning.preflight import resolve_inputs
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows.reports.plan import make_plan
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 from olmix_core.evidence import ledger
 from olmix_core.storage.store import Store

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import format_at

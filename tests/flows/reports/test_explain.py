@@ -11,7 +11,7 @@ import pytest
 from flows.pipeline import train_swarm as training
 from flows.pipeline.forecast import forecast
 from flows.reports.explain import Reason, explain, explain_version
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.mixes.record import read_mix
 from olmix_core.storage.store import Store
 

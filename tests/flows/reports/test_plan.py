@@ -17,7 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.mix import mix
 from flows.reports.plan import make_plan
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.storage.store import Store
 from tasks.runtime import progress
 from tasks.runtime.results import results_block

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from olmix_core.config.config import Config, load_config
+from olmix_core.config.config import Config
+from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 
 

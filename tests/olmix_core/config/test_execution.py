@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from olmix_core.config.config import load_config, with_runner
+from olmix_core.config.load import load_config, with_runner
 from olmix_core.errors import ConfigError
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

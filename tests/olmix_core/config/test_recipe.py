@@ -133,7 +133,7 @@ def test_small_proxies_come_with_the_papers_numbers() -> None:
 
 
 def test_the_table_in_the_documentation_is_the_presets() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "proxy.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "proxy.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
     table = rows[next(i for i, row in enumerate(rows) if row[0] == "`proxy`") :]
     names = table[0][1:]

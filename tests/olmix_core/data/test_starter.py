@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.config.config import Config, load_config
+from olmix_core.config.config import Config
+from olmix_core.config.load import load_config
 from olmix_core.data.starter import write_starter
 from olmix_core.errors import DataError
 from olmix_core.planning.preflight import resolve_inputs

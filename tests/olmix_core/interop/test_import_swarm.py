@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.errors import ConfigError, DataError, OlmixError
 from olmix_core.evidence import ledger

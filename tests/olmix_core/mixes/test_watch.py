@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.data.domains import DomainSet, read_domains
 from olmix_core.mixes.watch import LeafChange, Observed, observe, remember
 from olmix_core.storage.content_index import ContentIndex

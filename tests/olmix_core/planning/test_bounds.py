@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.data.domains import read_domains
 from olmix_core.errors import ConfigError
 from olmix_core.planning.bounds import previous_as_reference, read_wanted

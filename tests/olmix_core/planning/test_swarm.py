@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmix_core.config.config import Swarm
 from olmix_core.config.defaults import default_runs
+from olmix_core.config.swarm import Swarm
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import natural
 from olmix_core.planning.swarm import sample_mixture, sample_swarm

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from olmix_core.config.config import load_config
+from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError, OlmixError
 from olmix_core.storage.credentials import carries_credentials, hidden
 from olmix_core.storage.listing import expand

@@ -19,8 +19,8 @@ from flows.execution.runners import Runner, get_runner
 from flows.execution.runners.dask import worker_resources
 from flows.execution.runners.deployment import job_variables
 from flows.form import ExecutionChanges
-from olmix_core.config.config import load_config
 from olmix_core.config.execution import RUNNERS, Execution
+from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError, TrainingError
 
 Project = Callable[..., Path]

@@ -1,0 +1,80 @@
+"""The section `domains` of the configuration: the tree of domains to mix."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from olmix_core.config.base import Label, Section
+
+
+class Domain(Section):
+    """A node of the domain tree: a source, a topic of a source, or a quality bucket of a topic or source."""
+
+    name: Label = Field(description="Label of this node; a leaf is called source:topic:quality.")
+    paths: list[str] | None = Field(
+        None,
+        description="Files or globs (** allowed) that hold this leaf, local or on any fsspec URL.",
+    )
+    topics: list["Domain"] | None = Field(None, description="The topics that this source is split into.")
+    quality: list["Domain"] | None = Field(None, description="The quality buckets that this node is split into.")
+    weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Pinned share of this node among its siblings; all siblings have one, adding up to 1, or none.",
+    )
+    partition_of: str | None = Field(
+        None,
+        description="A leaf of the last mix that this node and others replace, when its text is in new files.",
+    )
+    text_field: str = Field("text", description="Field (JSON lines) or column (parquet) that holds the text.")
+    dtype: Literal["uint16", "uint32"] | None = Field(
+        None,
+        description="Type of raw token files; by default the smallest that fits the tokenizer's vocabulary.",
+    )
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Domain":
+        given = [kind for kind in ("paths", "topics", "quality") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"found {found}; expected exactly one of paths, topics, quality")
+        if self.paths is not None and (not self.paths or not all(path.strip() for path in self.paths)):
+            raise ValueError("found an empty path; expected at least one file or glob")
+        children = self.children
+        if self.paths is None and not children:
+            raise ValueError(f"found an empty list of {given[0]}; expected at least one")
+        check_siblings(children)
+        for child in children:
+            if child.weight is not None and not child.is_frozen:
+                raise ValueError(
+                    f"found a weight for {child.name!r}, whose parts have none; expected weights for its parts too,"
+                    " since a pinned share fixes all that is below it"
+                )
+        return self
+
+    @property
+    def children(self) -> list["Domain"]:
+        return self.topics or self.quality or []
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the shares of the leaves below this node are all fixed."""
+        pinned = len(self.children) < 2 or self.children[0].weight is not None
+        return pinned and all(child.is_frozen for child in self.children)
+
+
+def check_siblings(nodes: list[Domain]) -> None:
+    names = [node.name for node in nodes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"found the name {name!r} twice; expected different names for siblings")
+    weights = [node.weight for node in nodes if node.weight is not None]
+    if weights and len(weights) < len(nodes):
+        without = next(node.name for node in nodes if node.weight is None)
+        raise ValueError(f"found no weight for {without!r}; expected a weight for all of these siblings or for none")
+    if weights and abs(sum(weights) - 1) > 1e-6:
+        raise ValueError(f"found weights that add up to {sum(weights):.6g}; expected 1")

@@ -1,0 +1,25 @@
+"""The section `reuse` of the configuration: what to keep of the last mix of the same name."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from olmix_core.config.base import Section
+
+
+class Reuse(Section):
+    """What to keep of the mix that was published last under this name (paper, section 5)."""
+
+    strategy: Literal["auto", "full_reuse", "partial_reuse", "full_recompute"] = Field(
+        "auto",
+        description="full_recompute: every domain is free again. full_reuse: unaffected domains keep their ratios."
+        " partial_reuse: but for those in release. auto: but for those whose release is worth its runs.",
+    )
+    release: list[str] = Field([], description="Unaffected leaves to recompute all the same, for partial_reuse.")
+
+    @model_validator(mode="after")
+    def _release_needs_partial_reuse(self) -> "Reuse":
+        if bool(self.release) != (self.strategy == "partial_reuse"):
+            found = f"strategy {self.strategy} with {len(self.release)} leaves to release"
+            raise ValueError(f"found {found}; expected leaves to release with partial_reuse, and only with it")
+        return self
