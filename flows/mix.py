@@ -14,7 +14,8 @@ from flows.execution.executor import PrefectExecutor
 from flows.execution.runners import get_runner
 from flows.pipeline.pipeline import run_chain, tokenizer_settings
 from flows.pipeline.run_state import RunState
-from flows.reports.plan import make_plan
+from flows.reports.plan import Plan, make_plan
+from flows.reports.plan_markdown import plan_markdown
 from olmix_core.config.config import Config
 from olmix_core.mixes.publish import MixDraft
 from olmix_core.mixes.runs import from_parquet
@@ -33,7 +34,7 @@ from olmix_core.storage.store import Store
 from olmix_core.surrogate.fit import read_surrogate
 from olmix_core.workers.cancellation import until_stopped
 from tasks.runtime import progress
-from tasks.runtime.artifacts import Artifacts, publish_markdown, table
+from tasks.runtime.artifacts import Artifacts, publish_markdown
 from tasks.runtime.progress_artifact import shown
 from tasks.steps.publish import publish
 
@@ -56,11 +57,11 @@ def run_mix(config: Config, config_file: str, workers: int | None = None, *, app
 
 
 @task(name="forecast", task_run_name="forecast", cache_policy=NO_CACHE, persist_result=False)
-def show_plan(config: Config, config_file: str) -> dict[str, Any]:
+def show_plan(config: Config, config_file: str) -> Plan:
     """Leave the plan as an artifact, before anything is spent."""
-    made = make_plan(config, config_file)
-    publish_markdown(f"plan-{config.name}", as_markdown(made), "Plan")
-    return made
+    plan = make_plan(config, config_file)
+    publish_markdown(f"plan-{config.name}", plan_markdown(plan), "Plan")
+    return plan
 
 
 @flow(name="mix", flow_run_name="{config.name}", persist_result=False, validate_parameters=False)
@@ -122,20 +123,3 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     published = publish(found, config.store, tracked.accounting())
     tracked.finished("publish")
     return published
-
-
-def as_markdown(plan: dict[str, Any]) -> str:
-    """The plan for the Prefect UI."""
-    cost, full = plan["cost"], plan["alternatives"]["full_recompute"]
-    lines = [
-        f"# Plan for {plan['name']}",
-        "",
-        f"Strategy **{plan['strategy']}**: **{cost['proxies']}** proxies to train, {cost['tokens']:,} tokens; full"
-        f" recomputation would train {full['proxies']}.",
-        "",
-        *table([{name: leaf[name] for name in ("domain", "change", "cause", "action")} for leaf in plan["leaves"]]),
-        "",
-        *table([{"step": step, **counts} for step, counts in plan["steps"].items()]),
-    ]
-    lines += [f"\n{note}" for note in plan["notes"]]
-    return "\n".join(lines) + "\n"

@@ -148,8 +148,8 @@ def trade_offs(
         console.print(trade_offs_view(table))
 
 
-@app.command()
-def plan(
+@app.command("plan")
+def plan_(
     config: ConfigFile,
     detailed_exitcode: Annotated[
         bool,
@@ -165,12 +165,12 @@ def plan(
     from flows.reports.plan import make_plan
     from olmix_core.config.load import load_config
 
-    made = make_plan(load_config(config), str(config))
+    plan = make_plan(load_config(config), str(config))
     if as_json:
-        _print_json(made)
+        _print_json(plan.to_json())
     else:
-        console.print(plan_view(made))
-    if detailed_exitcode and made["pending"]:
+        console.print(plan_view(plan))
+    if detailed_exitcode and plan.pending:
         raise typer.Exit(2)
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from flows.cli.live import STEPS
 from flows.reports.explain import Reason, named, shown
+from flows.reports.plan import UNTOUCHED, Plan
 from olmix_core.formatting import amount, duration
 
 
@@ -21,39 +22,38 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def plan_view(plan: dict[str, Any]) -> Group:
+def plan_view(plan: Plan) -> Group:
+    """Show what happens to every leaf and step, and what it costs."""
     parts: list[RenderableType] = []
-    builds = f", builds on {plan['builds_on']}" if plan["builds_on"] else ""
-    parts.append(Text(f"plan for {plan['name']}: strategy {plan['strategy']}{builds}\n", style="bold"))
+    builds = f", builds on {plan.builds_on}" if plan.builds_on else ""
+    parts.append(Text(f"plan for {plan.name}: strategy {plan.strategy}{builds}\n", style="bold"))
     leaves = _table("domain", "change", "cause", "action", ">coupling")
-    for leaf in plan["leaves"]:
-        style = "" if leaf["change"] in ("unchanged", "renamed") else "yellow"
-        fall = "" if leaf["coupling_fall"] is None else f"-{leaf['coupling_fall']:.0%}"
-        action = leaf["action"] + (", count its tokens" if leaf["count"] else "")
-        leaves.add_row(Text(leaf["domain"]), leaf["change"], leaf["cause"], action, fall, style=style)
+    for leaf in plan.leaves:
+        style = "" if leaf.change in UNTOUCHED else "yellow"
+        fall = "" if leaf.coupling_fall is None else f"-{leaf.coupling_fall:.0%}"
+        action = leaf.action + (", count its tokens" if leaf.count else "")
+        leaves.add_row(Text(leaf.domain), leaf.change, leaf.cause, action, fall, style=style)
     parts += [leaves, Text()]
     steps = _table("step", ">executed", ">cached", ">reused")
     for step in STEPS:
-        if step in plan["steps"]:
-            counts = plan["steps"][step]
-            steps.add_row(step, *(str(counts[name] or "·") for name in ("executed", "cached", "reused")))
+        if step in plan.steps:
+            counts = plan.steps[step]
+            steps.add_row(step, *(str(count or "·") for count in (counts.executed, counts.cached, counts.reused)))
     parts += [steps, Text()]
-    if plan["coupling"] is not None:
-        coupling = plan["coupling"]
+    if plan.coupling is not None:
         parts.append(
             Text(
-                f"coupling of kept and recomputed leaves: {coupling['before']:.4g}, after release"
-                f" {coupling['after']:.4g}; the column says what releasing a leaf alone would take away\n"
+                f"coupling of kept and recomputed leaves: {plan.coupling.before:.4g}, after release"
+                f" {plan.coupling.after:.4g}; the column says what releasing a leaf alone would take away\n"
             )
         )
     costs = _table("cost", ">proxies", ">tokens", ">evaluations", ">time")
-    named_costs = {f"this plan ({plan['strategy']})": plan["cost"], **plan["alternatives"]}
-    for name, cost in named_costs.items():
-        seconds = "unknown" if cost["seconds"] is None else f"about {duration(cost['seconds'])}"
-        costs.add_row(name, str(cost["proxies"]), amount(cost["tokens"]), str(cost["evaluations"]), seconds)
+    for name, cost in {f"this plan ({plan.strategy})": plan.cost, **plan.alternatives}.items():
+        seconds = "unknown" if cost.seconds is None else f"about {duration(cost.seconds)}"
+        costs.add_row(name, str(cost.proxies), amount(cost.tokens), str(cost.evaluations), seconds)
     parts.append(costs)
-    parts += [Text(f"note: {note}", style="yellow") for note in plan["notes"]]
-    if not plan["pending"]:
+    parts += [Text(f"note: {note}", style="yellow") for note in plan.notes]
+    if not plan.pending:
         parts.append(Text("\nnothing to do: everything is cached and published", style="green"))
     return Group(*parts)
 

@@ -1,8 +1,8 @@
-"""The plan before paying: what a run would do to every leaf and step, its cost, and that of the alternatives."""
+"""The plan of a run before anything is spent: what happens to every leaf and step, its cost, and the alternatives."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flows.pipeline.forecast import Forecast, forecast
@@ -11,122 +11,213 @@ from olmix_core.config.recipe import caution
 from olmix_core.config.reuse import Reuse
 from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.store import Store
 
-STRATEGIES = ("full_recompute", "full_reuse")
+ALTERNATIVES = ("full_recompute", "full_reuse")  # the paper's two ends of reuse
+UNTOUCHED = ("unchanged", "renamed")  # kinds of change that leave the content as it was
+
+
+@dataclass(frozen=True)
+class LeafPlan:
+    """What a run does with one leaf.
+
+    Attributes:
+        domain: Label of the leaf.
+        change: What happened to it since the base: first, unchanged, renamed, added, revised, partitioned, merged or
+            removed.
+        action: What the run does with it.
+        count: Whether its tokens have to be counted.
+        cause: DATA for a leaf whose content changed, else empty.
+        coupling_fall: Share of the coupling that releasing it takes away; None where it is not known.
+    """
+
+    domain: str
+    change: str
+    action: str
+    count: bool
+    cause: str
+    coupling_fall: float | None = None
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """Results of one step: to execute, found in the cache, and carried over from earlier versions."""
+
+    executed: int
+    cached: int
+    reused: int = 0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Proxies to train, tokens they train on, and seconds (None where no speed is on record)."""
+    """Proxies to train, tokens they train on, evaluations, and seconds (None where no speed is on record)."""
 
     proxies: int
     tokens: int
     evaluations: int
     seconds: float | None
 
+
+@dataclass(frozen=True)
+class Coupling:
+    """Coupling of kept and recomputed leaves, before and after leaves are released."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class EvidenceUse:
+    """Proxies of earlier versions and of other swarms that the law is fitted to, and those left out, by reason."""
+
+    carried_over: int
+    pooled: int
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What running a configuration would execute and cost.
+
+    Attributes:
+        name: Name of the mix.
+        strategy: `reuse.strategy`.
+        builds_on: Version of the mix whose ratios or evidence are reused; None for a first one.
+        pending: Whether there is anything to do.
+        estimated: Whether some numbers of tokens are estimates.
+        leaves: The leaves, by label; removed ones too.
+        steps: {step: its results}.
+        cost: Cost of this plan.
+        alternatives: {strategy: its cost instead}.
+        coupling: None where nothing is kept.
+        evidence: What the law is fitted to apart from the proxies of this run.
+        notes: Remarks for people.
+    """
+
+    name: str
+    strategy: str
+    builds_on: str | None
+    pending: bool
+    estimated: bool
+    leaves: tuple[LeafPlan, ...]
+    steps: Mapping[str, StepPlan]
+    cost: Cost
+    alternatives: Mapping[str, Cost]
+    coupling: Coupling | None
+    evidence: EvidenceUse
+    notes: tuple[str, ...]
+
     def to_json(self) -> dict[str, Any]:
-        return {
-            "proxies": self.proxies,
-            "tokens": self.tokens,
-            "evaluations": self.evaluations,
-            "seconds": self.seconds,
-        }
+        """Convert to JSON.
+
+        Returns:
+            The fields, as docs/schemas/plan.json describes them.
+        """
+        return {**asdict(self), "leaves": [asdict(leaf) for leaf in self.leaves], "notes": list(self.notes)}
 
 
-def make_plan(config: Config, config_file: str, workers: int | None = None) -> dict[str, Any]:
-    """The plan for `config` as plain JSON; nothing is started and nothing written.
+def make_plan(
+    config: Config, config_file: str, workers: int | None = None, inputs: ResolvedInputs | None = None
+) -> Plan:
+    """Plan a run. Nothing is started, and nothing is written to the store.
 
-    {strategy, pending, estimated, leaves: [{domain, change, action, cause, fall}], steps: {step: {executed, cached,
-    reused}}, cost, alternatives: {strategy: cost}, coupling, evidence: {carried_over, pooled, left_out}, notes}.
+    Args:
+        config: The configuration.
+        config_file: Its path, for error messages.
+        workers: Proxies at once, for the estimate of time; None for one per core.
+        inputs: What the configuration refers to, if it was resolved before.
 
-    Raises OlmixError.
+    Returns:
+        The plan.
+
+    Raises:
+        OlmixError: If the run would fail before its first step that costs anything.
     """
     store = Store(config.store)
     last = read_mix(store, config.name) if latest_version(store, config.name) else None
-    found = forecast(config, config_file)
-    steps = {step: {**counts, "reused": 0} for step, counts in found.counts.items()}
-    steps["publish"] = {"executed": 1, "cached": 0, "reused": 0}
-    steps["plan"]["reused"] = len(found.outcome.plan["kept"])
-    steps["evidence"]["reused"] = found.outcome.carried_over
-    return {
-        "name": config.name,
-        "strategy": config.reuse.strategy,
-        "builds_on": found.outcome.base.record["version"] if found.outcome.base.record else None,
-        "pending": not found.is_nothing or last is None or not _same_labels(found, last),
-        "estimated": found.run.estimated,
-        "leaves": _leaves(found),
-        "steps": steps,
-        "cost": _cost(found, config, last, workers).to_json(),
-        "alternatives": _alternatives(config, config_file, found, last, workers),
-        "coupling": _coupling(found),
-        "evidence": {
-            "carried_over": found.outcome.carried_over,
-            "pooled": found.outcome.pool.proxies,
-            "left_out": dict(found.outcome.left_out),
-        },
-        "notes": _notes(found),
-    }
+    prospect = forecast(config, config_file, inputs)
+    outcome = prospect.outcome
+    return Plan(
+        name=config.name,
+        strategy=config.reuse.strategy,
+        builds_on=outcome.base.record["version"] if outcome.base.record else None,
+        pending=not prospect.is_nothing or last is None or not _same_labels(prospect, last),
+        estimated=prospect.run.estimated,
+        leaves=_leaves(prospect),
+        steps=_steps(prospect),
+        cost=_cost(prospect, last, workers),
+        alternatives=_alternatives(config, config_file, prospect, last, workers),
+        coupling=_coupling(prospect),
+        evidence=EvidenceUse(outcome.carried_over, outcome.pool.proxies, dict(outcome.left_out)),
+        notes=tuple(_notes(prospect)),
+    )
 
 
-def _same_labels(found: Forecast, last: Mapping[str, Any]) -> bool:
+def _same_labels(prospect: Forecast, last: Mapping[str, Any]) -> bool:
     leaves = {leaf["fingerprint"]: leaf["label"] for leaf in last["domain_set"]}
     tasks = {task["fingerprint"]: task["name"] for task in last["tasks"]}
-    now = {task.fingerprint: task.label for task in found.inputs.tasks}
-    return leaves == found.inputs.domains.labels and tasks == now
+    new_tasks = {task.fingerprint: task.label for task in prospect.inputs.tasks}
+    return leaves == prospect.inputs.domains.labels and tasks == new_tasks
 
 
-def _leaves(found: Forecast) -> list[dict[str, Any]]:
-    """What is done with every leaf, and why."""
-    plan, change = found.outcome.plan, found.outcome.base.change
-    kept, released = set(plan["kept"]), set(plan["released"])
-    falls = {one["leaf"]: one["fall"] for one in (plan["coupling"] or {"leaves": []})["leaves"]}
-    counted = {entry.payload["content"]: entry.cached for entry in found.run.entries if entry.step == "statistics"}
-    rows = []
-    for leaf in found.inputs.domains.leaves:
+def _steps(prospect: Forecast) -> dict[str, StepPlan]:
+    steps = {step: StepPlan(counts["executed"], counts["cached"]) for step, counts in prospect.counts.items()}
+    steps["publish"] = StepPlan(executed=1, cached=0)
+    steps["plan"] = replace(steps["plan"], reused=len(prospect.outcome.plan["kept"]))
+    steps["evidence"] = replace(steps["evidence"], reused=prospect.outcome.carried_over)
+    return steps
+
+
+def _leaves(prospect: Forecast) -> tuple[LeafPlan, ...]:
+    """What is done with every leaf, and why; by label."""
+    plan, change = prospect.outcome.plan, prospect.outcome.base.change
+    falls = {leaf["leaf"]: leaf["fall"] for leaf in (plan["coupling"] or {"leaves": []})["leaves"]}
+    counted = {entry.payload["content"]: entry.cached for entry in prospect.run.entries if entry.step == "statistics"}
+    rows = [LeafPlan(label, "removed", "drop", count=False, cause="DATA") for label in _removed(prospect)]
+    for leaf in prospect.inputs.domains.leaves:
         content = leaf.fingerprint
         kind = change.kind(content) if change else "first"
-        if content in kept:
-            action = "keep its ratio"
-        elif plan["reusable"] and content not in released and kind in ("unchanged", "renamed"):
-            action = "learn from its runs on record"
-        elif content in released:
-            action = "explore again (released)"
-        else:
-            action = "explore"
         rows.append(
-            {
-                "domain": leaf.label,
-                "change": kind,
-                "action": action,
-                "count": not counted.get(content, False),
-                "cause": "" if kind in ("unchanged", "renamed") else "DATA",
-                "coupling_fall": falls.get(content),
-            }
+            LeafPlan(
+                domain=leaf.label,
+                change=kind,
+                action=_action(prospect, content, kind),
+                count=not counted.get(content, False),
+                cause="" if kind in UNTOUCHED else "DATA",
+                coupling_fall=falls.get(content),
+            )
         )
-    rows += [
-        {"domain": label, "change": "removed", "action": "drop", "count": False, "cause": "DATA", "coupling_fall": None}
-        for label in _removed(found)
-    ]
-    return sorted(rows, key=lambda row: row["domain"])
+    return tuple(sorted(rows, key=lambda row: row.domain))
 
 
-def _removed(found: Forecast) -> list[str]:
-    base = found.outcome.base
+def _action(prospect: Forecast, content: str, change: str) -> str:
+    plan = prospect.outcome.plan
+    if content in plan["kept"]:
+        return "keep its ratio"
+    if content in plan["released"]:
+        return "explore again (released)"
+    if plan["reusable"] and change in UNTOUCHED:
+        return "learn from its runs on record"
+    return "explore"
+
+
+def _removed(prospect: Forecast) -> list[str]:
+    base = prospect.outcome.base
     if base.record is None or base.change is None:
         return []
     labels = {leaf["fingerprint"]: leaf["label"] for leaf in base.record["domain_set"]}
     return [labels[leaf] for leaf in base.change.removed]
 
 
-def _cost(found: Forecast, config: Config, last: Mapping[str, Any] | None, workers: int | None) -> Cost:
-    counts = found.counts
+def _cost(prospect: Forecast, last: Mapping[str, Any] | None, workers: int | None) -> Cost:
+    counts = prospect.counts
     proxies = counts.get("train", {"executed": 0})["executed"]
     evaluations = counts.get("evaluate", {"executed": 0})["executed"]
-    tokens = proxies * (found.inputs.recipe.tokens or 0)
+    tokens = proxies * (prospect.inputs.recipe.tokens or 0)
     seconds = None
-    same = last is not None and last["settings"]["proxy"] == found.inputs.recipe.identity()
-    speed = last["speed"] if last is not None and same else {}
+    same_recipe = last is not None and last["settings"]["proxy"] == prospect.inputs.recipe.identity()
+    speed = last["speed"] if last is not None and same_recipe else {}
     if "train_seconds_per_token" in speed:
         work = tokens * speed["train_seconds_per_token"] + evaluations * speed["evaluate_seconds"]
         seconds = work / (workers or os.cpu_count() or 1)
@@ -134,24 +225,28 @@ def _cost(found: Forecast, config: Config, last: Mapping[str, Any] | None, worke
 
 
 def _alternatives(
-    config: Config, config_file: str, found: Forecast, last: Mapping[str, Any] | None, workers: int | None
-) -> dict[str, Any]:
-    """What the paper's two ends of reuse would cost instead."""
-    costs = {}
-    for strategy in STRATEGIES:
-        other = config.model_copy(update={"reuse": Reuse.model_validate({"strategy": strategy})})
-        instead = forecast(other, config_file, found.inputs)
-        costs[strategy] = _cost(instead, other, last, workers).to_json()
+    config: Config, config_file: str, prospect: Forecast, last: Mapping[str, Any] | None, workers: int | None
+) -> dict[str, Cost]:
+    """What other strategies would cost; each distinct chain is walked once."""
+    costs: dict[str, Cost] = {}
+    for strategy in ALTERNATIVES:
+        if strategy == config.reuse.strategy:
+            costs[strategy] = _cost(prospect, last, workers)
+        elif prospect.outcome.base.record is None and costs:
+            costs[strategy] = next(iter(costs.values()))  # without a base there is nothing to reuse
+        else:
+            other = config.model_copy(update={"reuse": Reuse.model_validate({"strategy": strategy})})
+            costs[strategy] = _cost(forecast(other, config_file, prospect.inputs), last, workers)
     return costs
 
 
-def _coupling(found: Forecast) -> dict[str, Any] | None:
-    coupling = found.outcome.plan["coupling"]
-    return None if coupling is None else {"before": coupling["before"], "after": coupling["after"]}
+def _coupling(prospect: Forecast) -> Coupling | None:
+    coupling = prospect.outcome.plan["coupling"]
+    return None if coupling is None else Coupling(coupling["before"], coupling["after"])
 
 
-def _notes(found: Forecast) -> list[str]:
-    outcome = found.outcome
+def _notes(prospect: Forecast) -> list[str]:
+    outcome = prospect.outcome
     notes: list[str] = []
     if outcome.base.change is not None:
         notes += outcome.base.change.notes
@@ -164,14 +259,12 @@ def _notes(found: Forecast) -> list[str]:
             f"{_proxies(outcome.pool.later)} recorded since could be used too, and will be once domains, tasks, swarm,"
             " recipe or imports are others"
         )
-    if found.outcome.to_come:
-        notes.append(
-            f"trained in rounds: at most as many proxies as said, {found.outcome.to_come} of them in later rounds"
-        )
-    warning = caution(found.inputs.recipe.parameters(found.inputs.vocab_size))
-    if warning and found.counts.get("train", {"executed": 0})["executed"]:
+    if outcome.to_come:
+        notes.append(f"trained in rounds: at most as many proxies as said, {outcome.to_come} of them in later rounds")
+    warning = caution(prospect.inputs.recipe.parameters(prospect.inputs.vocab_size))
+    if warning and prospect.counts.get("train", {"executed": 0})["executed"]:
         notes.append(warning)
-    if found.run.estimated:
+    if prospect.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")
     return notes
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.reports.plan import make_plan
+from flows.reports.plan import Plan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 from olmix_core.evidence import ledger
@@ -24,7 +24,7 @@ def adaptive(finished: Callable[..., Edit]) -> Edit:
     return finished(swarm=SWARM)
 
 
-def plan_of(path: Path) -> dict[str, Any]:
+def plan_of(path: Path) -> Plan:
     return make_plan(load_config(path), str(path))
 
 
@@ -39,7 +39,7 @@ def test_rounds_train_as_many_proxies_as_one_swarm(run: Run, adaptive: Edit, tmp
     rows = ledger.read(Store(str(tmp_path / "store")))
     assert len(rows) == 11
     assert len(set(rows["swarm"].to_pylist())) == 1
-    assert not plan_of(adaptive())["pending"]
+    assert not plan_of(adaptive()).pending
 
 
 def test_a_swarm_stops_where_little_is_left_to_gain(run: Run, adaptive: Edit) -> None:
@@ -57,9 +57,9 @@ def test_a_run_that_was_stopped_in_a_later_round_goes_on_as_if_it_had_not_been(
     straight, _ = run(adaptive())
     path = project(file="other.yaml", swarm=SWARM, store="other")
     plan = plan_of(path)
-    assert plan["cost"]["proxies"] == 11
-    assert plan["cost"]["evaluations"] == 11 * TASKS
-    assert any("at most" in note for note in plan["notes"])
+    assert plan.cost.proxies == 11
+    assert plan.cost.evaluations == 11 * TASKS
+    assert any("at most" in note for note in plan.notes)
     bare, trained = train.workers.run, []
 
     def stop(job: dict[str, Any], *given: Any, **named: Any) -> Any:

@@ -16,7 +16,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.mix import mix
-from flows.reports.plan import make_plan
+from flows.reports.plan import Plan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.storage.store import Store
 from tasks.runtime import progress
@@ -42,7 +42,7 @@ def tree(folder: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-def planned(config: Path) -> dict[str, Any]:
+def planned(config: Path) -> Plan:
     return make_plan(load_config(config), str(config))
 
 
@@ -73,10 +73,10 @@ def test_the_run_executes_what_the_plan_says(change: str, run: Run, edited: Edit
     plan = planned(config)
     assert tree(tmp_path / "store") == before
     _, executed = run(config)
-    assert {step: n["executed"] for step, n in plan["steps"].items() if n["executed"]} == executed
-    assert plan["cost"]["proxies"] == executed.get("train", 0)
-    assert plan["pending"] == (change != "nothing")
-    assert not planned(config)["pending"]
+    assert {step: counts.executed for step, counts in plan.steps.items() if counts.executed} == executed
+    assert plan.cost.proxies == executed.get("train", 0)
+    assert plan.pending == (change != "nothing")
+    assert not planned(config).pending
 
 
 def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_server: None, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_first_plan_needs_no_store(project: Callable[..., Path], run: Run, tmp
     plan = planned(config)
     assert not (tmp_path / "store").exists()
     _, executed = run(config)
-    assert {step: n["executed"] for step, n in plan["steps"].items()} == executed
+    assert {step: counts.executed for step, counts in plan.steps.items()} == executed
 
 
 def test_every_leaf_has_its_change_and_action(edited: Edit, tmp_path: Path) -> None:
@@ -119,21 +119,21 @@ def test_every_leaf_has_its_change_and_action(edited: Edit, tmp_path: Path) -> N
         drop(config)
         config["reuse"] = {"strategy": "full_reuse"}
 
-    leaves = {leaf["domain"]: leaf for leaf in planned(edited(change))["leaves"]}
-    assert {name: leaf["change"] for name, leaf in leaves.items()} == {
+    leaves = {leaf.domain: leaf for leaf in planned(edited(change)).leaves}
+    assert {name: leaf.change for name, leaf in leaves.items()} == {
         "code": "unchanged",
         "extra": "added",
         "guide": "removed",
         "manual": "revised",
     }
-    assert leaves["code"]["action"] == "keep its ratio"
-    assert leaves["extra"]["count"]
-    assert not leaves["code"]["count"]
+    assert leaves["code"].action == "keep its ratio"
+    assert leaves["extra"].count
+    assert not leaves["code"].count
 
 
 def test_the_saving_is_a_number(edited: Edit) -> None:
     plan = planned(edited(lambda config: (add(config), config.update(reuse={"strategy": "full_reuse"}))))
-    assert plan["cost"]["proxies"] == 3 * (2 + 1)
-    assert plan["alternatives"]["full_recompute"]["proxies"] == 3 * (4 + 1)
-    assert plan["cost"]["tokens"] == plan["cost"]["proxies"] * 2048
-    assert plan["cost"]["seconds"] > 0
+    assert plan.cost.proxies == 3 * (2 + 1)
+    assert plan.alternatives["full_recompute"].proxies == 3 * (4 + 1)
+    assert plan.cost.tokens == plan.cost.proxies * 2048
+    assert (plan.cost.seconds or 0) > 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.reports.plan import make_plan
+from flows.reports.plan import EvidenceUse, Plan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.evidence import ledger
 from olmix_core.evidence.rows import EvidenceRow, from_table
@@ -30,7 +30,7 @@ def another(config: dict[str, Any]) -> None:
     config["swarm"]["seed"] = 1
 
 
-def planned(config: Path) -> dict[str, Any]:
+def planned(config: Path) -> Plan:
     return make_plan(load_config(config), str(config))
 
 
@@ -62,8 +62,8 @@ def test_a_mix_learns_from_the_whole_ledger_and_a_second_run_finds_everything_do
         "no task in common": 1,
         "no content in common": 1,
     }
-    assert plan["evidence"] == {"carried_over": RUNS, "pooled": RUNS, "left_out": reasons}
-    assert "the law learns from 6 proxies of other swarms on record as well" in plan["notes"]
+    assert plan.evidence == EvidenceUse(carried_over=RUNS, pooled=RUNS, left_out=reasons)
+    assert "the law learns from 6 proxies of other swarms on record as well" in plan.notes
     record, executed = run(config)
     assert executed["train"] == RUNS
     assert executed["evaluate"] == RUNS * TASKS
@@ -83,9 +83,9 @@ def test_a_mix_learns_from_the_whole_ledger_and_a_second_run_finds_everything_do
     ledger.append(store, [elsewhere(rows[1], "later")])
     ledger.compact(store)
     plan = planned(config)
-    assert not plan["pending"]
-    assert plan["evidence"]["pooled"] == RUNS
-    [note] = [note for note in plan["notes"] if "recorded since" in note]
+    assert not plan.pending
+    assert plan.evidence.pooled == RUNS
+    [note] = [note for note in plan.notes if "recorded since" in note]
     assert note.startswith("1 proxy recorded since could be used too")
     again, executed = run(config)
     assert executed == {"publish": 1}
