@@ -18,7 +18,7 @@ from olmix_core.data.corpus import tokenise
 from olmix_core.data.tokenizer import train_tokenizer
 from olmix_core.mixture import Array, natural
 from olmix_core.planning.preflight import resolve_inputs
-from olmix_core.planning.swarm import sample_swarm
+from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.storage.store import Store
 from olmix_core.workers.pool import at_once, workers
 
@@ -65,7 +65,7 @@ class Laboratory:
         if seed is not None:
             settings = Swarm.model_validate({**settings.model_dump(), "seed": seed})
         ones = np.ones(len(self.leaves))
-        return sample_swarm(count, self.natural, np.eye(len(ones)), settings, 0 * ones, ones)
+        return sample_swarm(count, SwarmSpace(self.natural, np.eye(len(ones)), 0 * ones, ones), settings)
 
     def measure(self, mixtures: Array, seeds: Sequence[int]) -> tuple[Array, list[float]]:
         """BPB [n, seeds, T] of proxies trained on `mixtures` [n, m], and the seconds that each of them took."""

@@ -22,7 +22,7 @@ from updates import KL, Stage, World
 from olmix_core.config.swarm import Swarm
 from olmix_core.mixture import Array
 from olmix_core.planning.sequential import Objective, draw_optima, select_batch
-from olmix_core.planning.swarm import sample_swarm
+from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.proposal.solve import propose
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
@@ -75,7 +75,7 @@ def swarm(history: History, E: Array, centre: Array, count: int, stream: int) ->
     """[count, m] mixtures E r around the mixture `centre` [m]; other mixtures for every seed and `stream`."""
     settings = Swarm.model_validate({"seed": 1000 * history.seed + stream})
     unbounded = np.zeros(len(centre)), np.ones(len(centre))
-    return sample_swarm(count, _on_columns(E, centre), E, settings, *unbounded)
+    return sample_swarm(count, SwarmSpace(_on_columns(E, centre), E, *unbounded), settings)
 
 
 def _on_columns(E: Array, natural: Array) -> Array:

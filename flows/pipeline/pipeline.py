@@ -86,7 +86,7 @@ def run_chain(config: Config, config_file: str, inputs: ResolvedInputs, run: Exe
         propose,
         {"fit": outcome.fit["fit"], **wish},
         labels=domains.labels,
-        bound_names=list(inputs.wanted.names),
+        bound_names=list(inputs.bounds.names),
     )
 
 
@@ -99,7 +99,7 @@ def _wish(config: Config, inputs: ResolvedInputs, outcome: RunState, tokens: Map
         "natural": outcome.natural,
         "tokens": tokens,
         **config.proposal.model_dump(exclude={"bounds", "groups", "reference"}),
-        "bounds": [[list(bound.leaves), bound.low, bound.high] for bound in inputs.wanted.bounds],
+        "bounds": [[list(bound.leaves), bound.low, bound.high] for bound in inputs.bounds.bounds],
         "reference": _reference(config, inputs, outcome),
         "task_weights": {task.fingerprint: task.weight for task in inputs.tasks},
     }
@@ -109,7 +109,7 @@ def _reference(config: Config, inputs: ResolvedInputs, outcome: RunState) -> dic
     """What the mixture is pulled towards, by leaf; None for the natural mixture."""
     base = outcome.base
     if config.proposal.reference != "previous":
-        return inputs.wanted.reference
+        return inputs.bounds.reference
     if base.record is None or base.change is None:
         return None
     return previous_as_reference(

@@ -1,10 +1,9 @@
-"""Look before anything expensive runs: find the data, open a little of everything, and refuse what cannot work."""
+"""Checks before anything expensive runs: find the data, read the beginning of every file, reject what cannot work."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from olmix_core.config.config import Config
 from olmix_core.config.domains import Domain
@@ -18,23 +17,28 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import EvaluationTask, read_tasks
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 from olmix_core.errors import ConfigError, DataError
-from olmix_core.planning.bounds import NamedBounds, read_wanted
+from olmix_core.planning.bounds import NamedBounds, read_bounds
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import check_reachable, open_file, reason_of
 from olmix_core.storage.listing import AT_ONCE
 from olmix_core.storage.store import Store
 
-# Of every leaf, this many files are opened and this many documents of each are read.
-FILES_SEEN = 16
-DOCUMENTS_SEEN = 20
-BEGINNING = 256 << 10  # bytes asked for at once, of a remote file
+FILES_CHECKED = 16  # of every leaf
+DOCUMENTS_CHECKED = 20  # of every such file
+BLOCK_BYTES = 256 << 10  # requested at once from a remote file
 
 
 @dataclass(frozen=True)
 class ResolvedInputs:
-    """What a configuration refers to, found and looked at.
+    """The data, tasks and settings that a configuration refers to, checked.
 
-    `recipe` is that of the proxies with its tokens counted; `tokenizer_content` is set for a tokenizer file.
+    Attributes:
+        domains: The leaves.
+        tasks: The evaluation tasks.
+        tokenizer_content: Hash of the content of the tokenizer file; None for a tokenizer that is trained.
+        vocab_size: Entries of the vocabulary.
+        recipe: Recipe of the proxies, with its number of tokens.
+        bounds: Bounds and reference of the mixture, by leaf.
     """
 
     domains: DomainSet
@@ -42,27 +46,36 @@ class ResolvedInputs:
     tokenizer_content: str | None
     vocab_size: int
     recipe: ProxyRecipe
-    wanted: NamedBounds
+    bounds: NamedBounds
 
 
 def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
-    """Find everything that the configuration refers to; writes nothing to the store.
+    """Find and check everything that a configuration refers to; nothing is written to the store.
+
+    Args:
+        config: The configuration.
+        config_file: Its file, for messages.
+
+    Returns:
+        The inputs of a run.
 
     Raises:
-        ConfigError, DataError, StoreError: in one message what is wrong and what to do.
+        ConfigError: The configuration refers to something that is not there or cannot be used.
+        DataError: A file of the data cannot be read.
+        StoreError: The store cannot be reached.
     """
     _check_trainer(config, config_file)
-    Store(config.store)  # raises where there is no such kind of store; touches nothing
-    _knock(config, config_file)
+    Store(config.store)  # raises for an unknown kind of store; sends no request
+    _check_reachable(config, config_file)
     index = ContentIndex()
     try:
         tokenizer, content = _tokenizer(config, config_file, index)
         domains = read_domains(config, config_file, index)
-        _look_into(domains.leaves, tokenizer, index)
+        _check_files(domains.leaves, tokenizer, index)
         tasks = read_tasks(config, config_file, domains, index)
     finally:
         index.close()
-    wanted = read_wanted(config, config_file, domains)
+    bounds = read_bounds(config, config_file, domains)
     for leaf_label in config.swarm.bounds:
         if leaf_label not in domains.labels.values():
             raise ConfigError(
@@ -76,23 +89,34 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
     if all(text_bytes(file.url, 1) == 1 for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
         _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
-    return ResolvedInputs(domains, tasks, content, vocab_size, recipe, wanted)
+    return ResolvedInputs(domains, tasks, content, vocab_size, recipe, bounds)
 
 
 def check_statistics(
     config: Config, config_file: str, inputs: ResolvedInputs, statistics: Mapping[str, LeafStatistics]
 ) -> None:
-    """What can only be known once the text is tokenised. Raises ConfigError, DataError."""
+    """Check what is only known once the text is tokenised.
+
+    Args:
+        config: The configuration.
+        config_file: Its file, for messages.
+        inputs: The inputs of the run.
+        statistics: {leaf: its statistics}.
+
+    Raises:
+        ConfigError: The proxies would repeat the data too often.
+        DataError: A leaf is smaller than a sequence, or too small to hold anything out of it.
+    """
     available = sum(leaf.available for leaf in statistics.values())
     _check_length(config, config_file, inputs.recipe, available, "tokens to train on")
     labels = inputs.domains.labels
     length = inputs.recipe.sequence_length
     for fingerprint, leaf in statistics.items():
-        seen = round(inputs.recipe.share * leaf.available)
-        if seen <= length:
+        used = round(inputs.recipe.share * leaf.available)
+        if used <= length:
             share = "" if inputs.recipe.share == 1.0 else f" ({inputs.recipe.share:.2g} of {leaf.available:,})"
             raise DataError(
-                f"domain {labels[fingerprint]!r}: found {seen} tokens to train on{share}; expected more than one"
+                f"domain {labels[fingerprint]!r}: found {used} tokens to train on{share}; expected more than one"
                 f" sequence of {length}: add text, or remove or merge the domain"
             )
     for task in inputs.tasks:
@@ -104,31 +128,31 @@ def check_statistics(
 
 
 def _check_trainer(config: Config, config_file: str) -> None:
-    """A trainer of your own trains and measures: it needs a command, and tasks that are its metrics."""
-    own, command = config.proxy.trainer is not None, config.execution.command
-    if own != (command is not None):
-        found = "a trainer without a command" if own else "a command without a trainer"
+    """Check that an external trainer has a command, and that all tasks are metrics of it."""
+    external, command = config.proxy.trainer is not None, config.execution.command
+    if external != (command is not None):
+        state = "a trainer without a command" if external else "a command without a trainer"
         raise ConfigError(
             config_file,
             "execution.command",
-            found,
+            state,
             "execution.command and proxy.trainer together: how it is run, and what it is",
         )
     if command is not None and not ("{config}" in command and "{metrics}" in command):
         raise ConfigError(config_file, "execution.command", repr(command), "{config} and {metrics} in it")
     for position, task in enumerate(config.evaluation.tasks):
-        if own != (task.metric is not None):
-            who = f"by {config.proxy.trainer}" if own else "without proxy.trainer"
+        if external != (task.metric is not None):
+            trainer = f"by {config.proxy.trainer}" if external else "without proxy.trainer"
             raise ConfigError(
                 config_file,
                 f"evaluation.tasks[{position}]",
-                f"task {task.label!r}, {who}",
+                f"task {task.label!r}, {trainer}",
                 "metrics, and only metrics, of a trainer of your own",
             )
 
 
-def _knock(config: Config, config_file: str) -> None:
-    """Whether everybody answers who will be asked. Raises ConfigError, StoreError."""
+def _check_reachable(config: Config, config_file: str) -> None:
+    """Check that the store and the servers of all data answer. Raises ConfigError, StoreError."""
 
     def paths(nodes: Sequence[Domain]) -> Iterator[str]:
         for node in nodes:
@@ -145,16 +169,18 @@ def _knock(config: Config, config_file: str) -> None:
 
 
 def _check_length(config: Config, config_file: str, recipe: ProxyRecipe, available: int, unit: str) -> None:
-    most = int(available * config.proposal.repetition)
+    limit = int(available * config.proposal.repetition)
     assert recipe.tokens is not None
-    if recipe.tokens > most:
+    if recipe.tokens > limit:
         multiple = config.proxy.chinchilla
-        found = f"{recipe.tokens:,}" if multiple is None else f"{multiple:g} times Chinchilla, {recipe.tokens:,} tokens"
+        tokens = f"{recipe.tokens:,}"
+        if multiple is not None:
+            tokens = f"{multiple:g} times Chinchilla, {tokens} tokens"
         raise ConfigError(
             config_file,
             "proxy.tokens" if multiple is None else "proxy.chinchilla",
-            f"{found}, but only {available:,} {unit}",
-            f"at most {most:,} tokens, which repeats all of the data {config.proposal.repetition:g} times",
+            f"{tokens}, but only {available:,} {unit}",
+            f"at most {limit:,} tokens, which repeats all of the data {config.proposal.repetition:g} times",
         )
 
 
@@ -185,10 +211,10 @@ def _tokenizer(config: Config, config_file: str, index: ContentIndex) -> tuple[T
     return load_tokenizer(definition, settings.path, settings.eos), content
 
 
-def _look_into(leaves: Sequence[Leaf], tokenizer: Tokenizer | None, index: ContentIndex) -> None:
-    """Read the beginning of what was not looked into before. Raises DataError, the first by leaf and file."""
+def _check_files(leaves: Sequence[Leaf], tokenizer: Tokenizer | None, index: ContentIndex) -> None:
+    """Read the beginning of every file that was not read before. Raises the first DataError by leaf and file."""
     new: dict[tuple[str, str], InputFile] = {}
-    for file in (file for leaf in leaves for file in leaf.files[:FILES_SEEN]):
+    for file in (file for leaf in leaves for file in leaf.files[:FILES_CHECKED]):
         question = f"opens as {file.reader}"
         if file.is_tokens:
             assert tokenizer is not None
@@ -197,13 +223,13 @@ def _look_into(leaves: Sequence[Leaf], tokenizer: Tokenizer | None, index: Conte
             new[file.content, question] = file
 
     def read(file: InputFile) -> None:
-        documents: Any
+        documents: Iterator[object]
         if file.is_tokens:
             assert tokenizer is not None
             documents = token_documents(file, eos=tokenizer.eos, vocab_size=tokenizer.vocab_size)
         else:
-            documents = text_documents(file, block=BEGINNING)
-        for _ in islice(documents, DOCUMENTS_SEEN):
+            documents = text_documents(file, block=BLOCK_BYTES)
+        for _ in islice(documents, DOCUMENTS_CHECKED):
             pass
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,8 +1,9 @@
 """The automatic release: which unaffected leaves are worth recomputing when others change.
 
-The coupling (see `coupling`) needs the coefficients of every leaf. Those of kept leaves come from a log-linear law
-fitted to the evidence on record. Those of a leaf that was revised, partitioned or merged are those of its old content;
-those of a leaf that is new are guessed from the kept leaves that its text resembles (see `resemblance`).
+The coupling (see `olmix_core.planning.coupling`) needs the coefficients of every leaf. Kept leaves have those of a
+log-linear law fitted to the recorded evidence. A leaf that was revised, partitioned or merged has those of its old
+content. Those of a new leaf are estimated from the kept leaves that its text resembles (see
+`olmix_core.planning.text_similarity`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from olmix_core.config.defaults import RUNS_PER_DIMENSION
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
-from olmix_core.mixture import Array
+from olmix_core.mixture import Array, LeafIndex
 from olmix_core.planning import coupling
 from olmix_core.planning.text_similarity import profile, resemblance
 from olmix_core.serialization import JsonRecord
@@ -29,7 +30,7 @@ class ReleaseEffect(JsonRecord):
         leaf: The leaf.
         before: Coupling kappa before its release.
         after: Coupling after it.
-        fall: The share of the coupling that goes away.
+        fall: Share of the coupling that its release removes.
     """
 
     leaf: str
@@ -47,7 +48,7 @@ class ReleaseChoice(JsonRecord):
         after: Coupling after the release.
         released: The released leaves, in order.
         leaves: Every kept leaf, as if it alone were released; the largest fall first.
-        resembles: {new leaf: {kept leaf: share}}, the leaves that its coefficients are guessed from.
+        resembles: {new leaf: {kept leaf: share}}, the leaves that its coefficients are estimated from.
     """
 
     before: float
@@ -66,39 +67,46 @@ def choose_release(
     files: Mapping[str, Sequence[InputFile]],
     tokenizer: Tokenizer,
 ) -> ReleaseChoice | None:
-    """The leaves to release, and the coupling of every kept leaf; None where there are no ratios to keep.
+    """Choose the unaffected leaves to recompute.
 
-    evidence: over atoms (see `carry`). affected: {leaf: the old content it comes from, {atom: share}, or None}.
+    Args:
+        evidence: Runs over atoms (see `olmix_core.evidence.atoms`).
+        old_weights: {leaf: weight} of the last mix.
+        kept: Unaffected leaves.
+        affected: {affected leaf: {atom: share} of the old content that it comes from}; None for new content.
+        files: {leaf: its files}, of which a little is read.
+        tokenizer: The tokenizer of the proxies.
 
-    Returns {before, after: kappa; released, leaves: [{leaf, before, after, fall}]; resembles: {leaf: {leaf: share}}}.
+    Returns:
+        The leaves to release, and the coupling of every kept leaf; None where there are no ratios to keep.
     """
     atoms = evidence.leaves
-    known = [leaf for leaf in kept if leaf in atoms]
-    if len(known) < 2:
+    observed = [leaf for leaf in kept if leaf in atoms]
+    if len(observed) < 2:
         return None
     slopes = _slopes(evidence, old_weights)
-    of_known = slopes[:, [atoms.index(leaf) for leaf in known]]
+    of_observed = slopes[:, [atoms.index(leaf) for leaf in observed]]
     profiles = {
         leaf: profile(files[leaf], tokenizer)
-        for leaf in [*known, *(leaf for leaf, origin in affected.items() if origin is None)]
+        for leaf in [*observed, *(leaf for leaf, origin in affected.items() if origin is None)]
     }
     resembles: dict[str, dict[str, float]] = {}
-    columns = [of_known]
+    columns = [of_observed]
     for leaf, origin in affected.items():
         if origin is None:
-            shares = resemblance(profiles[leaf], np.stack([profiles[one] for one in known]))
-            resembles[leaf] = {one: float(share) for one, share in zip(known, shares, strict=True) if share > 0}
-            columns.append((of_known @ shares)[:, None])
+            shares = resemblance(profiles[leaf], np.stack([profiles[other] for other in observed]))
+            resembles[leaf] = LeafIndex(tuple(observed)).mixture(shares)
+            columns.append((of_observed @ shares)[:, None])
         else:
-            usable = np.array([origin.get(atom, 0.0) for atom in atoms])
-            columns.append((slopes @ usable / max(usable.sum(), 1e-12))[:, None])
+            weights = np.array([origin.get(atom, 0.0) for atom in atoms])  # atoms without evidence are left out
+            columns.append((slopes @ weights / max(weights.sum(), 1e-12))[:, None])
     coefficients = np.concatenate(columns, axis=1)
-    fixed, recomputed = list(range(len(known))), list(range(len(known), coefficients.shape[1]))
+    fixed, recomputed = list(range(len(observed))), list(range(len(observed), coefficients.shape[1]))
     released = coupling.greedy_release(coefficients, fixed, recomputed, RUNS_PER_DIMENSION)
     before = coupling.kappa(coefficients, fixed, recomputed)
 
     def effects(releases: Sequence[coupling.Release]) -> tuple[ReleaseEffect, ...]:
-        return tuple(ReleaseEffect(known[one.leaf], one.before, one.after, one.fall) for one in releases)
+        return tuple(ReleaseEffect(observed[each.leaf], each.before, each.after, each.fall) for each in releases)
 
     return ReleaseChoice(
         before=before,

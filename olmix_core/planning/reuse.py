@@ -1,9 +1,9 @@
-"""Mixture reuse: what is kept of the last mix when the domain set changes, as a choice of the expansion E (paper,
-section 5).
+"""Mixture reuse: which ratios of the last mix are kept when the domain set changes (paper, section 5).
 
-Unaffected leaves that are kept are one column of E, their old weights renormalised; every affected or released leaf is
-a column of its own (leaves with pinned shares are one together). Full recomputation keeps nothing: E is the identity.
-So q = E r holds the old ratios exactly, however often the set was changed before.
+Reuse is a choice of the expansion E. Unaffected leaves that are kept form one column of E, their old weights
+renormalised; every affected or released leaf is a column of its own, and so is every set of leaves with pinned shares.
+Full recomputation keeps nothing, and E is the identity. So q = E r has the old ratios exactly, however often the set
+changed before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,14 +96,16 @@ class ReusePlan(JsonRecord):
     reusable: Sequence[Column] | None = None
 
 
-def plan_reuse(units: Sequence[Column], runs: int | None, base: ReuseBase | None, sources: ReuseSources) -> ReusePlan:
+def plan_reuse(
+    free_columns: Sequence[Column], runs: int | None, base: ReuseBase | None, sources: ReuseSources
+) -> ReusePlan:
     """Choose the free dimensions and the number of runs.
 
     Under strategy `auto` (`base.coupling` is set) old ratios only say how many runs are needed: the swarm explores all
     leaves, and the columns that would keep the ratios are returned as `reusable`.
 
     Args:
-        units: The free dimensions if nothing were kept.
+        free_columns: The free dimensions if nothing were kept.
         runs: Number of proxies; None for the default of the number of free dimensions.
         base: The mix that the plan builds on; None for full recomputation.
         sources: Where evidence and text are.
@@ -111,22 +113,22 @@ def plan_reuse(units: Sequence[Column], runs: int | None, base: ReuseBase | None
     Returns:
         The plan.
     """
-    everything = frozenset(leaf for unit in units for leaf in unit)
+    everything = frozenset(leaf for column in free_columns for leaf in column)
     if base is None:
-        return plan_columns(units, {}, everything, runs)
+        return plan_columns(free_columns, {}, everything, runs)
     affected = frozenset(base.affected)
     released, choice = list(base.release), None
     if base.coupling is not None and affected:
         choice = _choose_release(base, base.coupling, sorted(everything - affected), sources)
         released = [effect.leaf for effect in choice.released] if choice else []
-    plan = plan_columns(units, base.weights, affected | set(released), runs)
+    plan = plan_columns(free_columns, base.weights, affected | set(released), runs)
     if plan.runs == 0 and not base.informed:
         # Nothing is left to explore, and there is no evidence to learn from: begin anew.
-        plan = plan_columns(units, {}, everything, runs)
+        plan = plan_columns(free_columns, {}, everything, runs)
     plan = replace(plan, released=released, coupling=choice)
     if base.coupling is None or not plan.kept:
         return plan
-    return replace(plan, columns=units, kept=(), reusable=plan.columns)
+    return replace(plan, columns=free_columns, kept=(), reusable=plan.columns)
 
 
 def _choose_release(
@@ -145,29 +147,35 @@ def _choose_release(
 
 
 def plan_columns(
-    units: Sequence[Column], old_weights: Mapping[str, float], recomputed: frozenset[str], runs: int | None
+    free_columns: Sequence[Column], old_weights: Mapping[str, float], recomputed: frozenset[str], runs: int | None
 ) -> ReusePlan:
-    """Keep the old ratios of all leaves but the `recomputed` ones.
+    """Keep the old ratios of all leaves except the recomputed ones.
 
-    units: the free dimensions if nothing were kept. old_weights: {leaf: weight} of the last mix, for all leaves that
-    may be kept. A unit with a recomputed leaf in it is recomputed whole, since its shares are pinned. Nothing to
-    choose (one column) means no runs.
+    A column with a recomputed leaf is recomputed as a whole, since its shares are pinned.
+
+    Args:
+        free_columns: The free dimensions if nothing were kept.
+        old_weights: {leaf: weight} of the last mix, for all leaves that may be kept.
+        recomputed: Leaves whose ratios are not kept.
+        runs: Number of proxies; None for the default of the number of free dimensions.
+
+    Returns:
+        The columns and the number of runs: 0 where one column is left, so that there is nothing to choose.
     """
-    keeps = [not recomputed & unit.keys() and _holds(unit, old_weights) for unit in units]
-    free = [unit for unit, keep in zip(units, keeps, strict=True) if not keep]
-    kept = [leaf for unit, keep in zip(units, keeps, strict=True) if keep for leaf in unit]
+    keeps = [not recomputed & column.keys() and _has_shares(column, old_weights) for column in free_columns]
+    kept = [leaf for column, keep in zip(free_columns, keeps, strict=True) if keep for leaf in column]
     total = sum(old_weights[leaf] for leaf in kept)
-    columns = list(free)
+    columns = [column for column, keep in zip(free_columns, keeps, strict=True) if not keep]
     if total > 0:
         columns.insert(0, {leaf: old_weights[leaf] / total for leaf in kept})
     else:
-        # What had no weight at all has no ratios to keep.
-        kept, columns = [], list(units)
+        # Leaves without any weight have no ratios to keep.
+        kept, columns = [], list(free_columns)
     needed = 0 if len(columns) == 1 else runs or default_runs(len(columns))
     return ReusePlan(tuple(columns), tuple(kept), needed)
 
 
-def _holds(unit: Column, old_weights: Mapping[str, float]) -> bool:
-    """Whether the old weights have the shares that are pinned now."""
-    total = sum(old_weights[leaf] for leaf in unit)
-    return all(abs(old_weights[leaf] - share * total) <= 1e-6 * total for leaf, share in unit.items())
+def _has_shares(column: Column, old_weights: Mapping[str, float]) -> bool:
+    """Whether the old weights of a column have the shares that are pinned now."""
+    total = sum(old_weights[leaf] for leaf in column)
+    return all(abs(old_weights[leaf] - share * total) <= 1e-6 * total for leaf, share in column.items())

@@ -1,32 +1,30 @@
-"""Which proxies to train next, and when to stop: a swarm in rounds, each of which learns from the ones before.
+"""A swarm in rounds: which proxies to train next, given the runs so far, and when to stop.
 
-The question of a swarm is where the optimum lies. After every round laws are drawn from what the runs so far leave
-possible (`influence`), each the fitted law plus its first-order change,
+After every round, laws are drawn from the posterior that the runs imply, each the fitted law plus a first-order change,
 
-    g_z(q) = sum_t w_t ( f_t(q) + d f_t / d theta_t (q) . move_t(z) ) + kl KL(q || reference),     z standard normal,
+    g_z(q) = sum_t w_t ( f_t(q) + d f_t / d theta_t (q) . move_t(z) ) + kl KL(q || reference),     z standard normal.
 
-and each has an optimum of its own: a sample of where the true one may lie. Two numbers follow:
+The optimum of each is a sample of the true optimum. Two quantities follow from these samples:
 
-- what is still to be gained: by how much the optima of the drawn laws beat today's proposal, each judged by its own
-  law, on average (the expected regret of stopping now, in BPB);
-- the worth of a run at q: by how much it narrows down the differences in BPB between today's proposal and those optima.
-  With M(q) . z the change of the mean BPB at q, a run with noise s takes from a difference with moves D the variance
-  (M(q) . D)^2 / (|M(q)|^2 + s^2).
+- the remaining gain: by how much the optima of the drawn laws beat the incumbent (the current proposal), each under its
+  own law, on average. It is the expected regret of stopping now, in BPB;
+- the value of a run at q: by how much it reduces the variance of the differences in BPB between the incumbent and those
+  optima. With M(q) . z the change of the mean BPB at q, a run with noise s reduces the variance of a difference with
+  deviations D by (M(q) . D)^2 / (|M(q)|^2 + s^2).
 
-A batch is chosen greedily, each run given the ones before it. Everything follows from the evidence, the candidates and
-the seed, so a round is the same whenever and wherever it is computed. Shapes: m leaves, d columns of E, S draws.
+A batch is chosen greedily, each run given those before it. A round is a function of the evidence, the candidates and
+the seed. Shapes: m leaves, d columns of E, S draws, T tasks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from olmix_core.config.swarm import Swarm
 from olmix_core.evidence.atoms import atom_matrix
 from olmix_core.mixture import Array, LeafIndex, Mixture, tidy
-from olmix_core.planning.swarm import sample_swarm
-from olmix_core.proposal.expansion import expansion
+from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
 from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
 
@@ -41,9 +39,14 @@ _LOWEST = -60.0  # logit below the largest at which a weight is nothing
 
 @dataclass(frozen=True)
 class Objective:
-    """What is asked of a mixture q = E r: least weighted mean BPB + kl KL(q || reference), q <= caps.
+    """Minimise weighted mean BPB + kl KL(q || reference) over mixtures q = E r with q <= caps.
 
-    expansion E [m, d], whose columns share no leaf; reference and caps [m].
+    Attributes:
+        expansion: [m, d] expansion matrix E, whose columns share no leaf.
+        reference: [m] mixture that q is pulled towards.
+        caps: [m] highest weight of each leaf.
+        kl: Strength of the pull, in BPB.
+        task_weights: [T] weights in the mean; None for equal weights.
     """
 
     expansion: Array
@@ -54,15 +57,21 @@ class Objective:
 
     @property
     def column_caps(self) -> Array:
-        """[d] the weight at which the first leaf of a column reaches its cap."""
+        """[d] weight at which the first leaf of a column reaches its cap."""
         with np.errstate(divide="ignore"):
-            most = np.where(self.expansion > 0, self.caps[:, None] / np.maximum(self.expansion, 1e-300), np.inf)
-        return np.asarray(most.min(axis=0))
+            highest = np.where(self.expansion > 0, self.caps[:, None] / np.maximum(self.expansion, 1e-300), np.inf)
+        return np.asarray(highest.min(axis=0))
 
 
 @dataclass(frozen=True)
 class PosteriorOptima:
-    """Where the optimum may lie: samples [S, m], today's proposal [m], and what is still to be gained in BPB."""
+    """Samples of the optimum, given the runs so far.
+
+    Attributes:
+        incumbent: [m] current proposal.
+        samples: [S, m] optima of the drawn laws.
+        remaining_gain: Expected gain of these optima over the incumbent, in BPB.
+    """
 
     incumbent: Array
     samples: Array
@@ -92,7 +101,7 @@ class NextRound:
 
     Attributes:
         mixtures: {leaf: weight} each, without zeros.
-        remaining_gain: What is expected to be gained still, in BPB.
+        remaining_gain: Gain in BPB that is still expected.
     """
 
     mixtures: Sequence[Mixture]
@@ -118,7 +127,8 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
     """
     leaves = LeafIndex(tuple(request.leaves))
     columns, _ = request.loosened()
-    matrix, made_of = expansion(columns, leaves.names), atom_matrix(leaves.names, surrogate.leaves, request.splits)
+    space = SwarmSpace.of_columns(columns, leaves, request.natural, settings.bounds)
+    matrix, made_of = space.expansion, atom_matrix(leaves.names, surrogate.leaves, request.splits)
     proposal = propose_for_leaves(surrogate, request)
     goal = Objective(
         expansion=made_of @ matrix,
@@ -132,13 +142,12 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
     if optima.remaining_gain < settings.tolerance:
         return NextRound((), optima.remaining_gain)
     natural = leaves.vector(request.natural)
-    lower, upper = np.array([settings.bounds.get(leaf, (0.0, 1.0)) for leaf in leaves]).T
     drawn = [
-        sample_swarm(CANDIDATES, centre @ (matrix > 0), matrix, settings.swarm, lower, upper)
+        sample_swarm(CANDIDATES, replace(space, prior=centre @ (matrix > 0)), settings.swarm)
         for centre in (natural, NEAR * proposal.weights + (1 - NEAR) * natural)
     ]
     of_optima = optima.samples @ (made_of > 0)
-    within = np.all((of_optima >= lower) & (of_optima <= upper), axis=1)
+    within = np.all((of_optima >= space.lower) & (of_optima <= space.upper), axis=1)
     candidates = np.vstack([*drawn, *(tidy(q)[None] for q in of_optima[within])])
     chosen = candidates[select_batch(surrogate, optima, candidates @ made_of.T, settings.count, goal)]
     return NextRound(tuple(leaves.mixture(mixture) for mixture in chosen), optima.remaining_gain)
@@ -147,7 +156,18 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
 def draw_optima(
     surrogate: LawSurrogate, goal: Objective, incumbent: Array, *, draws: int, seed: int
 ) -> PosteriorOptima:
-    """The optima of `draws` laws that the runs leave possible, each sought from the proposal of `incumbent` [m]."""
+    """Sample the optimum: draw laws from the posterior and minimise each by mirror descent.
+
+    Args:
+        surrogate: The fitted law.
+        goal: The objective.
+        incumbent: [m] current proposal, where each descent starts.
+        draws: Number of laws S.
+        seed: Seed of the draws.
+
+    Returns:
+        The optima, and by how much they beat the incumbent.
+    """
     weights = normalised(goal.task_weights, surrogate.tasks)
     moves = surrogate.influence.draws(draws, seed)[:, :, : len(incumbent) + 2]
     E, caps = goal.expansion, goal.column_caps
@@ -173,13 +193,13 @@ def _drawn(surrogate: LawSurrogate, goal: Objective, weights: Array, moves: Arra
     phi, slopes = law.features(Q), np.stack([law.slopes(q) for q in Q])
     decay = p.decay(phi)  # [S, T]
     bend = moves[:, :, 1] + np.einsum("stm,sm->st", moves[:, :, 2:], phi)
-    known = goal.reference > 0
-    ratio = np.maximum(Q[:, known], _LEAST) / goal.reference[known]
+    has_reference = goal.reference > 0
+    ratio = np.maximum(Q[:, has_reference], _LEAST) / goal.reference[has_reference]
     value = (p.c + decay + moves[:, :, 0] + decay * bend) @ weights
-    value += goal.kl * np.sum(Q[:, known] * np.log(ratio), axis=1)
+    value += goal.kl * np.sum(Q[:, has_reference] * np.log(ratio), axis=1)
     pull = decay * weights
     slope = slopes * ((pull * (1 + bend)) @ p.v + np.einsum("st,stm->sm", pull, moves[:, :, 2:]))
-    slope[:, known] += goal.kl * (np.log(ratio) + 1)
+    slope[:, has_reference] += goal.kl * (np.log(ratio) + 1)
     return value, slope
 
 
@@ -200,23 +220,35 @@ def _capped(logits: Array, caps: Array) -> Array:
 def select_batch(
     surrogate: LawSurrogate, optima: PosteriorOptima, candidates: Array, count: int, goal: Objective
 ) -> list[int]:
-    """The `count` rows of `candidates` [n, m] to train next, the most telling first."""
+    """Choose the mixtures to train next, greedily by the value of a run given those before it.
+
+    Args:
+        surrogate: The fitted law.
+        optima: Samples of the optimum.
+        candidates: [n, m] mixtures to choose from.
+        count: Number of mixtures to choose.
+        goal: The objective.
+
+    Returns:
+        Rows of `candidates`, the most valuable first.
+    """
     weights = normalised(goal.task_weights, surrogate.tasks)
     points = np.vstack([candidates, optima.samples, optima.incumbent])
     parts = surrogate.influence.prediction_deviations(points)
-    moves = np.concatenate([np.tensordot(weights, part, axes=1) for part in parts], axis=1)
-    of_candidates, asked = moves[: len(candidates)], moves[len(candidates) : -1] - moves[-1]
+    deviations = np.concatenate([np.tensordot(weights, part, axes=1) for part in parts], axis=1)
+    of_candidates = deviations[: len(candidates)]
+    differences = deviations[len(candidates) : -1] - deviations[-1]
     noise = surrogate.objective_noise(weights) ** 2 + 1e-12
     chosen: list[int] = []
     for _ in range(count):
-        told = np.sum((of_candidates @ asked.T) ** 2, axis=1) / (np.sum(of_candidates**2, axis=1) + noise)
-        told[chosen] = -1.0
-        chosen.append(int(np.argmax(told)))
-        # what the run would tell is taken out of all moves: they become those of z given the run
-        told_of = of_candidates[chosen[-1]]
-        size = float(told_of @ told_of)
+        value = np.sum((of_candidates @ differences.T) ** 2, axis=1) / (np.sum(of_candidates**2, axis=1) + noise)
+        value[chosen] = -1.0
+        chosen.append(int(np.argmax(value)))
+        # Condition all deviations on the chosen run.
+        of_run = of_candidates[chosen[-1]]
+        size = float(of_run @ of_run)
         if size > 0:
             shrink = (1 - np.sqrt(noise / (size + noise))) / size
-            of_candidates = of_candidates - shrink * np.outer(of_candidates @ told_of, told_of)
-            asked = asked - shrink * np.outer(asked @ told_of, told_of)
+            of_candidates = of_candidates - shrink * np.outer(of_candidates @ of_run, of_run)
+            differences = differences - shrink * np.outer(differences @ of_run, of_run)
     return chosen

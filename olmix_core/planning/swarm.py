@@ -5,34 +5,80 @@ strength s is itself drawn log-uniformly: small strengths give extreme mixtures,
 a function of (seed, i) alone, so a larger swarm keeps the runs of a smaller one.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from olmix_core.config.swarm import Swarm
 from olmix_core.errors import ProposalError
-from olmix_core.mixture import Array, tidy
+from olmix_core.mixture import Array, LeafIndex, tidy
+from olmix_core.proposal.expansion import Column, expansion
 
-DRAWS = 64  # drawn at once where bounds reject some
-TRIES = 1000  # times DRAWS, before bounds are called too strict
+DRAWS = 64  # mixtures drawn at once, where bounds reject some
+TRIES = 1000  # times DRAWS mixtures are drawn before bounds count as too strict
 
 
-def sample_mixture(
-    index: int,
-    prior: Array,
-    expansion: Array,
-    settings: Swarm,
-    lower: Array,
-    upper: Array,
-) -> Array:
-    """[m] leaf weights of mixture `index`.
+@dataclass(frozen=True)
+class SwarmSpace:
+    """The mixtures that a swarm is drawn from.
 
-    Shapes: prior [d], the natural weight of each free dimension; expansion [m, d]; lower, upper [m].
+    Attributes:
+        prior: [d] natural weight of each free dimension.
+        expansion: [m, d] expansion matrix E.
+        lower: [m] lowest weight of each leaf.
+        upper: [m] highest weight of each leaf.
+    """
+
+    prior: Array
+    expansion: Array
+    lower: Array
+    upper: Array
+
+    @classmethod
+    def of_columns(
+        cls,
+        columns: Sequence[Column],
+        leaves: LeafIndex,
+        natural: Mapping[str, float],
+        bounds: Mapping[str, tuple[float, float]],
+    ) -> "SwarmSpace":
+        """Arrange columns and bounds by leaf.
+
+        Args:
+            columns: Columns of the expansion, {leaf: share} each.
+            leaves: Order of the leaves.
+            natural: {leaf: weight} of the natural mixture.
+            bounds: {leaf: (lowest, highest weight)}; the other leaves have none.
+
+        Returns:
+            The space, with the natural mixture as its prior.
+        """
+        return cls(
+            prior=np.array([sum(natural[leaf] for leaf in column) for column in columns]),
+            expansion=expansion(columns, leaves.names),
+            lower=leaves.vector({leaf: low for leaf, (low, _) in bounds.items()}),
+            upper=leaves.vector({leaf: high for leaf, (_, high) in bounds.items()}, default=1.0),
+        )
+
+
+def sample_mixture(index: int, space: SwarmSpace, settings: Swarm) -> Array:
+    """Draw one mixture of a swarm.
+
+    Args:
+        index: Number of the mixture.
+        space: Where mixtures are drawn from.
+        settings: How they are drawn.
+
+    Returns:
+        [m] leaf weights.
 
     Raises:
-        ProposalError: no mixture was found within the bounds.
+        ProposalError: No mixture was found within the bounds.
     """
     rng = np.random.default_rng(np.random.SeedSequence([settings.seed, index]))
     floor = settings.minimum_weight
-    dimensions = prior.size
+    dimensions = space.prior.size
     if settings.sparsity == "dense" and floor * dimensions > 1:
         raise ProposalError(
             f"swarm.minimum_weight: found {floor} for {dimensions} free dimensions;"
@@ -40,7 +86,7 @@ def sample_mixture(
         )
     for _ in range(TRIES):
         strength = np.exp(rng.uniform(np.log(settings.min_strength), np.log(settings.max_strength)))
-        draws = rng.dirichlet(strength * prior, size=DRAWS)
+        draws = rng.dirichlet(strength * space.prior, size=DRAWS)
         if settings.sparsity == "dense":
             draws = floor + (1 - dimensions * floor) * draws
         else:
@@ -49,8 +95,8 @@ def sample_mixture(
         for draw, total in zip(draws, totals, strict=True):
             if not total > 0:
                 continue
-            mixture = tidy(expansion @ (draw / total))
-            if np.all(mixture >= lower) and np.all(mixture <= upper):
+            mixture = tidy(space.expansion @ (draw / total))
+            if np.all(mixture >= space.lower) and np.all(mixture <= space.upper):
                 return mixture
     raise ProposalError(
         f"swarm.bounds: none of {TRIES * DRAWS} mixtures lies within them; expected wider bounds, or strengths that"
@@ -58,19 +104,27 @@ def sample_mixture(
     )
 
 
-def sample_swarm(runs: int, prior: Array, expansion: Array, settings: Swarm, lower: Array, upper: Array) -> Array:
-    """[K, m] the first `runs` distinct mixtures (extreme ones, with few leaves in them, can come twice).
+def sample_swarm(runs: int, space: SwarmSpace, settings: Swarm) -> Array:
+    """Draw the first distinct mixtures of a swarm; extreme ones, with few leaves, can occur twice.
+
+    Args:
+        runs: Number of mixtures K.
+        space: Where mixtures are drawn from.
+        settings: How they are drawn.
+
+    Returns:
+        [K, m] leaf weights.
 
     Raises:
-        ProposalError: bounds or settings leave no such number of mixtures.
+        ProposalError: Bounds or settings leave fewer mixtures.
     """
-    found: dict[bytes, Array] = {}
+    distinct: dict[bytes, Array] = {}
     for index in range(TRIES * runs):
-        mixture = sample_mixture(index, prior, expansion, settings, lower, upper)
-        found.setdefault(mixture.tobytes(), mixture)
-        if len(found) == runs:
-            return np.stack(list(found.values()))
+        mixture = sample_mixture(index, space, settings)
+        distinct.setdefault(mixture.tobytes(), mixture)
+        if len(distinct) == runs:
+            return np.stack(list(distinct.values()))
     raise ProposalError(
-        f"swarm.runs: found only {len(found)} different mixtures; expected {runs}: ask for fewer, or choose larger"
+        f"swarm.runs: found only {len(distinct)} different mixtures; expected {runs}: ask for fewer, or choose larger"
         " strengths or wider bounds"
     )

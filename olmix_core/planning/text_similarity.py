@@ -1,9 +1,9 @@
-"""What a new leaf will be like, before any proxy has seen it: like the known leaves that its text resembles.
+"""Similarity of text: which known leaves a new leaf resembles, before any proxy was trained on it.
 
-A leaf's *profile* is the distribution of its tokens over the vocabulary, from a sample of its text. The profile of a
-new leaf is written as a mixture of the profiles of known leaves (non-negative least squares); its coefficients are
-expected to be that mixture of theirs. This decides only which leaves are worth recomputing (see `coupling`): what the
-new leaf is really like, the proxies tell.
+The *profile* of a leaf is the distribution of its tokens over the vocabulary, from a sample of its text. The profile of
+a new leaf is fitted as a mixture of the profiles of known leaves by non-negative least squares, and its coefficients
+are estimated as the same mixture of theirs. The estimate is only used to choose the leaves to recompute (see
+`olmix_core.planning.coupling`); the effect of the new leaf is measured by proxies.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,18 @@ FILES_SAMPLED = 16
 
 
 def profile(files: Sequence[InputFile], tokenizer: Tokenizer) -> Array:
-    """[vocab_size] token frequencies in the first documents of the leaf's first files, summing to 1."""
+    """Measure the distribution of tokens in the first documents of the first files of a leaf.
+
+    Args:
+        files: Files of the leaf.
+        tokenizer: The tokenizer.
+
+    Returns:
+        [vocab_size] frequencies, which sum to 1; all 0 where there is no text.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
     counts = np.zeros(tokenizer.vocab_size)
     chosen = files[:FILES_SAMPLED]
     for file in chosen:
@@ -49,14 +60,21 @@ def _token_ids(file: InputFile, tokenizer: Tokenizer) -> Iterator[NDArray[np.int
 
 
 def resemblance(new: Array, known: Array) -> Array:
-    """[m] shares, summing to 1, of the known profiles [m, V] that together come nearest to `new` [V].
+    """Fit a profile as a mixture of known profiles.
 
-    Errors count in units of the square root of a token's mean frequency, as counts scatter, so that rare tokens, which
-    tell domains apart, are not drowned by frequent ones.
+    Errors are scaled by the square root of a token's mean frequency, the scatter of counts, so that frequent tokens do
+    not outweigh the rare ones by which domains differ.
+
+    Args:
+        new: [V] profile to fit.
+        known: [m, V] profiles of known leaves.
+
+    Returns:
+        [m] shares, which sum to 1; equal shares where nothing is similar.
     """
     scale = np.sqrt(np.concatenate([known, new[None]]).mean(axis=0))
-    seen = scale > 0
-    shares, _ = nnls((known[:, seen] / scale[seen]).T, new[seen] / scale[seen])
+    occurs = scale > 0
+    shares, _ = nnls((known[:, occurs] / scale[occurs]).T, new[occurs] / scale[occurs])
     total = shares.sum()
     if total <= 0:
         return np.full(len(known), 1 / len(known))

@@ -95,7 +95,7 @@ def test_an_expanded_mixture_is_a_mixture(columns: list[list[float]], data: st.D
 
 
 def test_a_column_of_an_unknown_leaf_is_no_column() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="unknown leaf 'x'"):
         expansion([{"x": 1.0}], ["a"])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from olmix_core.config.load import load_config
 from olmix_core.data.domains import read_domains
 from olmix_core.errors import ConfigError
-from olmix_core.planning.bounds import previous_as_reference, read_wanted
+from olmix_core.planning.bounds import previous_as_reference, read_bounds
 from olmix_core.storage.content_index import ContentIndex
 
 TREE = [
@@ -25,7 +25,7 @@ def wanted(project: Callable[..., Path], **proposal: Any) -> tuple[Any, dict[str
     config, index = load_config(path), ContentIndex()
     try:
         domains = read_domains(config, str(path), index)
-        return read_wanted(config, str(path), domains), {label: leaf for leaf, label in domains.labels.items()}
+        return read_bounds(config, str(path), domains), {label: leaf for leaf, label in domains.labels.items()}
     finally:
         index.close()
 

@@ -9,7 +9,7 @@ from olmix_core.config.defaults import default_runs
 from olmix_core.config.swarm import Swarm
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import natural
-from olmix_core.planning.swarm import sample_mixture, sample_swarm
+from olmix_core.planning.swarm import SwarmSpace, sample_mixture, sample_swarm
 from olmix_core.proposal.expansion import expansion
 
 PRIOR = natural([500, 200, 150, 100, 45, 5])
@@ -20,7 +20,7 @@ def draw(runs: int, prior: np.ndarray = PRIOR, matrix: np.ndarray | None = None,
     matrix = np.eye(prior.size) if matrix is None else matrix
     lower = np.array(fields.pop("lower", np.zeros(len(matrix))))
     upper = np.array(fields.pop("upper", np.ones(len(matrix))))
-    return sample_swarm(runs, prior, matrix, Swarm(**fields), lower, upper)
+    return sample_swarm(runs, SwarmSpace(prior, matrix, lower, upper), Swarm(**fields))
 
 
 def test_three_runs_for_each_free_dimension_and_one() -> None:
@@ -50,8 +50,8 @@ def test_more_runs_keep_the_first(few: int, more: int, seed: int) -> None:
 
 def test_a_mixture_depends_on_the_seed_and_its_number_alone() -> None:
     def one(seed: int, index: int) -> list[float]:
-        found = sample_mixture(index, PRIOR, np.eye(6), Swarm(seed=seed), np.zeros(6), np.ones(6))
-        return [float(weight) for weight in found]
+        space = SwarmSpace(PRIOR, np.eye(6), np.zeros(6), np.ones(6))
+        return sample_mixture(index, space, Swarm(seed=seed)).tolist()
 
     assert one(3, 7) == one(3, 7)
     assert one(3, 7) != one(3, 8)
