@@ -1,4 +1,4 @@
-"""The flow for deployments: what `olmix run` does, for runs that are started in the Prefect UI or by an event."""
+"""The flow for deployments: `olmix run` for runs that are started in the Prefect UI or by an event."""
 
 from prefect import flow
 from prefect.logging import get_run_logger
@@ -18,7 +18,7 @@ from olmix_core.config.load import load_config
 
 
 @flow(name="update", flow_run_name="update {config_file}", persist_result=False)
-def update(
+def update(  # noqa: PLR0913 - every parameter is a part of the form in the UI
     config_file: str,
     name: str = "",
     proposal: ProposalChanges = ProposalChanges(),  # type: ignore[valid-type]  # noqa: B008 - defaults of the form
@@ -29,21 +29,24 @@ def update(
     execution: ExecutionChanges = ExecutionChanges(),  # type: ignore[valid-type]  # noqa: B008
     approve: bool = False,
 ) -> dict[str, str]:
-    """Find the mixture that a configuration asks for, and publish it. What was computed before is not computed again.
+    """Find the mixture that a configuration asks for, and publish it. Results computed before are not computed again.
 
-    What is filled in below holds for this run, in the place of what the file says; what is left empty is as in the
-    file. Give another `name` to try something without touching the versions of the mix.
+    Fields filled in below replace those of the file for this run; fields left empty keep the value of the file. Give
+    another `name` to try something without touching the versions of the mix.
 
     Args:
         config_file: Path of the configuration (YAML) on the machine of the worker.
         name: Publish under this name; empty: the name in the file. The store and its cache stay the same.
-        proposal: What is asked of the mixture.
-        swarm: Which mixtures the proxies train on.
-        proxy: The recipe of the proxies. Another recipe trains all of them anew.
+        proposal: Requirements on the mixture.
+        swarm: The mixtures that proxies train on.
+        proxy: The recipe of the proxies. Another recipe trains all of them again.
         surrogate: The law fitted to the evidence.
         reuse: What to keep of the last mix of this name.
         execution: Where and how long proxies may run.
-        approve: Pause once the plan is there, until somebody resumes the run.
+        approve: Pause once the plan is made, until somebody resumes the run.
+
+    Returns:
+        {name, version} of the published mix.
     """
     sections = {"proposal": proposal, "swarm": swarm, "proxy": proxy}
     sections |= {"surrogate": surrogate, "reuse": reuse, "execution": execution}

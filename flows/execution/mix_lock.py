@@ -1,7 +1,7 @@
-"""One run of a mix at a time, whichever deployment or machine it is of.
+"""One run of a mix at a time, whichever deployment or machine starts it.
 
 Two at once would train the same proxies twice. Each name of a mix has a concurrency limit of one on the Prefect server,
-held as a lease: a run that is killed lets go of it once its lease is over.
+held as a lease: a run that is killed releases it when its lease expires.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,19 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.logging import get_run_logger
 
-LEASE_SECONDS = 60.0  # the least that Prefect grants
+LEASE_SECONDS = 60.0  # the shortest that Prefect grants
 
 
 @contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Wait until no other run of the mix `name` is under way, and keep others waiting while this one is."""
+    """Wait until no other run of a mix is running, and keep others waiting during the block.
+
+    Args:
+        name: Name of the mix.
+
+    Yields:
+        Nothing; the limit is held within the block.
+    """
     limit = f"olmix-{name}"
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.upsert_global_concurrency_limit_by_name(limit, 1)

@@ -121,6 +121,9 @@ def one_server(config_file: str, address: str | None) -> Iterator[None]:
         config_file: Path of the configuration, for the error message.
         address: Address of the cluster; None for a cluster on this machine.
 
+    Yields:
+        Nothing; the server is used within the block.
+
     Raises:
         ConfigError: If the cluster is on other machines and no server is configured.
     """

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from prefect.task_runners import TaskRunner
+from typing_extensions import override
 
 from flows.execution.runners.base import Runner, one_server, require_extra
 from olmix_core.config.execution import Execution, Resources
@@ -24,9 +25,9 @@ class DaskRunner(Runner):
 
     on_cluster = True
 
+    @override
     @contextmanager
     def start(self, execution: Execution, config_file: str, workers: int | None) -> Iterator[TaskRunner[Any]]:
-        """See `Runner.start`."""
         require_extra(config_file, "dask", "prefect_dask")
         from prefect_dask import DaskTaskRunner
 
@@ -35,15 +36,15 @@ class DaskRunner(Runner):
             _check_resources(scheduler, execution.resources, config_file)
             yield DaskTaskRunner(address=scheduler)
 
+    @override
     def reserve(self, execution: Execution) -> AbstractContextManager[Any]:
-        """See `Runner.reserve`."""
         import dask
 
         annotation: AbstractContextManager[Any] = dask.annotate(resources=worker_resources(execution.resources))
         return annotation
 
+    @override
     def is_loss(self, error: BaseException) -> bool:
-        """See `Runner.is_loss`."""
         return super().is_loss(error) or type(error).__module__.partition(".")[0] == "distributed"
 
 

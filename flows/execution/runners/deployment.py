@@ -31,6 +31,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic import JsonValue
+from typing_extensions import override
 
 from flows.execution.runners.base import Call, Runner
 from olmix_core.config.execution import Execution
@@ -53,15 +55,16 @@ ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 class DeploymentRunner(Runner):
     """Runs proxies as flow runs of a deployment, and all other steps in threads of this process."""
 
+    @override
     def start(
         self, execution: Execution, config_file: str, workers: int | None
     ) -> AbstractContextManager[TaskRunner[Any]]:
-        """See `Runner.start`."""
         _check_deployment(execution, config_file)
         return nullcontext(ThreadPoolTaskRunner(max_workers=workers or at_once()))
 
+    @override
     def launch(self, step: Step, calls: Sequence[Call], store_url: str, execution: Execution) -> set[str]:
-        """See `Runner.launch`. Errors are raised once all flow runs have ended.
+        """Compute missing results by flow runs of the deployment.
 
         Args:
             step: The step.
@@ -73,8 +76,8 @@ class DeploymentRunner(Runner):
             Keys of the results that flow runs computed.
 
         Raises:
-            TrainingError: If a flow run failed, was cancelled, or crashed too often.
-            StoreError: If it completed, but its result is not in the store as seen from here.
+            TrainingError: Once all flow runs have ended, if one failed, was cancelled, or crashed too often.
+            StoreError: The same, if one completed, but its result is not in the store as seen from here.
         """
         store = Store(store_url)
         jobs = {job.name: job for job in _jobs(step, calls, store)}
@@ -117,7 +120,7 @@ class Job:
         return [key for key in keys if known_result(store, result_key(self.step.name, key)) is None]
 
 
-def job_variables(execution: Execution) -> dict[str, Any]:
+def job_variables(execution: Execution) -> dict[str, JsonValue]:
     """Express the resources of a proxy in the variables of the job templates under deployments/.
 
     Args:
@@ -127,7 +130,7 @@ def job_variables(execution: Execution) -> dict[str, Any]:
         {variable: value} for the work pool.
     """
     resources = execution.resources
-    variables: dict[str, Any] = {"cpus": resources.cpus}
+    variables: dict[str, JsonValue] = {"cpus": resources.cpus}
     if resources.gpus is not None:
         variables["gpus"] = int(resources.gpus)
     if resources.memory_gb is not None:

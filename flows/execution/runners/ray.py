@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from prefect.task_runners import TaskRunner
+from typing_extensions import override
 
 from flows.execution.runners.base import Runner, one_server, require_extra
 from olmix_core.config.execution import Execution, Resources
@@ -25,9 +26,9 @@ class RayRunner(Runner):
 
     on_cluster = True
 
+    @override
     @contextmanager
     def start(self, execution: Execution, config_file: str, workers: int | None) -> Iterator[TaskRunner[Any]]:
-        """See `Runner.start`."""
         address = execution.address or os.environ.get("RAY_ADDRESS")
         if address is None:
             # Read when Ray is imported: without other machines to reach, it listens on the loopback address only.
@@ -38,15 +39,15 @@ class RayRunner(Runner):
         with one_server(config_file, address), _connected(execution.resources, address, config_file, workers):
             yield RayTaskRunner()  # uses the connection that is there
 
+    @override
     def reserve(self, execution: Execution) -> AbstractContextManager[Any]:
-        """See `Runner.reserve`."""
         from prefect_ray.context import remote_options
 
         options: AbstractContextManager[Any] = remote_options(**task_options(execution.resources))
         return options
 
+    @override
     def is_loss(self, error: BaseException) -> bool:
-        """See `Runner.is_loss`."""
         return super().is_loss(error) or type(error).__module__.partition(".")[0] == "ray"
 
 
@@ -82,7 +83,7 @@ def _connected(resources: Resources, address: str | None, config_file: str, work
         ray.shutdown()
 
 
-def task_options(resources: Resources) -> dict[str, Any]:
+def task_options(resources: Resources) -> dict[str, float]:
     """Express the resources of a proxy as options of a Ray task, while Ray is connected.
 
     Args:
@@ -96,7 +97,7 @@ def task_options(resources: Resources) -> dict[str, Any]:
     gpus = resources.gpus
     if gpus is None:
         gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0
-    options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": gpus}
+    options: dict[str, float] = {"num_cpus": resources.cpus, "num_gpus": gpus}
     if resources.memory_gb is not None:
         options["memory"] = int(resources.memory_gb * 1e9)
     return options

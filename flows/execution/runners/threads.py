@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from typing_extensions import override
 
 from flows.execution.runners.base import Runner
 from olmix_core.config.execution import Execution
@@ -13,13 +14,13 @@ from olmix_core.workers.pool import at_once
 class ThreadsRunner(Runner):
     """Runs steps in threads."""
 
+    @override
     def start(
         self,
         execution: Execution,
         config_file: str,
         workers: int | None,
     ) -> AbstractContextManager[TaskRunner[Any]]:
-        """See `Runner.start`."""
         return nullcontext(ThreadPoolTaskRunner(max_workers=workers or at_once()))
 
 
