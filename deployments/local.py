@@ -2,9 +2,9 @@
 
     python deployments/local.py up | down
 
-All that is kept (the server's database, logs, the port) is in one folder, .server or $OLMIX_SERVER_FOLDER. Whatever is
-started has that folder in its environment, and so has what it starts in its turn; `down` ends all processes that have
-it. So there is no list of processes that could be out of date, and none survives because its parent was killed.
+All files (the server's database, logs, the port) are in one folder, .server or $OLMIX_SERVER_FOLDER. Every process that
+is started has that folder in its environment, and so have its children; `down` ends all processes that have it. So
+there is no list of processes that could be out of date, and no process survives because its parent was killed.
 """
 
 import asyncio
@@ -24,25 +24,32 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from flows.execution import prefect_settings as environment  # noqa: E402
+from flows.execution import prefect_settings  # noqa: E402
 
 FOLDER = Path(os.environ.get("OLMIX_SERVER_FOLDER") or ROOT / ".server").resolve()
 MARK = "OLMIX_LOCAL_SERVER"  # {part}:{folder} in the environment of every process
-PARTS = ("worker", "server")  # in the order in which they end: a run that is stopped tells the server so
+PARTS = ("worker", "server")  # in the order in which they end: a stopped run reports its state to the server
 PREFECT = [sys.executable, "-m", "prefect"]
 POOL = "olmix"
 FIRST_PORT, PORTS = 4200, 100
 START_SECONDS = 180  # a first start makes a database
-END_SECONDS = 20  # for each part to end in order, before it is killed
+END_SECONDS = 20  # for each part to end by itself, before it is killed
 
 
 def settings(port: int) -> dict[str, str]:
-    """The environment of all parts. What the user sets of Prefect (a database, say) holds."""
+    """Environment of all parts; Prefect settings of the user (a database, say) win.
+
+    Args:
+        port: Port of the server.
+
+    Returns:
+        {variable: value}.
+    """
     api = f"http://127.0.0.1:{port}/api"
     defaults = {
-        **environment.PRIVATE,
-        **environment.RECORDING,
-        # Limits that a killed server leaves taken are let go of by the next one.
+        **prefect_settings.PRIVATE,
+        **prefect_settings.RECORDING,
+        # So that limits held when a server was killed are released by the next one.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
     ours = {
@@ -55,19 +62,35 @@ def settings(port: int) -> dict[str, str]:
 
 
 def running(part: str) -> list[psutil.Process]:
-    """The processes of a part."""
-    found = []
+    """Find the processes of a part.
+
+    Args:
+        part: One of `PARTS`.
+
+    Returns:
+        The processes that run.
+    """
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == f"{part}:{FOLDER}":
-                found.append(process)
+                processes.append(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue  # of another user, or gone
-    return found
+    return processes
 
 
 def start(part: str, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one; what it prints goes to a log."""
+    """Start a process that outlives this one.
+
+    Args:
+        part: One of `PARTS`; its output is appended to the log of that name.
+        command: The command line.
+        variables: Environment.
+
+    Returns:
+        The process.
+    """
     with (FOLDER / f"{part}.log").open("ab") as log:
         return subprocess.Popen(
             command,
@@ -76,25 +99,43 @@ def start(part: str, command: list[str], variables: dict[str, str]) -> subproces
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is not for it
+            start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
         )
 
 
 def deploy(variables: dict[str, str]) -> None:
+    """Create the deployments of deployments/prefect.yaml on the server.
+
+    Args:
+        variables: Environment that names the server.
+    """
     command = [*PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"]
     done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         fail(f"the deployments of deployments/prefect.yaml could not be made:\n{done.stdout}{done.stderr}")
 
 
-def fail(words: str) -> NoReturn:
+def fail(message: str) -> NoReturn:
+    """End all processes, and exit with an error.
+
+    Args:
+        message: What went wrong.
+    """
     down(quiet=True)
-    sys.exit(f"error: {words}")
+    sys.exit(f"error: {message}")
 
 
 def is_free(port: int) -> bool:
+    """Tell whether a port can be bound.
+
+    Args:
+        port: The port, on 127.0.0.1.
+
+    Returns:
+        Whether it is free.
+    """
     with socket.socket() as probe:
-        # As the server will: a port that was let go of a moment ago is free.
+        # As the server does: a port released a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -104,21 +145,36 @@ def is_free(port: int) -> bool:
 
 
 def is_listening(port: int) -> bool:
-    """Whether it is our server that is at `port`."""
+    """Tell whether the server that this script started listens at a port.
+
+    Args:
+        port: The port.
+
+    Returns:
+        False also where another server listens.
+    """
     for process in running("server"):
         with suppress(psutil.NoSuchProcess):
-            found = process.net_connections("tcp4")
-            if any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in found):
+            connections = process.net_connections("tcp4")
+            if any(item.laddr.port == port and item.status == psutil.CONN_LISTEN for item in connections):
                 return True
     return False
 
 
 def is_up(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait for the server; False where it ended instead, or took too long."""
+    """Wait for the server.
+
+    Args:
+        server: Its process.
+        port: Its port.
+
+    Returns:
+        False if it ended, or took too long.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError):
-            # Another server may have taken the port since it was looked for.
+            # Another server may have taken the port since it was found free.
             if is_listening(port):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5).close()
                 return True
@@ -127,7 +183,11 @@ def is_up(server: subprocess.Popen[bytes], port: int) -> bool:
 
 
 def start_server() -> int:
-    """Start the server at the first free port, which is returned."""
+    """Start the server at the first free port.
+
+    Returns:
+        The port.
+    """
     for port in filter(is_free, range(FIRST_PORT, FIRST_PORT + PORTS)):
         if port != FIRST_PORT:
             print(f"port {FIRST_PORT} is taken; taking {port}", flush=True)
@@ -136,13 +196,17 @@ def start_server() -> int:
             return port
         if is_free(port):
             log = (FOLDER / "server.log").read_text(errors="replace")
-            fail(f"the server did not start; expected it within {START_SECONDS} s. Its last words:\n{log[-3000:]}")
+            fail(f"the server did not start; expected it within {START_SECONDS} s. The end of its log:\n{log[-3000:]}")
         down(quiet=True)
     fail(f"found no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} on 127.0.0.1; expected one")
 
 
 def prepare(variables: dict[str, str]) -> None:
-    """The work pool; and the automations of automations.yaml, in the place of those of the same names."""
+    """Create the work pool and the automations of automations.yaml, which replace those of the same names.
+
+    Args:
+        variables: Environment that names the server.
+    """
     os.environ.update(variables)
     from prefect import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
@@ -154,22 +218,22 @@ def prepare(variables: dict[str, str]) -> None:
         pool = WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
         async with get_client() as client:
             await client.create_work_pool(pool, overwrite=True)
-            for one in yaml.safe_load((ROOT / "deployments/automations.yaml").read_text(encoding="utf-8")):
-                for known in await client.read_automations_by_name(one["name"]):
-                    await client.delete_automation(known.id)
-                await client.create_automation(AutomationCore.model_validate(one))
+            for automation in yaml.safe_load((ROOT / "deployments/automations.yaml").read_text(encoding="utf-8")):
+                for existing in await client.read_automations_by_name(automation["name"]):
+                    await client.delete_automation(existing.id)
+                await client.create_automation(AutomationCore.model_validate(automation))
 
     asyncio.run(create())
 
 
 def up() -> None:
-    """Start all, unless it runs; prints where it is."""
+    """Start all parts, unless they run, and print the address."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    kept = FOLDER / "port"  # written last
-    if kept.exists() and all(running(part) for part in PARTS):
-        tell(int(kept.read_text()), "is running already")
+    port_file = FOLDER / "port"  # written last
+    if port_file.exists() and all(running(part) for part in PARTS):
+        report(int(port_file.read_text()), "is running already")
         return
-    down(quiet=True)  # what is left of one that lost a part
+    down(quiet=True)  # the rest of a server or worker whose other part ended
     print("starting a Prefect server ...", flush=True)
     port = start_server()
     variables = settings(port)
@@ -177,13 +241,19 @@ def up() -> None:
     prepare(variables)
     start("worker", [*PREFECT, "worker", "start", "--pool", POOL], variables)
     deploy(variables)
-    kept.write_text(str(port))
-    tell(port, "is up")
+    port_file.write_text(str(port))
+    report(port, "is up")
 
 
-def tell(port: int, how: str) -> None:
+def report(port: int, state: str) -> None:
+    """Print the address of the server, and what to do with it.
+
+    Args:
+        port: Its port.
+        state: Its state.
+    """
     print(
-        f"the server {how}, with one worker; logs and database are in {FOLDER}\n"
+        f"the server {state}, with one worker; logs and database are in {FOLDER}\n"
         f"  look and start runs   http://127.0.0.1:{port}/deployments\n"
         f"  runs of olmix here    export PREFECT_API_URL=http://127.0.0.1:{port}/api\n"
         "  end all               make down"
@@ -191,27 +261,31 @@ def tell(port: int, how: str) -> None:
 
 
 def down(quiet: bool = False) -> None:
-    """End all processes; runs that are under way are stopped, and what they finished is kept."""
+    """End all processes. Runs in progress are stopped; results that they finished are kept.
+
+    Args:
+        quiet: Whether to print nothing.
+    """
     ended = 0
     for part in PARTS:
-        found = running(part)
-        ended += len(found)
-        for process in found:
+        processes = running(part)
+        ended += len(processes)
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
         deadline = time.monotonic() + END_SECONDS
-        while found and time.monotonic() < deadline:
+        while processes and time.monotonic() < deadline:
             time.sleep(0.2)
-            found = running(part)
-        while found := running(part):  # one may start another while it ends
-            for process in found:
+            processes = running(part)
+        while processes := running(part):  # a process may start another one while it ends
+            for process in processes:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             time.sleep(0.2)
     (FOLDER / "port").unlink(missing_ok=True)
     if not quiet:
-        words = f"ended {ended} processes" if ended else "nothing was running"
-        print(f"{words}; the history of runs stays in {FOLDER}" if FOLDER.exists() else words)
+        message = f"ended {ended} processes" if ended else "nothing was running"
+        print(f"{message}; the history of runs stays in {FOLDER}" if FOLDER.exists() else message)
 
 
 if __name__ == "__main__":

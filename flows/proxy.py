@@ -1,4 +1,4 @@
-"""The flow of one job: the steps of one proxy, wherever a work pool starts it.."""
+"""The flow of one job: the steps of one proxy, wherever a work pool starts it."""
 
 from prefect import flow
 
@@ -12,15 +12,21 @@ STEPS = {step.name: step for step in (train, evaluate)}
 
 
 @flow(name="proxy", flow_run_name="{label}", persist_result=False)
-def proxy(job: str, store: str, label: str = "") -> None:
-    """Carry out the job called `job` of the store at `store`; results that are there already are not made again.
+def proxy(job: str, store: str, label: str = "") -> None:  # noqa: ARG001 - the label names the flow run
+    """Carry out a job; results that are in the store already are not computed again.
 
-    Raises OlmixError.
+    Args:
+        job: Name of the job in the store, as written by the runner `deployment`.
+        store: URL of the store.
+        label: Name of the flow run.
+
+    Raises:
+        OlmixError: If a step fails.
     """
-    opened = Store(store)
-    opened.preflight()
-    todo = opened.read_json(job_path(job))
-    step = STEPS[todo["step"]]
-    run = step.task.with_options(result_storage=results_block(opened.url), cache_policy=step.policy(opened.url))
-    for payload, where in todo["calls"]:
-        run(payload, opened.url, **where)
+    job_store = Store(store)
+    job_store.preflight()
+    description = job_store.read_json(job_path(job))
+    step = STEPS[description["step"]]
+    run = step.task.with_options(result_storage=results_block(job_store.url), cache_policy=step.policy(job_store.url))
+    for payload, where in description["calls"]:
+        run(payload, job_store.url, **where)

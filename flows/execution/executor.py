@@ -87,6 +87,7 @@ class PrefectExecutor:
         return results
 
     def run(self, step: Step, payload: Payload, **where: Any) -> Result:
+        """The result for one payload."""
         return self.run_all(step, [(payload, where)])[0]
 
     def _result(self, step: Step, future: PrefectFuture[Result]) -> Result:
