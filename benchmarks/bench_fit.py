@@ -31,6 +31,7 @@ from swarms import NAMES, SWARMS, load
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import log_linear
 
 DELTA = 0.02
@@ -93,7 +94,7 @@ def seconds(evidence: SwarmData, repeats: int = 3, **settings: object) -> tuple[
     times = []
     for _ in range(repeats):
         start = time.process_time()
-        surrogate = fit(evidence, **settings)  # type: ignore[arg-type]
+        surrogate = fit(evidence, FitSettings(**settings))  # type: ignore[arg-type]
         times.append(time.process_time() - start)
     return float(np.median(times)), surrogate.loss
 

@@ -55,15 +55,15 @@ def compared(law: Surrogate, text: Laboratory, asked: Array, mixtures: Array, bp
         rows.append(
             {
                 "wish": text.tasks[number] if alone else f"random {number - len(text.tasks) + 1}",
-                "predicted gain": gain["bpb"],
-                "low": gain["low"],
-                "high": gain["high"],
+                "predicted gain": gain.bpb,
+                "low": gain.low,
+                "high": gain.high,
                 "measured gain": natural - measured,
-                "within": gain["low"] <= natural - measured <= gain["high"],
-                "within law's error": abs(natural - measured - gain["bpb"]) <= by_law,
-                "predicted BPB": level["bpb"],
+                "within": gain.low <= natural - measured <= gain.high,
+                "within law's error": abs(natural - measured - gain.bpb) <= by_law,
+                "predicted BPB": level.bpb,
                 "measured BPB": measured,
-                "BPB within": level["low"] <= measured <= level["high"],
+                "BPB within": level.low <= measured <= level.high,
             }
         )
     return rows

@@ -29,6 +29,7 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.settings import FitSettings
 
 NEW, OLD = "all64", ("dclm24", "pdf22")
 SIZES = (16, 32, 64)
@@ -77,13 +78,17 @@ def held_out(new: SwarmData, old: list[SwarmData], count: int, seed: int, family
     train, test = new.rows(order[:count]), new.rows(order[count:])
     evidence = train if way == "new" else stacked([train, *old])
     begin = time.perf_counter()
-    surrogate = fit_law(evidence, family=family, pool=pool_of(evidence) if way == "pooled" else None)
+    surrogate = fit_law(evidence, FitSettings(family=family, prior=pool_of(evidence) if way == "pooled" else None))
     seconds = time.perf_counter() - begin
     predicted = surrogate.predict(test.X)
     mean, measured = predicted.mean(axis=1), test.Y.mean(axis=1)
     std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noise())
-    chosen = surrogate.pool
-    told = "" if chosen is None else f"drift {chosen.drift} likeness {chosen.likeness:g} {dict(chosen.weights)}"
+    chosen = surrogate.prior
+    told = (
+        ""
+        if chosen is None
+        else f"drift {chosen.level_precision} likeness {chosen.source_correlation:g} {dict(chosen.weights)}"
+    )
     figures = np.array(
         [
             spearmanr(mean, measured).statistic,

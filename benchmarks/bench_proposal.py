@@ -23,6 +23,7 @@ from olmix_core.proposal.constraints import region
 from olmix_core.proposal.objective import Program
 from olmix_core.proposal.solve import propose
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
 
 REPEATS = 5
@@ -33,11 +34,11 @@ def case(name: str) -> tuple[Any, Array, Array, Array]:
     if name == "all64":
         evidence, facts = load("all64"), json.loads((SWARMS / "facts.json").read_text())
         tokens = np.array([facts["all64"]["token_counts"][leaf] for leaf in evidence.leaves], dtype=float)
-        surrogate = fit(evidence, family="diminishing_returns")
+        surrogate = fit(evidence, FitSettings(family="diminishing_returns"))
         caps = facts["repetition_factor"] * tokens / facts["target_tokens"]
         return surrogate, tokens / tokens.sum(), caps, np.zeros(64)
     problem = {"log_linear": log_linear, "diminishing_returns": diminishing_returns}[name](64, 52, noise=0.01)
-    surrogate = fit(problem.evidence(260, seed=0), family=name)
+    surrogate = fit(problem.evidence(260, seed=0), FitSettings(family=name))
     return surrogate, problem.natural, np.full(64, 0.04), np.where(np.arange(64) % 8 == 0, 0.005, 0.0)
 
 

@@ -29,6 +29,7 @@ from olmix_core.report.page import report_html
 from olmix_core.storage.layout import REPORT_FILE
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.settings import FitSettings
 
 RUNS = 512
 
@@ -36,7 +37,7 @@ RUNS = 512
 def large() -> SwarmData:
     """512 runs over the 64 leaves and 52 tasks of the released swarm."""
     released = load("all64")
-    law = fit(released, family="diminishing_returns")
+    law = fit(released, FitSettings(family="diminishing_returns"))
     random = np.random.default_rng(0)
     between = 0.5 * (released.X + np.roll(released.X, 1, axis=0))
     x = np.vstack([released.X, between])[:RUNS]

@@ -21,6 +21,7 @@ import report
 from laboratory import QUICKSTART, Laboratory, tasks_of
 
 from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate
 
@@ -51,7 +52,7 @@ def main() -> None:
     ratios, first = signal(bpb), bpb[:, 0]
     runs = tuple(f"{number:03d}" for number in range(len(first)))
     evidence = SwarmData(drawn, first, runs, text.leaves, text.tasks)
-    law = cross_validate(evidence, folds=5, seed=0).table()
+    law = cross_validate(evidence, folds=Folds(5, seed=0)).table()
     across = bpb.mean(axis=1).std(axis=0, ddof=1)
     rows = [
         {

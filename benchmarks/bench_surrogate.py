@@ -19,17 +19,17 @@ from scipy.stats import spearmanr
 from swarms import NAMES, SWARMS, load
 
 from olmix_core.mixture import Array
-from olmix_core.surrogate.baselines.regressors import REGRESSORS
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.intervals import measured_stds, measured_task_stds
+from olmix_core.surrogate.registry import registered_families
+from olmix_core.surrogate.settings import FitSettings
 
 FAMILIES = {
     "log_linear, no ridge": {"family": "log_linear", "ridge": 0.0},
-    "log_linear": {"family": "log_linear"},
-    "diminishing_returns": {"family": "diminishing_returns"},
-    "auto": {"family": "auto"},
-    **{family: {"family": family} for family in REGRESSORS},
+    **{family.name: {"family": family.name} for family in registered_families()},
 }
+REGRESSORS = {family.name for family in registered_families() if not family.has_law}
 COLUMNS = ("spearman", "mae", "task_mae", "coverage90", "task_coverage90", "gamma", "seconds")
 NORMAL_90 = 1.6449
 
@@ -39,14 +39,14 @@ def held_out(evidence: SwarmData, count: int, seed: int, settings: dict[str, obj
     order = np.random.default_rng([seed, count]).permutation(len(evidence.runs))
     train, test = evidence.rows(order[:count]), evidence.rows(order[count:])
     begin = time.process_time()
-    surrogate = fit(train, **settings)  # type: ignore[arg-type]
+    surrogate = fit(train, FitSettings(**settings))  # type: ignore[arg-type]
     predicted = surrogate.predict(test.X)
     seconds = time.process_time() - begin  # some families fit when they are first asked
     mean, measured = predicted.mean(axis=1), test.Y.mean(axis=1)
     coverage = [np.nan, np.nan]
     if surrogate.is_convex:
-        interval = NORMAL_90 * np.hypot(surrogate.objective_stds(test.X), surrogate.objective_noise())
-        task_interval = NORMAL_90 * np.hypot(surrogate.std(test.X), surrogate.noise())
+        interval = NORMAL_90 * measured_stds(surrogate, test.X)
+        task_interval = NORMAL_90 * measured_task_stds(surrogate, test.X)
         inside = (np.abs(mean - measured) <= interval, np.abs(predicted - test.Y) <= task_interval)
         coverage = [float(np.mean(one)) for one in inside]
     return np.array(

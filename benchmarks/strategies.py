@@ -28,6 +28,7 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.settings import FitSettings
 
 LAW: dict[str, Any] = {"family": "diminishing_returns", "gamma": 0.6}
 RELEASED = "dclm:software_development"
@@ -109,7 +110,7 @@ def full_recompute(c: int) -> Strategy:
         stage = world.stages[last]
         E = world.expansion(stage)
         history.make(swarm(history, E, world.natural(stage), c * (len(stage.domains) + 1), last), last)
-        return optimum(world, fit_law(history.evidence(), **LAW), E, stage), runs
+        return optimum(world, fit_law(history.evidence(), FitSettings(**LAW)), E, stage), runs
 
     return strategy
 
@@ -128,7 +129,9 @@ def reuse(released: tuple[str, ...]) -> Strategy:
             # learnt in r: each run's weights of the columns
             R = np.linalg.lstsq(E, own.X.T, rcond=None)[0].T.clip(0.0)
             columns = tuple(f"column{j}" for j in range(E.shape[1]))
-            law = fit_law(SwarmData(R / R.sum(axis=1, keepdims=True), own.Y, own.runs, columns, own.tasks), **LAW)
+            law = fit_law(
+                SwarmData(R / R.sum(axis=1, keepdims=True), own.Y, own.runs, columns, own.tasks), FitSettings(**LAW)
+            )
             q = _in_columns(world, law, E, natural)
         return q, len(history.X)
 
@@ -151,7 +154,7 @@ def swarm_reuse(world: World, seed: int) -> tuple[Array, int]:
         missing = 3 * (len(stage.domains) + 1) - len(history.X)
         if missing > 0:
             history.make(swarm(history, E, natural, missing, number), number)
-    q = optimum(world, fit_law(history.evidence(), **LAW), E, stage)
+    q = optimum(world, fit_law(history.evidence(), FitSettings(**LAW)), E, stage)
     return q, len(history.X)
 
 
@@ -164,7 +167,7 @@ def auto(c: float, *, whole_space: bool) -> Strategy:
             if E.shape[1] > 1:
                 count = round(c * (E.shape[1] + 1))
                 history.make(swarm(history, whole if whole_space else E, natural, count, number), number)
-            q = optimum(world, fit_law(history.evidence(), **LAW, pool=history.pool()), whole, stage)
+            q = optimum(world, fit_law(history.evidence(), FitSettings(**LAW, prior=history.pool())), whole, stage)
         return q, len(history.X)
 
     return strategy
@@ -182,7 +185,7 @@ def adaptive(c: float, rounds: int) -> Strategy:
                 history.make(swarm(history, whole, natural, sizes[0], number), number)
             goal = Objective(whole, natural, world.caps(), KL)
             for later, size in enumerate([*sizes[1:], 0]):
-                law = fit_law(history.evidence(), **LAW, pool=history.pool())
+                law = fit_law(history.evidence(), FitSettings(**LAW, prior=history.pool()))
                 q = optimum(world, law, whole, stage)
                 if not size:
                     break

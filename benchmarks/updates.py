@@ -29,6 +29,7 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.settings import FitSettings
 
 ALGEBRA, OLD_PDF, PDF = "algebraicstack", "s2pdfv2", "s2pdf"
 ALGEBRA_TOKENS, OLD_PDF_TOKENS = 11_818_955_329, 1_034_238_607_178
@@ -134,7 +135,7 @@ def _stages(leaves: tuple[str, ...], counts: Mapping[str, float]) -> tuple[Stage
 
 
 def _law(family: str, swarm: SwarmData) -> LawSurrogate:
-    return fit_law(swarm, family=family)
+    return fit_law(swarm, FitSettings(family=family))
 
 
 def _process(swarm: SwarmData) -> Callable[[Array], Array]:

@@ -31,7 +31,7 @@ from olmix_core.storage.layout import (
 )
 from olmix_core.storage.results import file_of
 from olmix_core.storage.store import Store
-from olmix_core.surrogate.fit import read_surrogate
+from olmix_core.surrogate.fit import load as load_surrogate
 from olmix_core.workers.cancellation import until_stopped
 from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, publish_markdown
@@ -91,7 +91,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         natural=outcome.natural,
         proposal=outcome.proposal,
         wish=outcome.wish,
-        surrogate=read_surrogate(store.read_json(fit_path(fitted, SURROGATE_FILE))),
+        surrogate=load_surrogate(store.read_json(fit_path(fitted, SURROGATE_FILE))),
         diagnostics=file_of(store, outcome.fit, fit_path(fitted, DIAGNOSTICS_FILE)),
         trade_offs=file_of(store, outcome.proposal, proposal_path(outcome.proposal["proposal"], TRADE_OFFS_FILE)),
         runs=from_parquet(file_of(store, outcome.fit, fit_path(fitted, RUNS_FILE))),

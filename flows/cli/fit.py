@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from olmix_core.surrogate.intervals import caution
+from olmix_core.surrogate.intervals import Interval
 
 if TYPE_CHECKING:
     from olmix_core.interop.fit import PublishedFit
@@ -66,7 +66,7 @@ def _predicted(found: "PublishedFit") -> Text:
         words.append(f"  {name:<9} {at['bpb']:.4f}  ({at['low']:.4f} to {at['high']:.4f})\n")
     share = gain["bpb"] / predicted["natural"]["bpb"]
     words.append(f"  gain over natural: {gain['bpb']:.4f} ({gain['low']:.4f} to {gain['high']:.4f}), {share:.1%}")
-    words.append(f"{caution(gain)}\n")
+    words.append(f"{Interval.from_json(gain).caution}\n")
     solver = found.record["solver"]
     proof = "" if solver["gap"] is None else f", at most {solver['gap']:.1e} BPB from the optimum"
     words.append(f"  solver: {solver['status']}{proof}\n")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.formatting import amount, duration
-from olmix_core.surrogate.intervals import caution
+from olmix_core.surrogate.intervals import Interval
 from tasks.runtime.progress import RunProgress, StepProgress
 
 STEPS = {
@@ -130,7 +130,8 @@ def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str)
         reference = predicted[name.removeprefix("over_")]["bpb"]
         tail.append(
             f"  gain {name.replace('_', ' ')}: {gain['bpb']:.4f}"
-            f" ({gain['low']:.4f} to {gain['high']:.4f}), {gain['bpb'] / reference:.1%}{caution(gain)}\n"
+            f" ({gain['low']:.4f} to {gain['high']:.4f}), {gain['bpb'] / reference:.1%}"
+            f"{Interval.from_json(gain).caution}\n"
         )
     for task, reason in record["flags"].items():
         tail.append(f"  task {task}: {reason}\n", style="yellow")

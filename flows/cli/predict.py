@@ -9,8 +9,6 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from olmix_core.surrogate.intervals import caution
-
 if TYPE_CHECKING:
     from olmix_core.mixes.published_mix import PublishedMix
     from olmix_core.surrogate.intervals import Interval
@@ -63,8 +61,7 @@ def view(mix: "PublishedMix", prediction: "Prediction", what: str) -> Group:
     parts += [table, Text()]
     words = Text()
     for reference, gain in prediction.gain.items():
-        sure = caution(gain.to_json())
-        words.append(f"gain over {reference}: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}){sure}\n")
+        words.append(f"gain over {reference}: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}){gain.caution}\n")
     for one in prediction.broken:
         words.append(f"{one.domain}: weight {one.weight:.4f} is above its cap {one.cap:.4f}", style="yellow")
         words.append("\n" if one.epochs != one.epochs else f", {one.epochs:.2f} epochs\n", style="yellow")

@@ -39,8 +39,9 @@ from olmix_core.storage.layout import (
     TRADE_OFFS_FILE,
 )
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.cross_validation import Diagnostics, held_out_diagnostics
+from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.fit import cross_validate, fit
+from olmix_core.surrogate.settings import FitSettings
 
 ALL_OUTPUTS = frozenset(FILES)
 
@@ -84,12 +85,9 @@ class PublishedFit:
         evidence = self.inputs.training
         return cross_validate(
             evidence,
-            family=self.surrogate.family,
-            gamma=self.surrogate.gamma,
-            ridge=self.inputs.ridge,
+            FitSettings(family=self.surrogate.family, gamma=self.surrogate.gamma, ridge=self.inputs.ridge),
             task_weights=self.inputs.task_weights,
-            folds=min(_FOLDS, len(evidence.runs)),
-            seed=self.inputs.config.regression.seed,
+            folds=Folds(min(_FOLDS, len(evidence.runs)), self.inputs.config.regression.seed),
         )
 
     @cached_property
@@ -103,7 +101,7 @@ class PublishedFit:
         evidence = self.inputs.held_out
         if evidence is None:
             return None
-        return held_out_diagnostics(self.surrogate, evidence, self.inputs.task_weights).table()
+        return Diagnostics.of_runs(self.surrogate, evidence, self.inputs.task_weights).table()
 
     @cached_property
     def trade_offs(self) -> pd.DataFrame:
@@ -169,7 +167,7 @@ def fit_published(
         raise ValueError(f"found the output {unknown[0]!r}; expected some of {', '.join(FILES)}")
     names = frozenset(outputs) | (_REPORT_SOURCES if REPORT_FILE in outputs else frozenset())
     inputs = read_inputs(config, published_behaviour=published_behaviour)
-    surrogate = fit(inputs.training, family=inputs.config.regression.type, ridge=inputs.ridge)
+    surrogate = fit(inputs.training, FitSettings(family=inputs.config.regression.type, ridge=inputs.ridge))
     proposal = _propose(surrogate, inputs, inputs.domains, inputs.kl)
     result = PublishedFit(inputs, surrogate, proposal, output, names)
     write_folder(output, _contents(result))

@@ -19,7 +19,7 @@ from olmix_core.config.base import Section
 from olmix_core.config.defaults import PAPER_KL
 from olmix_core.config.errors import first_problem
 from olmix_core.config.yaml import read_mapping
-from olmix_core.surrogate.fit import FAMILIES
+from olmix_core.surrogate.registry import registered_families
 from olmix_core.surrogate.regression.laws import LOG_LINEAR
 
 _GAUSSIAN_PROCESS = "gp"  # its name in the published tool
@@ -102,8 +102,9 @@ class Regression(Section):
     def _known(cls, value: str) -> str:
         if value == _GAUSSIAN_PROCESS:
             return "gaussian_process"
-        if value not in FAMILIES:
-            raise ValueError(f"found {value!r}; expected one of {', '.join(FAMILIES)}")
+        names = [family.name for family in registered_families()]
+        if value not in names:
+            raise ValueError(f"found {value!r}; expected one of {', '.join(names)}")
         return value
 
     @field_validator("train_split", mode="before")

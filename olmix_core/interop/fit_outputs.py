@@ -107,10 +107,10 @@ def mix_record(
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "predicted": {
-            "natural": interval(surrogate, natural, weights),
-            "proposed": interval(surrogate, proposal.weights, weights),
+            "natural": interval(surrogate, natural, weights).to_json(),
+            "proposed": interval(surrogate, proposal.weights, weights).to_json(),
         },
-        "gain": {"over_natural": interval(surrogate, proposal.weights, weights, natural)},
+        "gain": {"over_natural": interval(surrogate, proposal.weights, weights, natural).to_json()},
         "tasks": [
             {
                 "name": task,

@@ -22,7 +22,7 @@ def mix_label(mix: "MixDraft", task: str) -> str:
 
 
 def surrogate(mix: "MixDraft") -> dict[str, Any]:
-    record = mix.surrogate.to_json()
+    record: dict[str, Any] = dict(mix.surrogate.to_json())
     labels = mix.domains.labels
     # An atom that is no leaf of today (removed, revised, merged) has no label.
     record["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in mix.surrogate.leaves]

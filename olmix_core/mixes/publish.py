@@ -223,9 +223,9 @@ def _record(
         for name, mixture in over_atoms.items()
         if mixture.keys() <= set(leaves)  # the law can only speak of content that some proxy saw
     }
-    predicted = {name: interval(mix.surrogate, q, task_weights) for name, q in mixtures.items()}
+    predicted = {name: interval(mix.surrogate, q, task_weights).to_json() for name, q in mixtures.items()}
     gains = {
-        f"over_{name}": interval(mix.surrogate, mixtures["proposed"], task_weights, q)
+        f"over_{name}": interval(mix.surrogate, mixtures["proposed"], task_weights, q).to_json()
         for name, q in mixtures.items()
         if name != "proposed"
     }

@@ -35,9 +35,9 @@ from olmix_core.storage.layout import (
 )
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.fit import read_surrogate
-from olmix_core.surrogate.law_surrogate import normalised
-from olmix_core.surrogate.prediction import Prediction, predict
+from olmix_core.surrogate.fit import load as load_surrogate
+from olmix_core.surrogate.prediction import Prediction, PredictionContext, predict
+from olmix_core.surrogate.task_weights import normalised
 
 if TYPE_CHECKING:
     pass
@@ -158,17 +158,16 @@ class PublishedMix:
         task_weights {task: weight} replace those of the record; tasks that are not named get 0. Raises OlmixError.
         """
         q = self.mixtures["proposed"] if mixture is None else self.vector(mixture)
-        return predict(
-            self.surrogate,
-            self.columns,
-            self.leaves,
-            q,
+        context = PredictionContext(
+            leaves=self.leaves,
+            columns=self.columns,
             task_weights=self.task_weights if task_weights is None else self.task_shares(task_weights),
             families=self.families,
-            references={name: one for name, one in self.mixtures.items() if name != "proposed"},
+            references={name: weights for name, weights in self.mixtures.items() if name != "proposed"},
             caps=self.table["cap"].to_numpy(np.float64),
             epochs=self.epochs,
         )
+        return predict(self.surrogate, q, context)
 
     @property
     def can_propose(self) -> bool:
@@ -269,7 +268,7 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any
     return PublishedMix(
         record=record,
         table=table,
-        surrogate=read_surrogate({**law, "domains": [{"fingerprint": name} for name in names]}),
+        surrogate=load_surrogate({**law, "domains": [{"fingerprint": name} for name in names]}),
         columns=_columns(record, list(table["domain"]), law["domains"]),
         runs=from_parquet(contents[RUNS_FILE]),
         diagnostics=read_labelled(contents[DIAGNOSTICS_FILE], "task").set_index("task"),

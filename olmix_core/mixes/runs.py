@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from olmix_core.errors import StoreError
+from olmix_core.surrogate.cross_validation import Diagnostics
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.fit import Diagnostics
 
 _MAP = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(

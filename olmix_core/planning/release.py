@@ -20,6 +20,7 @@ from olmix_core.planning.text_similarity import profile, resemblance
 from olmix_core.serialization import JsonRecord
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
+from olmix_core.surrogate.settings import FitSettings
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,6 @@ def choose_release(
 
 def _slopes(evidence: SwarmData, old_weights: Mapping[str, float]) -> Array:
     """[T, atoms] log-linear coefficients as deviations from their mean under the old mixture."""
-    law = fit_law(evidence, family="log_linear")
+    law = fit_law(evidence, FitSettings(family="log_linear"))
     weights = np.array([old_weights.get(atom, 0.0) for atom in evidence.leaves])
     return coupling.centred(law.parameters.v, weights / weights.sum())

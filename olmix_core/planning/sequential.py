@@ -26,7 +26,8 @@ from olmix_core.evidence.atoms import atom_matrix
 from olmix_core.mixture import Array, LeafIndex, Mixture, tidy
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
-from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
+from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.task_weights import normalised
 
 DRAWS = 32  # laws whose optimum is sought
 CANDIDATES = 150  # mixtures drawn around each of two centres
@@ -169,7 +170,7 @@ def draw_optima(
         The optima, and by how much they beat the incumbent.
     """
     weights = normalised(goal.task_weights, surrogate.tasks)
-    moves = surrogate.influence.draws(draws, seed)[:, :, : len(incumbent) + 2]
+    moves = surrogate.covariance.draws(draws, seed)[:, :, : len(incumbent) + 2]
     E, caps = goal.expansion, goal.column_caps
     start = np.maximum(incumbent @ (E > 0), _LEAST)
     r = np.tile(start / start.sum(), (draws, 1))
@@ -234,7 +235,7 @@ def select_batch(
     """
     weights = normalised(goal.task_weights, surrogate.tasks)
     points = np.vstack([candidates, optima.samples, optima.incumbent])
-    parts = surrogate.influence.prediction_deviations(points)
+    parts = surrogate.covariance.prediction_deviations(points)
     deviations = np.concatenate([np.tensordot(weights, part, axes=1) for part in parts], axis=1)
     of_candidates = deviations[: len(candidates)]
     differences = deviations[len(candidates) : -1] - deviations[-1]

@@ -21,7 +21,6 @@ from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.law_surrogate import LawSurrogate
 
 cp: Any = cvxpy  # what it exports is not typed
 
@@ -143,8 +142,9 @@ def _cone_program(program: Program) -> tuple[Any, Any]:
     """The problem in cvxpy: one exponential cone per task and leaf, one power cone per leaf where
     gamma < 1.
     """
-    assert isinstance(program.surrogate, LawSurrogate)  # the convex ones
-    law, p = program.surrogate.law, program.surrogate.parameters
+    fitted = program.surrogate.fitted_law
+    assert fitted is not None
+    law, p = fitted.law, fitted.parameters
     limits = program.region
     r = cp.Variable(limits.expansion.shape[1], nonneg=True)
     q = limits.expansion @ r

@@ -12,7 +12,7 @@ from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
 from olmix_core.proposal.objective import Program, corners, solve_locally
-from olmix_core.surrogate.baselines.jackknife import Jackknifed
+from olmix_core.surrogate.base import Surrogate
 
 _ROUNDS, _DRAWS = 12, 4096
 _FIRST, _LAST = 5.0, 5000.0  # Dirichlet strength of the first and of the last round
@@ -22,14 +22,14 @@ _FOLLOWED = 4  # candidates from which slopes are followed
 _SAME = 1e-9
 
 
-def solve_by_sampling(program: Program, model: Jackknifed) -> tuple[Array, str]:
+def solve_by_sampling(program: Program, model: Surrogate) -> tuple[Array, str]:
     """Columns r [d] of the best mixture found, and how it was found.
 
     Raises ProposalError where `search` has no run in the region.
     """
     region = program.region
-    run = _within(region, model.candidates)
-    if model.only_candidates:
+    run = _within(region, model.trained_mixtures)
+    if model.proposes_runs_only:
         if not len(run):
             raise ProposalError(
                 "family 'search' proposes one of the mixtures that were run, and none of them meets the caps, bounds"

@@ -21,8 +21,7 @@ from olmix_core.proposal.constraints import Groups, check_feasible, region
 from olmix_core.proposal.objective import Program, corners, solve_convex, solve_locally
 from olmix_core.proposal.random_search import solve_by_sampling
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.baselines.jackknife import Jackknifed
-from olmix_core.surrogate.law_surrogate import normalised
+from olmix_core.surrogate.task_weights import normalised
 
 __all__ = ["Groups", "Proposal", "check_feasible", "propose"]
 
@@ -97,7 +96,7 @@ def propose(
         pessimism=pessimism,
         region=region(expansion, caps, lower, upper, groups),
     )
-    if isinstance(surrogate, Jackknifed):
+    if surrogate.fitted_law is None:
         free, status = solve_by_sampling(program, surrogate)
     else:
         free, status = solve_convex(program)

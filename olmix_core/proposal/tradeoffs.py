@@ -65,10 +65,10 @@ def trade_offs(
             gain = interval(model, point.q, task_weights, natural)
             used = (point.q > 0) & (natural > 0)
             row |= {
-                "bpb": before - gain["bpb"],
-                "gain": gain["bpb"],
-                "gain_low": gain["low"],
-                "gain_high": gain["high"],
+                "bpb": before - gain.bpb,
+                "gain": gain.bpb,
+                "gain_low": gain.low,
+                "gain_high": gain.high,
                 "divergence": float(np.sum(point.q[used] * np.log(point.q[used] / natural[used]))),
                 "at_cap": point.at_cap,
                 "status": point.status,

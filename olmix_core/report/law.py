@@ -11,9 +11,8 @@ from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.runs import FittedRun
 from olmix_core.mixture import Array
 from olmix_core.report.style import BAD, FAINT, INK, PROPOSED, short
-from olmix_core.surrogate.intervals import NORMAL_90
-from olmix_core.surrogate.law_surrogate import LawSurrogate
-from olmix_core.surrogate.prediction import family_weights
+from olmix_core.surrogate.intervals import NORMAL_90, measured_stds
+from olmix_core.surrogate.task_weights import family_weights
 
 STEP = 0.01  # share of the tokens that is moved in the chart of effects
 _POINTS = 17  # of a response curve
@@ -178,8 +177,6 @@ def response(mix: PublishedMix, leaf: int) -> tuple[Array, Array, Array]:
     Q[:, leaf] = x
     points, here = Q @ mix.columns.T, mix.columns @ q
     value = mix.surrogate.objective(points, mix.task_weights) - mix.surrogate.objective(here[None], mix.task_weights)
-    std = np.zeros(len(x))
-    if isinstance(mix.surrogate, LawSurrogate):
-        law = mix.surrogate.influence.objective_std(points, mix.task_weights, here)
-        std = np.hypot(law, np.sqrt(2) * mix.surrogate.objective_noise(mix.task_weights))  # of two proxies
+    has_law = mix.surrogate.fitted_law is not None
+    std = measured_stds(mix.surrogate, points, mix.task_weights, here) if has_law else np.zeros(len(x))
     return x, np.asarray(value), std

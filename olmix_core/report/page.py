@@ -14,7 +14,7 @@ from olmix_core.report.charts import charts
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import to_svg
 from olmix_core.report.whatif import whatif
-from olmix_core.surrogate.intervals import REAL, verdict
+from olmix_core.surrogate.intervals import REAL, Interval
 
 
 def report_html(mix: PublishedMix) -> bytes:
@@ -55,7 +55,7 @@ def verdicts(mix: PublishedMix) -> list[dict[str, Any]]:
         gain = mix.record["gain"].get(f"over_{name}")
         if gain is not None:
             share = gain["bpb"] / mix.record["predicted"][name]["bpb"]
-            words = verdict(gain)
+            words = Interval.from_json(gain).verdict
             found.append({"over": name, "share": share, "words": words, "real": words == REAL, **gain})
     return found
 

@@ -12,7 +12,7 @@ from olmix_core.formatting import amount
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixture import Array
 from olmix_core.report.style import FAINT, INK, NATURAL, PROPOSED, short
-from olmix_core.surrogate.prediction import family_weights
+from olmix_core.surrogate.task_weights import family_weights
 
 MOST_FAMILIES = 4  # whose pairs are shown
 _SHARES = np.array([0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])

@@ -13,17 +13,16 @@ import numpy as np
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixture import Array
 from olmix_core.surrogate.intervals import NORMAL_90
-from olmix_core.surrogate.law_surrogate import LawSurrogate
 
 
 def whatif(mix: PublishedMix) -> dict[str, Any] | None:
     """The law, the mixtures and the limits as plain JSON; None where the law has no closed form."""
-    surrogate = mix.surrogate
-    if not isinstance(surrogate, LawSurrogate):
+    surrogate = mix.surrogate.fitted_law
+    if surrogate is None:
         return None
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     p = surrogate.parameters
-    errors = surrogate.influence.ingredients()
+    errors = surrogate.covariance.factors()
     lower = np.tril_indices(errors.inverse.shape[1])
     return {
         "name": mix.record["name"],
@@ -60,7 +59,7 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
         "design": _base64(errors.design),  # [K, columns + swarms]
         "prior": _base64(errors.prior),  # [columns + swarms, columns + swarms]
         "pulls": _base64(errors.pulls),  # [K, T]
-        "noise": _base64(surrogate.influence.noise_covariance),  # [T, T]
+        "noise": _base64(surrogate.covariance.noise_covariance),  # [T, T]
     }
 
 

@@ -1,11 +1,10 @@
-"""Out-of-fold errors: what a fit says about runs that it has not seen.
+"""Out-of-fold errors: predictions of runs by fits that have not seen them.
 
-Runs are dealt to folds by a seeded shuffle of their sorted ids, so neither their order nor their
-number elsewhere matters. Each fold is predicted by a fit to the others; nothing of a held-out run
-reaches the fit that predicts it.
+Runs are assigned to folds by a seeded shuffle of their sorted ids, so the order of the runs does not matter. Each fold
+is predicted by a fit to the other folds.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +16,57 @@ from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.intervals import NORMAL_90
-from olmix_core.surrogate.law_surrogate import LawSurrogate, normalised
+from olmix_core.surrogate.intervals import NORMAL_90, measured_stds, measured_task_stds
+from olmix_core.surrogate.task_weights import normalised
 
-Fitter = Callable[[SwarmData, Array], LawSurrogate]
+Refitter = Callable[[SwarmData, Array], Surrogate]
 
 OBJECTIVE = "objective"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A partition of runs.
+
+    Attributes:
+        count: number of folds.
+        seed: seed of the shuffle that assigns runs to folds.
+    """
+
+    count: int = 5
+    seed: int = 0
+
+    def assign(self, runs: Sequence[str]) -> NDArray[np.intp]:
+        """Assign runs to folds by a seeded shuffle of their sorted ids.
+
+        Args:
+            runs: [K] ids.
+
+        Returns:
+            [K] the fold of every run.
+        """
+        by_id = np.argsort(np.array(runs))
+        fold = np.empty(len(runs), dtype=np.intp)
+        shuffled = by_id[np.random.default_rng(self.seed).permutation(len(runs))]
+        fold[shuffled] = np.arange(len(runs)) % self.count
+        return fold
 
 
 @dataclass(frozen=True)
 class Diagnostics:
     """Held-out predictions of every run on every task.
 
-    predicted, observed, std [K, T]: BPB, NaN observed where a run was not evaluated; std is that of
-    a new measurement (law and noise). objective_* [K]: the same for the weighted mean, NaN where a
-    run lacks a task.
+    Attributes:
+        family: name of the family.
+        gamma: power of diminishing returns; None for other families.
+        runs: [K] ids.
+        tasks: [T] names.
+        predicted: [K, T] BPB.
+        observed: [K, T] measured BPB; NaN where a run was not evaluated.
+        std: [K, T] standard deviation of a new measurement (law and noise), in BPB.
+        objective_predicted: [K] weighted mean of `predicted`.
+        objective_observed: [K] weighted mean of `observed`; NaN where a run lacks a task.
+        objective_std: [K] standard deviation of a newly measured objective.
     """
 
     family: str
@@ -45,9 +80,38 @@ class Diagnostics:
     objective_observed: Array
     objective_std: Array
 
+    @classmethod
+    def of_runs(cls, surrogate: Surrogate, swarm: SwarmData, task_weights: Array | None) -> "Diagnostics":
+        """Predict runs that were left out of a fit.
+
+        Args:
+            surrogate: the fit.
+            swarm: the runs that it has not seen.
+            task_weights: [T] weights of the objective; None means equal.
+
+        Returns:
+            Their predictions.
+        """
+        weights, predicted = normalised(task_weights, swarm.tasks), surrogate.predict(swarm.X)
+        return cls(
+            family=surrogate.family,
+            gamma=surrogate.gamma,
+            runs=swarm.runs,
+            tasks=swarm.tasks,
+            predicted=predicted,
+            observed=swarm.Y,
+            std=measured_task_stds(surrogate, swarm.X),
+            objective_predicted=predicted @ weights,
+            objective_observed=swarm.Y @ weights,
+            objective_std=measured_stds(surrogate, swarm.X, task_weights),
+        )
+
     def table(self) -> pd.DataFrame:
-        """One row per task and one called `objective`: runs, spearman, r2, mae (BPB), coverage of
-        90 % intervals.
+        """Summarise the errors.
+
+        Returns:
+            A row per task and one called `objective`: runs, spearman, r2, mae (BPB), coverage90 (share of runs inside
+            their 90 % interval). NaN where a measure is undefined.
         """
         rows = [_errors(self.predicted[:, t], self.observed[:, t], self.std[:, t]) for t in range(len(self.tasks))]
         rows.append(_errors(self.objective_predicted, self.objective_observed, self.objective_std))
@@ -55,9 +119,7 @@ class Diagnostics:
 
     @property
     def relative_error(self) -> float:
-        """Mean over tasks of the held-out mean absolute error as a share of that of the task's
-        median.
-        """
+        """Mean over tasks of the mean absolute error as a share of that of the task's median."""
         centre = np.nanmedian(self.observed, axis=0)
         scatter = np.nanmean(np.abs(self.observed - centre), axis=0)
         error = np.nanmean(np.abs(self.observed - self.predicted), axis=0)
@@ -66,89 +128,55 @@ class Diagnostics:
 
 
 def out_of_fold(
-    evidence: SwarmData,
-    fitter: Fitter,
-    *,
-    folds: int,
-    seed: int,
-    run_weights: Array,
-    task_weights: Array | None,
+    swarm: SwarmData, refit: Refitter, folds: Folds, run_weights: Array, task_weights: Array | None
 ) -> Diagnostics:
-    """Predict each of `folds` parts of the runs by `fitter(evidence, run_weights)` on the others.
-
-    Raises FitError when there are fewer runs than folds, or when a task is left without a run in
-    some fold.
-    """
-    count = len(evidence.runs)
-    if not 2 <= folds <= count:
-        raise FitError(f"{folds} folds for {count} runs; expected 2 to {count}")
-    fold = assign_folds(evidence.runs, folds, seed)
-
-    def parts() -> Iterator[tuple[NDArray[np.intp], LawSurrogate]]:
-        for part in range(folds):
-            inside, outside = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
-            yield outside, fitter(evidence.rows(inside), run_weights[inside])
-
-    return _predict(evidence, task_weights, parts())
-
-
-def held_out_diagnostics(surrogate: Surrogate, evidence: SwarmData, task_weights: Array | None) -> Diagnostics:
-    """Predictions of runs that the surrogate was not fitted to.
+    """Predict each fold by a fit to the others.
 
     Args:
-        surrogate: A surrogate over the leaves and tasks of `evidence`.
-        evidence: The held-out runs.
-        task_weights: Weight [T] of each task in the objective; None means equal.
+        swarm: all runs.
+        refit: (swarm, run weights) to a surrogate.
+        folds: the partition of the runs.
+        run_weights: [K] weights of the runs in a fit.
+        task_weights: [T] weights of the objective; None means equal.
 
     Returns:
-        Predictions and measurements, as in cross-validation.
+        Held-out predictions of all runs.
 
     Raises:
-        FitError: If the task weights cannot be used.
+        FitError: there are fewer runs than folds, or a task has no run outside some fold.
     """
-    return _predict(evidence, task_weights, [(np.arange(len(evidence.runs)), surrogate)])
-
-
-def _predict(
-    evidence: SwarmData, task_weights: Array | None, parts: Iterable[tuple[NDArray[np.intp], Surrogate]]
-) -> Diagnostics:
-    """Predict all runs, the rows of each part by the surrogate of that part."""
-    weights = normalised(task_weights, evidence.tasks)
-    predicted, std = np.empty(evidence.Y.shape), np.empty(evidence.Y.shape)
-    objective_std = np.empty(len(evidence.runs))
+    count = len(swarm.runs)
+    if not 2 <= folds.count <= count:
+        raise FitError(f"{folds.count} folds for {count} runs; expected 2 to {count}")
+    fold = folds.assign(swarm.runs)
+    weights = normalised(task_weights, swarm.tasks)
+    predicted, std = np.empty(swarm.Y.shape), np.empty(swarm.Y.shape)
+    objective_std = np.empty(count)
     family, gamma = "", None
-    for rows, surrogate in parts:
-        Q = evidence.X[rows]
-        predicted[rows] = surrogate.predict(Q)
-        std[rows] = np.hypot(surrogate.std(Q), surrogate.noise())
-        objective_std[rows] = np.hypot(surrogate.objective_stds(Q, weights), surrogate.objective_noise(weights))
+    for part in range(folds.count):
+        inside, outside = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
+        surrogate = refit(swarm.rows(inside), run_weights[inside])
+        Q = swarm.X[outside]
+        predicted[outside] = surrogate.predict(Q)
+        std[outside] = measured_task_stds(surrogate, Q)
+        objective_std[outside] = measured_stds(surrogate, Q, weights)
         family, gamma = surrogate.family, surrogate.gamma
     return Diagnostics(
         family=family,
         gamma=gamma,
-        runs=evidence.runs,
-        tasks=evidence.tasks,
+        runs=swarm.runs,
+        tasks=swarm.tasks,
         predicted=predicted,
-        observed=evidence.Y,
+        observed=swarm.Y,
         std=std,
         objective_predicted=predicted @ weights,
-        objective_observed=evidence.Y @ weights,
+        objective_observed=swarm.Y @ weights,
         objective_std=objective_std,
     )
 
 
-def assign_folds(runs: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:
-    """[K] the fold of every run, by a seeded shuffle of their sorted ids."""
-    by_id = np.argsort(np.array(runs))
-    fold = np.empty(len(runs), dtype=np.intp)
-    fold[by_id[np.random.default_rng(seed).permutation(len(runs))]] = np.arange(len(runs)) % folds
-    return fold
-
-
 def _errors(predicted: Array, observed: Array, std: Array) -> dict[str, float]:
-    """Spearman, R2, mean absolute error and coverage over the runs observed; NaN where they say
-    nothing.
-    """
+    """Spearman, R2, mean absolute error and coverage over the observed runs; NaN where they are undefined."""
     seen = ~np.isnan(observed)
     p, y, s = predicted[seen], observed[seen], std[seen]
     varied = len(y) > 2 and np.ptp(y) > 1e-9 * np.max(np.abs(y))

@@ -1,8 +1,14 @@
-"""90 % intervals in BPB: for a predicted value, for a gain between two mixtures, and their verdict."""
+"""90 % intervals in BPB: of a predicted value, and of a gain between two mixtures with its verdict.
+
+An interval covers what a proxy would measure. It contains the error of the surrogate and, once per proxy, the scatter
+of runs around it. Part of that scatter is misfit of the law; without it intervals at a proposal would be far too
+narrow (`make bench-gain`).
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -10,66 +16,140 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 
 NORMAL_90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
+REAL = "real"
 
-
-def measured_std(model: Surrogate, q: Array, task_weights: Array | None, reference: Array | None = None) -> float:
-    """Standard deviation of the objective that a proxy trained on q [m] would measure, or of its difference to that of
-    one trained on `reference` [m].
-
-    The error of the law and the scatter of runs around it, once for each proxy. Part of that scatter is what the form
-    of the law gets wrong, so that without it intervals at a proposal would be far too narrow (`make bench-gain`).
-    """
-    if reference is not None and np.array_equal(q, reference):
-        return 0.0  # the same mixture is the same proxy
-    proxies = 1 if reference is None else 2
-    return math.hypot(
-        model.objective_std(q, task_weights, reference), math.sqrt(proxies) * model.objective_noise(task_weights)
-    )
-
-
-def interval(
-    model: Surrogate, q: Array, task_weights: Array | None, reference: Array | None = None
-) -> dict[str, float]:
-    """Objective at q [m], or what q gains over `reference` [m] (positive is better), with its 90 % interval, in BPB."""
-    value = model.objective(q[None], task_weights)[0]
-    if reference is not None:
-        value = model.objective(reference[None], task_weights)[0] - value
-    spread = NORMAL_90 * measured_std(model, q, task_weights, reference)
-    return {"bpb": float(value), "low": float(value - spread), "high": float(value + spread)}
+_SAME = 1e-6  # BPB; solvers agree no better
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value in BPB with its 90 % interval."""
+    """A value in BPB with its 90 % interval.
+
+    Attributes:
+        bpb: the value; a gain is positive where it is an improvement.
+        low: lower end.
+        high: upper end.
+    """
 
     bpb: float
     low: float
     high: float
 
     @classmethod
-    def around(cls, value: float, std: float) -> "Interval":
-        return cls(float(value), float(value - NORMAL_90 * std), float(value + NORMAL_90 * std))
+    def around(cls, value: float, std: float) -> Self:
+        """Make the interval of a normal distribution.
+
+        Args:
+            value: mean in BPB.
+            std: standard deviation in BPB.
+
+        Returns:
+            The interval.
+        """
+        spread = NORMAL_90 * std
+        return cls(float(value), float(value - spread), float(value + spread))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, float]) -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            data: {bpb, low, high}.
+
+        Returns:
+            The interval.
+        """
+        return cls(data["bpb"], data["low"], data["high"])
 
     def to_json(self) -> dict[str, float]:
+        """Write the interval as JSON.
+
+        Returns:
+            {bpb, low, high}.
+        """
         return {"bpb": self.bpb, "low": self.low, "high": self.high}
 
+    @property
+    def verdict(self) -> str:
+        """Classification of a gain: `REAL` where the interval lies above 0."""
+        if abs(self.bpb) < _SAME:
+            return "the same mixture"
+        if self.low > 0:
+            return REAL
+        return "a loss" if self.high < 0 else "within the noise: not to be relied on"
 
-REAL = "real"
+    @property
+    def caution(self) -> str:
+        """Suffix for a printed gain: empty where the gain is `REAL`, else the verdict."""
+        return "" if self.verdict == REAL else f"; {self.verdict}"
 
 
-_SAME = 1e-6  # BPB; solvers agree no better
+def interval(surrogate: Surrogate, q: Array, task_weights: Array | None, reference: Array | None = None) -> Interval:
+    """Predict the objective of a mixture, or its gain over another one.
+
+    Args:
+        surrogate: the fit.
+        q: [m] the mixture.
+        task_weights: [T] weights of the objective; None means equal.
+        reference: [m] the mixture to compare with; None for the objective itself.
+
+    Returns:
+        The objective at q, or the objective at `reference` less that at q.
+    """
+    value = surrogate.objective(q[None], task_weights)[0]
+    if reference is not None:
+        value = surrogate.objective(reference[None], task_weights)[0] - value
+    return Interval.around(value, measured_std(surrogate, q, task_weights, reference))
 
 
-def verdict(gain: Mapping[str, float]) -> str:
-    """Of a gain {bpb, low, high} in BPB: REAL where its interval lies above 0."""
-    if abs(gain["bpb"]) < _SAME:
-        return "the same mixture"
-    if gain["low"] > 0:
-        return REAL
-    return "a loss" if gain["high"] < 0 else "within the noise: not to be relied on"
+def measured_std(surrogate: Surrogate, q: Array, task_weights: Array | None, reference: Array | None = None) -> float:
+    """Estimate the error of a predicted objective, or of a difference of two, against what proxies would measure.
+
+    Args:
+        surrogate: the fit.
+        q: [m] the mixture.
+        task_weights: [T] weights of the objective; None means equal.
+        reference: [m] the mixture of a second proxy; None for one proxy.
+
+    Returns:
+        Standard deviation in BPB; 0 where `reference` is q, since the same mixture is the same proxy.
+    """
+    if reference is not None and np.array_equal(q, reference):
+        return 0.0
+    proxies = 1 if reference is None else 2
+    return math.hypot(
+        surrogate.objective_std(q, task_weights, reference),
+        math.sqrt(proxies) * surrogate.objective_noise(task_weights),
+    )
 
 
-def caution(gain: Mapping[str, float]) -> str:
-    """What to put behind a gain: nothing where it is REAL, else the verdict."""
-    words = verdict(gain)
-    return "" if words == REAL else f"; {words}"
+def measured_stds(
+    surrogate: Surrogate, Q: Array, task_weights: Array | None = None, reference: Array | None = None
+) -> Array:
+    """Estimate the same errors at several mixtures.
+
+    Args:
+        surrogate: the fit.
+        Q: [n, m] mixtures.
+        task_weights: [T] weights of the objective; None means equal.
+        reference: [m] the mixture of a second proxy, which is another one than that of every row; None for one proxy.
+
+    Returns:
+        [n] standard deviations in BPB.
+    """
+    proxies = 1 if reference is None else 2
+    law = surrogate.objective_stds(Q, task_weights, reference)
+    return np.asarray(np.hypot(law, np.sqrt(proxies) * surrogate.objective_noise(task_weights)))
+
+
+def measured_task_stds(surrogate: Surrogate, Q: Array) -> Array:
+    """Estimate the error of each task's prediction against what a proxy would measure.
+
+    Args:
+        surrogate: the fit.
+        Q: [n, m] mixtures.
+
+    Returns:
+        [n, T] standard deviations in BPB.
+    """
+    return np.asarray(np.hypot(surrogate.std(Q), surrogate.noise()))

@@ -1,51 +1,40 @@
-"""A fitted surrogate: predicts bits per byte of every task for any mixture, and how sure it is.
+"""A fitted law of every task: predicts bits per byte (BPB) of any mixture, with the error of the prediction.
 
-Immutable, and plain JSON outside: the shape is
-
-    {"family": ..., "domains": [{"fingerprint": ...}, ...],
-     "tasks": {name: {"c", "A": [...]} or {"c", "b", "a": [...], "gamma"}}, "settings": {...},
-     "flags": {task: reason}, "notes": [...], "score": ..., "pool": {...} or null, "errors": {what the error bars need}}
-
-A domain may carry other fields (a label); they are ignored when read.
+On disk (surrogate.json) it is plain JSON, a `LawJSON`. A domain may have further fields (a label), which are ignored.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Self
+from typing import Self, cast
 
 import numpy as np
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
-from olmix_core.surrogate.regression.laws import LOG_LINEAR, Law, Parameters
+from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.uncertainty import Pooled, SandwichCovariance
-
-
-def normalised(task_weights: Array | Sequence[float] | None, tasks: Sequence[str]) -> Array:
-    """Task weights [T] that sum to 1; None means equal. Raises FitError for weights that cannot be
-    meant.
-    """
-    if task_weights is None:
-        return np.full(len(tasks), 1.0 / len(tasks))
-    weights = np.asarray(task_weights, dtype=np.float64)
-    usable = weights.shape == (len(tasks),) and np.isfinite(weights).all() and (weights >= 0).all()
-    if not usable or weights.sum() <= 0:
-        raise FitError(f"task weights must be {len(tasks)} numbers >= 0, not all 0; found {weights.tolist()}")
-    shares: Array = weights / weights.sum()
-    return shares
+from olmix_core.surrogate.surrogate_json import LawJSON, PooledJSON, TaskJSON
+from olmix_core.surrogate.task_weights import normalised
 
 
 @dataclass(frozen=True)
 class LawSurrogate:
     """The fitted law of T tasks over m leaves.
 
-    leaves [m] and tasks [T] name the columns in which mixtures are given and predictions returned.
-    For the log-linear law parameters hold the paper's form, b = 0 and v = A. ridge [T] and loss [T]
-    (mean Huber loss) are those of the fit; score is the mean over tasks of the leave-one-out error
-    as a share of the task's spread; flags names tasks whose prediction needs caution and says why;
-    notes are remarks on the whole fit; pool says how runs of several swarms were taken together.
+    Attributes:
+        law: form of the law.
+        leaves: [m] names of the columns of a mixture.
+        tasks: [T] names of the columns of a prediction.
+        parameters: parameters of every task; for the log-linear law in the paper's form, b = 0 and v = A.
+        ridge: [T] ridge of the fit.
+        loss: [T] mean Huber loss of the fit.
+        huber_delta: BPB beyond which the Huber loss is linear.
+        score: mean over tasks of the leave-one-out error as a share of the task's spread.
+        covariance: covariance of the parameters and scatter of the runs.
+        prior: how runs of several swarms were related; None where all are of one swarm.
+        flags: {task: reason} for tasks whose prediction needs caution.
+        notes: remarks on the whole fit.
     """
 
     law: Law
@@ -56,8 +45,8 @@ class LawSurrogate:
     loss: Array
     huber_delta: float
     score: float
-    influence: SandwichCovariance
-    pool: SwarmPrior | None = None
+    covariance: SandwichCovariance
+    prior: SwarmPrior | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -68,8 +57,28 @@ class LawSurrogate:
 
     @property
     def is_convex(self) -> bool:
-        """Both laws are convex in the mixture."""
+        """True: both laws are convex in the mixture."""
         return True
+
+    @property
+    def is_smooth(self) -> bool:
+        """True: both laws have gradients."""
+        return True
+
+    @property
+    def fitted_law(self) -> Self:
+        """The surrogate itself."""
+        return self
+
+    @property
+    def trained_mixtures(self) -> Array:
+        """[K, m] the mixtures of the runs, in the order of their ids."""
+        return self.covariance.X
+
+    @property
+    def proposes_runs_only(self) -> bool:
+        """False: any mixture may be proposed."""
+        return False
 
     @property
     def gamma(self) -> float | None:
@@ -77,53 +86,116 @@ class LawSurrogate:
         return self.law.gamma
 
     def predict(self, Q: Array) -> Array:
-        """BPB [n, T] of mixtures Q [n, m]."""
+        """Predict every task.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n, T] BPB.
+
+        Raises:
+            FitError: Q has another number of columns.
+        """
         return self.parameters.predict(self.law.features(self._mixtures(Q)))
 
     def gradient(self, q: Array) -> Array:
-        """d f_t / d q_j [T, m] at one mixture q [m], BPB per unit of weight."""
+        """Differentiate every task.
+
+        Args:
+            q: [m] one mixture.
+
+        Returns:
+            [T, m] d f_t / d q_j, BPB per unit of weight.
+        """
         Q = self._mixtures(q[None])
         decay = self.parameters.decay(self.law.features(Q))[0]
         gradient: Array = decay[:, None] * self.parameters.v * self.law.slopes(Q[0])
         return gradient
 
     def std(self, Q: Array) -> Array:
-        """Standard deviation [n, T] of each task's predicted BPB at Q [n, m] (the law's, without a
-        new run's noise).
+        """Estimate the error of the law, without the noise of a new run.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n, T] standard deviations in BPB.
         """
-        return self.influence.task_std(self._mixtures(Q))
+        return self.covariance.task_std(self._mixtures(Q))
 
     def objective(self, Q: Array, task_weights: Array | None = None) -> Array:
-        """Weighted mean BPB [n] at Q [n, m]; weights [T] are normalised, None means equal."""
+        """Predict the weighted mean over tasks.
+
+        Args:
+            Q: [n, m] mixtures.
+            task_weights: [T] weights, normalised to sum to 1; None means equal.
+
+        Returns:
+            [n] BPB.
+        """
         return self.predict(Q) @ normalised(task_weights, self.tasks)
 
-    def objective_stds(self, Q: Array, task_weights: Array | None = None) -> Array:
-        """Standard deviation [n] of the weighted mean BPB at Q [n, m]."""
-        return self.influence.objective_std(self._mixtures(Q), normalised(task_weights, self.tasks), None)
+    def objective_stds(self, Q: Array, task_weights: Array | None = None, reference: Array | None = None) -> Array:
+        """Estimate the error of the objective at several mixtures, without the noise of a new run.
 
-    def objective_std(self, q: Array, task_weights: Array | None = None, reference: Array | None = None) -> float:
-        """Standard deviation of the weighted mean BPB at q [m], or of its difference to `reference`
-        [m].
+        Args:
+            Q: [n, m] mixtures.
+            task_weights: [T] weights, normalised to sum to 1; None means equal.
+            reference: [m] a mixture; where it is given, the error of differences to it.
+
+        Returns:
+            [n] standard deviations in BPB.
         """
         weights = normalised(task_weights, self.tasks)
         if reference is not None:
             reference = self._mixtures(reference[None])[0]
-        return float(self.influence.objective_std(self._mixtures(q[None]), weights, reference)[0])
+        return self.covariance.objective_std(self._mixtures(Q), weights, reference)
+
+    def objective_std(self, q: Array, task_weights: Array | None = None, reference: Array | None = None) -> float:
+        """Estimate the error of the objective at one mixture, without the noise of a new run.
+
+        Args:
+            q: [m] the mixture.
+            task_weights: [T] weights, normalised to sum to 1; None means equal.
+            reference: [m] a mixture; where it is given, the error of the difference to it.
+
+        Returns:
+            Standard deviation in BPB.
+        """
+        return float(self.objective_stds(q[None], task_weights, reference)[0])
 
     def objective_std_gradient(self, q: Array, task_weights: Array | None = None) -> tuple[float, Array]:
-        """Standard deviation of the weighted mean BPB at q [m], and its slope [m] there."""
+        """Differentiate the error of the objective.
+
+        Args:
+            q: [m] one mixture.
+            task_weights: [T] weights, normalised to sum to 1; None means equal.
+
+        Returns:
+            The standard deviation in BPB, and its slope [m].
+        """
         weights = normalised(task_weights, self.tasks)
-        return self.influence.objective_std_gradient(self._mixtures(q[None])[0], weights)
+        return self.covariance.objective_std_gradient(self._mixtures(q[None])[0], weights)
 
     def noise(self) -> Array:
-        """Standard deviation [T] of one run's measured BPB around the law: a prediction interval
-        adds its square.
+        """Estimate the scatter of runs around the law; a prediction interval adds its square.
+
+        Returns:
+            [T] standard deviation of one run's measured BPB.
         """
-        return self.influence.noise
+        return self.covariance.noise
 
     def objective_noise(self, task_weights: Array | None = None) -> float:
-        """The same for the weighted mean BPB; noise that the tasks of one run share is counted."""
-        return self.influence.objective_noise(normalised(task_weights, self.tasks))
+        """Estimate the scatter of runs around the objective, with the noise that tasks of one run share.
+
+        Args:
+            task_weights: [T] weights, normalised to sum to 1; None means equal.
+
+        Returns:
+            Standard deviation of one run's measured objective, in BPB.
+        """
+        return self.covariance.objective_noise(normalised(task_weights, self.tasks))
 
     def _mixtures(self, Q: Array) -> Array:
         Q = np.asarray(Q, dtype=np.float64)
@@ -131,27 +203,23 @@ class LawSurrogate:
             raise FitError(f"mixtures of shape {Q.shape}; expected [n, {len(self.leaves)}], a column per leaf")
         return Q
 
-    @cached_property
-    def _json_tasks(self) -> dict[str, dict[str, Any]]:
+    def _task_json(self, t: int) -> TaskJSON:
         p = self.parameters
-        if self.family == LOG_LINEAR:
-            return {task: {"c": float(p.c[t]), "A": p.v[t].tolist()} for t, task in enumerate(self.tasks)}
-        return {
-            task: {
-                "c": float(p.c[t]),
-                "b": float(p.b[t]),
-                "a": p.v[t].tolist(),
-                "gamma": self.gamma,
-            }
-            for t, task in enumerate(self.tasks)
-        }
+        if self.gamma is None:
+            return {"c": float(p.c[t]), "A": p.v[t].tolist()}
+        return {"c": float(p.c[t]), "b": float(p.b[t]), "a": p.v[t].tolist(), "gamma": self.gamma}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values that `from_json` turns into an equal surrogate, error bars included."""
+    def to_json(self) -> LawJSON:
+        """Write the surrogate as JSON, error bars included.
+
+        Returns:
+            Plain JSON values, from which `from_json` makes an equal surrogate.
+        """
+        covariance = self.covariance
         return {
             "family": self.family,
             "domains": [{"fingerprint": leaf} for leaf in self.leaves],
-            "tasks": self._json_tasks,
+            "tasks": {task: self._task_json(t) for t, task in enumerate(self.tasks)},
             "settings": {
                 "huber_delta": self.huber_delta,
                 "gamma": self.gamma,
@@ -160,41 +228,48 @@ class LawSurrogate:
             "flags": dict(self.flags),
             "notes": list(self.notes),
             "score": self.score,
-            "pool": self.pool.to_json() if self.pool else None,
+            "pool": self.prior.to_json() if self.prior else None,
             "errors": {
                 "loss": self.loss.tolist(),
-                "mixtures": self.influence.X.tolist(),
-                "weights": self.influence.weights.tolist(),
-                "left_out": self.influence.errors.tolist(),
-                "pooled": _lists(self.influence.pooled) if self.influence.pooled else None,
+                "mixtures": covariance.X.tolist(),
+                "weights": covariance.weights.tolist(),
+                "left_out": covariance.errors.tolist(),
+                "pooled": _pooled_json(covariance.pooled) if covariance.pooled else None,
             },
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The surrogate that `to_json` wrote. Raises FitError where a field is missing or of
-        another shape.
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            data: a `LawJSON`.
+
+        Returns:
+            The surrogate.
+
+        Raises:
+            FitError: a field is missing or has another shape.
         """
+        fields = cast(LawJSON, data)
         try:
-            family, tasks = data["family"], data["tasks"]
-            law = Law(family, data["settings"]["gamma"])
-            slopes = "A" if family == LOG_LINEAR else "a"
+            law = Law(fields["family"], fields["settings"]["gamma"])
+            tasks, errors = fields["tasks"], fields["errors"]
             parameters = Parameters(
                 c=_array([task["c"] for task in tasks.values()]),
                 b=_array([task.get("b", 0.0) for task in tasks.values()]),
-                v=_array([task[slopes] for task in tasks.values()]),
+                v=_array([task["A"] if law.gamma is None else task["a"] for task in tasks.values()]),
             )
-            errors = data["errors"]
             return cls(
                 law=law,
-                leaves=tuple(domain["fingerprint"] for domain in data["domains"]),
+                leaves=tuple(domain["fingerprint"] for domain in fields["domains"]),
                 tasks=tuple(tasks),
                 parameters=parameters,
-                ridge=_array(data["settings"]["ridge"]),
+                ridge=_array(fields["settings"]["ridge"]),
                 loss=_array(errors["loss"]),
-                huber_delta=float(data["settings"]["huber_delta"]),
-                score=float(data["score"]),
-                influence=SandwichCovariance(
+                huber_delta=float(fields["settings"]["huber_delta"]),
+                score=float(fields["score"]),
+                covariance=SandwichCovariance(
                     law=law,
                     parameters=parameters,
                     X=_array(errors["mixtures"]),
@@ -202,19 +277,19 @@ class LawSurrogate:
                     errors=_array(errors["left_out"]),
                     pooled=_pooled(errors["pooled"]) if errors["pooled"] else None,
                 ),
-                pool=SwarmPrior.from_json(data["pool"]) if data["pool"] else None,
-                flags=dict(data["flags"]),
-                notes=tuple(data["notes"]),
+                prior=SwarmPrior.from_json(fields["pool"]) if fields["pool"] else None,
+                flags=dict(fields["flags"]),
+                notes=tuple(fields["notes"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise FitError(f"not a surrogate as this version writes it: {error!r}; fit it again") from error
 
 
-def _array(values: Sequence[Any]) -> Array:
+def _array(values: Sequence[float] | Sequence[Sequence[float]]) -> Array:
     return np.asarray(values, dtype=np.float64)
 
 
-def _lists(pooled: Pooled) -> dict[str, Any]:
+def _pooled_json(pooled: Pooled) -> PooledJSON:
     return {
         "levels": pooled.levels.tolist(),
         "offsets": pooled.offsets.tolist(),
@@ -222,5 +297,5 @@ def _lists(pooled: Pooled) -> dict[str, Any]:
     }
 
 
-def _pooled(data: Mapping[str, Any]) -> Pooled:
+def _pooled(data: PooledJSON) -> Pooled:
     return Pooled(_array(data["levels"]), _array(data["offsets"]), _array(data["precision"]))

@@ -1,20 +1,28 @@
-"""What a law says of one mixture: bits per byte per task, per family and on the whole, how sure, and broken caps."""
+"""What a surrogate predicts for one mixture: the objective, gains, families, tasks, and the caps that it exceeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.intervals import Interval, measured_std
+from olmix_core.surrogate.intervals import Interval, measured_std, measured_task_stds
+from olmix_core.surrogate.task_weights import family_weights
 
 
 @dataclass(frozen=True)
 class BrokenCap:
-    """A leaf whose weight is above its cap; epochs is NaN where its tokens are unknown."""
+    """A leaf whose weight is above its cap.
+
+    Attributes:
+        domain: label of the leaf.
+        weight: its weight.
+        cap: its highest weight.
+        epochs: epochs over the leaf; NaN where its tokens are unknown.
+    """
 
     domain: str
     weight: float
@@ -22,10 +30,37 @@ class BrokenCap:
     epochs: float
 
 
+class BrokenCapJSON(TypedDict):
+    """JSON of a `BrokenCap`; epochs is null where it is unknown."""
+
+    domain: str
+    weight: float
+    cap: float
+    epochs: float | None
+
+
+class PredictionJSON(TypedDict):
+    """JSON of a `Prediction`: intervals as {bpb, low, high}."""
+
+    weights: dict[str, float]
+    objective: dict[str, float]
+    gain: dict[str, dict[str, float]]
+    families: dict[str, dict[str, float]]
+    tasks: dict[str, dict[str, float]]
+    broken_caps: list[BrokenCapJSON]
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """The weighted mean BPB (`objective`), what it gains over the mixtures of the record (positive is better), BPB of
-    every family and task, and the caps that the mixture breaks. `weights` is the mixture {label: weight}.
+    """The prediction at one mixture.
+
+    Attributes:
+        weights: the mixture {label: weight}.
+        objective: weighted mean BPB.
+        gain: {name: gain over that mixture of the record}; positive is better.
+        families: {family: mean BPB of its tasks}.
+        tasks: {task: BPB}.
+        broken: caps that the mixture exceeds.
     """
 
     weights: Mapping[str, float]
@@ -35,83 +70,99 @@ class Prediction:
     tasks: Mapping[str, Interval]
     broken: Sequence[BrokenCap]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> PredictionJSON:
+        """Write the prediction as JSON.
+
+        Returns:
+            Plain JSON values.
+        """
         return {
             "weights": dict(self.weights),
             "objective": self.objective.to_json(),
-            "gain": {f"over_{name}": one.to_json() for name, one in self.gain.items()},
-            "families": {name: one.to_json() for name, one in self.families.items()},
-            "tasks": {name: one.to_json() for name, one in self.tasks.items()},
+            "gain": {f"over_{name}": gain.to_json() for name, gain in self.gain.items()},
+            "families": {name: bpb.to_json() for name, bpb in self.families.items()},
+            "tasks": {name: bpb.to_json() for name, bpb in self.tasks.items()},
             "broken_caps": [
-                {"domain": one.domain, "weight": one.weight, "cap": one.cap, "epochs": _known(one.epochs)}
-                for one in self.broken
+                {
+                    "domain": broken.domain,
+                    "weight": broken.weight,
+                    "cap": broken.cap,
+                    "epochs": None if np.isnan(broken.epochs) else broken.epochs,
+                }
+                for broken in self.broken
             ],
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """bpb, low and high: a row for the objective, each family and each task, indexed by (kind, name)."""
+        """Arrange the intervals as a table.
+
+        Returns:
+            Columns bpb, low and high; a row for the objective, each family and each task, indexed by (kind, name).
+        """
         rows = {
             ("objective", ""): self.objective,
-            **{("family", name): one for name, one in self.families.items()},
-            **{("task", name): one for name, one in self.tasks.items()},
+            **{("family", name): bpb for name, bpb in self.families.items()},
+            **{("task", name): bpb for name, bpb in self.tasks.items()},
         }
         index = pd.MultiIndex.from_tuples(list(rows), names=["kind", "name"])
-        return pd.DataFrame([one.to_json() for one in rows.values()], index=index)
+        return pd.DataFrame([bpb.to_json() for bpb in rows.values()], index=index)
 
 
-def predict(
-    surrogate: Surrogate,
-    columns: Array,
-    leaves: Sequence[str],
-    q: Array,
-    *,
-    task_weights: Array,
-    families: Mapping[str, Sequence[str]],
-    references: Mapping[str, Array],
-    caps: Array,
-    epochs: Array,
-) -> Prediction:
-    """The prediction at q [leaves].
+@dataclass(frozen=True)
+class PredictionContext:
+    """What a prediction is made with: leaves in terms of the surrogate's columns, tasks, references and limits.
 
-    columns [law columns, leaves] writes leaves in columns of the law. task_weights [T] sum to 1. references
-    {name: [leaves]}: mixtures to say the gain over. caps, epochs [leaves]: highest weights, and epochs per unit of
-    weight. The mean of a family weighs its tasks as the objective does, or equally where they weigh nothing there.
+    Attributes:
+        leaves: [m] labels of the leaves.
+        columns: [surrogate columns, m] leaves in terms of the surrogate's columns.
+        task_weights: [T] weights of the objective, which sum to 1.
+        families: {family: its tasks}.
+        references: {name: mixture [m]} to state gains over.
+        caps: [m] highest weights.
+        epochs: [m] epochs per unit of weight.
     """
-    at = columns @ q
-    by_task, task_std = surrogate.predict(at[None])[0], np.hypot(surrogate.std(at[None])[0], surrogate.noise())
+
+    leaves: Sequence[str]
+    columns: Array
+    task_weights: Array
+    families: Mapping[str, Sequence[str]]
+    references: Mapping[str, Array]
+    caps: Array
+    epochs: Array
+
+
+def predict(surrogate: Surrogate, q: Array, context: PredictionContext) -> Prediction:
+    """Predict one mixture. The mean of a family weighs its tasks as the objective does.
+
+    Args:
+        surrogate: the fit.
+        q: [m] the mixture over the leaves of the context.
+        context: leaves, tasks, references and limits.
+
+    Returns:
+        The prediction with its intervals.
+    """
+    at, task_weights = context.columns @ q, context.task_weights
+    by_task, task_std = surrogate.predict(at[None])[0], measured_task_stds(surrogate, at[None])[0]
     position = {task: t for t, task in enumerate(surrogate.tasks)}
-    of_families = {}
-    for name, members in families.items():
+    families = {}
+    for name, members in context.families.items():
         weights = family_weights([position[task] for task in members], task_weights)
-        of_families[name] = Interval.around(by_task @ weights, measured_std(surrogate, at, weights))
+        families[name] = Interval.around(by_task @ weights, measured_std(surrogate, at, weights))
     gain = {}
-    for name, reference in references.items():
-        there = columns @ reference
+    for name, reference in context.references.items():
+        there = context.columns @ reference
         difference = float(surrogate.objective(there[None], task_weights)[0] - by_task @ task_weights)
         gain[name] = Interval.around(difference, measured_std(surrogate, at, task_weights, there))
     return Prediction(
-        weights=dict(zip(leaves, q.tolist(), strict=True)),
+        weights=dict(zip(context.leaves, q.tolist(), strict=True)),
         objective=Interval.around(by_task @ task_weights, measured_std(surrogate, at, task_weights)),
         gain=gain,
-        families=of_families,
+        families=families,
         tasks={task: Interval.around(by_task[t], task_std[t]) for task, t in position.items()},
         # By more than rounding.
         broken=[
-            BrokenCap(leaves[j], float(q[j]), float(caps[j]), float(epochs[j] * q[j]))
-            for j in np.flatnonzero(q > caps * (1 + 1e-9) + 1e-12).tolist()
+            BrokenCap(context.leaves[j], float(q[j]), float(context.caps[j]), float(context.epochs[j] * q[j]))
+            for j in np.flatnonzero(q > context.caps * (1 + 1e-9) + 1e-12).tolist()
         ],
     )
-
-
-def family_weights(members: Sequence[int], task_weights: Array) -> Array:
-    """[T] weights of the tasks at `members` within their family; they sum to 1."""
-    weights = np.zeros_like(task_weights)
-    weights[list(members)] = task_weights[list(members)]
-    if not weights.any():
-        weights[list(members)] = 1.0
-    shares: Array = weights / weights.sum()
-    return shares
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -12,12 +12,13 @@ from olmix_core.storage.integrity import checksum
 from olmix_core.storage.layout import DIAGNOSTICS_FILE, RUNS_FILE, SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate
 from olmix_core.surrogate.fit import fit as fit_surrogate
-from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
+from olmix_core.surrogate.settings import FitSettings
 from tasks.runtime.step import Payload, Result, step
 
 FOLDS = 5
@@ -34,10 +35,13 @@ def fit(payload: Payload, store: str) -> Result:
     merged = merge(pinned(opened, payload["evidence"], COLUMNS))
     evidence = merged.problem(payload["atoms"], payload["splits"], payload["tasks"])
     swarms = dict(zip(merged.proxies, merged.swarms, strict=True))
-    pool = SwarmPrior(swarms=swarms, **payload["pool"]) if payload.get("pool") else None
-    settings = {name: payload[name] for name in ("family", "huber_delta", "ridge")}
-    surrogate = fit_surrogate(evidence, **settings, pool=pool)
-    diagnostics = cross_validate(evidence, **settings, pool=pool, folds=min(FOLDS, len(evidence.runs)), seed=0)
+    pool = payload.get("pool")
+    prior = SwarmPrior(swarms, pool["current"], pool["sources"], pool["revised"]) if pool else None
+    settings = FitSettings(
+        family=payload["family"], huber_delta=payload["huber_delta"], ridge=payload["ridge"], prior=prior
+    )
+    surrogate = fit_surrogate(evidence, settings)
+    diagnostics = cross_validate(evidence, settings, folds=Folds(min(FOLDS, len(evidence.runs)), seed=0))
     opened.write_json(fit_path(key, SURROGATE_FILE), surrogate.to_json())
     table = diagnostics.table().to_csv(lineterminator="\n")
     files: dict[str, str | None] = {fit_path(key, SURROGATE_FILE): None}
@@ -53,18 +57,17 @@ def fit(payload: Payload, store: str) -> Result:
         "runs": len(evidence.runs),
         "flags": dict(surrogate.flags),
         "notes": list(surrogate.notes),
-        "swarms": _swarms(surrogate, evidence, payload["huber_delta"]),
+        "swarms": _swarms(surrogate, evidence, settings),
         "files": files,
     }
 
 
-def _swarms(surrogate: Surrogate, evidence: SwarmData, huber_delta: float) -> list[dict[str, Any]]:
+def _swarms(surrogate: Surrogate, evidence: SwarmData, settings: FitSettings) -> list[dict[str, Any]]:
     """What each swarm is to a pooled law; nothing where there is one swarm only."""
-    if not isinstance(surrogate, LawSurrogate) or surrogate.pool is None:
+    law = surrogate.fitted_law
+    if law is None or law.prior is None:
         return []
-    found = swarm_diagnostics(
-        evidence, surrogate.pool, surrogate.law, huber_delta=huber_delta, run_weights=np.ones(len(evidence.runs))
-    )
+    found = swarm_diagnostics(evidence, law.law, settings, law.prior, np.ones(len(evidence.runs)))
     return [
         {
             "swarm": one.swarm,

@@ -14,7 +14,7 @@ from olmix_core.storage.integrity import checksum
 from olmix_core.storage.layout import SURROGATE_FILE, TRADE_OFFS_FILE, fit_path, proposal_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.fit import read_surrogate
+from olmix_core.surrogate.fit import load as load_surrogate
 from tasks.runtime.step import Payload, Result, step
 
 
@@ -45,7 +45,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
     ratios, it is also said what would have been proposed over these: `full_reuse`.
     """
     opened, key = Store(store), propose.key(payload)
-    model = read_surrogate(opened.read_json(fit_path(payload["fit"], SURROGATE_FILE)))
+    model = load_surrogate(opened.read_json(fit_path(payload["fit"], SURROGATE_FILE)))
     wish = wish_of(payload)
     answer = propose_for_leaves(model, wish, labels=labels, bound_names=bound_names)
     found = answer.proposal

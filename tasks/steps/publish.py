@@ -12,7 +12,7 @@ from olmix_core.report import page
 from olmix_core.report.charts import charts
 from olmix_core.storage.layout import REPORT_FILE, version_path
 from olmix_core.storage.store import Store
-from olmix_core.surrogate.intervals import verdict
+from olmix_core.surrogate.intervals import Interval
 from tasks.runtime import progress
 from tasks.runtime.artifacts import picture, publish_markdown, table
 
@@ -53,7 +53,7 @@ def summary(
         f"Predicted mean BPB: natural **{predicted['natural']['bpb']:.4f}**, proposed"
         f" **{predicted['proposed']['bpb']:.4f}**; gain {gain['bpb']:.4f}"
         f" ({gain['bpb'] / predicted['natural']['bpb']:.1%}; 90 % interval"
-        f" {gain['low']:.4f} to {gain['high']:.4f}): **{verdict(gain)}**.",
+        f" {gain['low']:.4f} to {gain['high']:.4f}): **{Interval.from_json(gain).verdict}**.",
         "",
         *table(
             [

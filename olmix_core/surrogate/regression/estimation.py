@@ -1,8 +1,8 @@
-"""From evidence to parameters: how strongly to regularise, and which power of diminishing returns.
+"""Estimation of one law: the parameters of every task, the ridge of each, and the power of diminishing returns.
 
-A fit minimises, per task, the mean Huber loss of one law plus a ridge on its coefficients (`laws`, `levenberg`). How
-strong a ridge is chosen per task, and gamma of diminishing returns for all tasks together, by leave-one-out error in
-closed form (`influence`) along a path from strong to weak ridge, each solution starting the next.
+A fit minimises, per task, the mean Huber loss of the law plus a ridge on its coefficients (`levenberg_marquardt`). The
+ridge is selected for each task, and gamma of diminishing returns for all tasks together, by leave-one-out error in
+closed form (`uncertainty`) along a path from strong to weak ridge, where each solution starts the next.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, LOG_LINEAR, Law, Parameters
+from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law, Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, minimise
-from olmix_core.surrogate.regression.multistart import at_mean, lowest, mean_seen
+from olmix_core.surrogate.regression.multistart import at_mean, lowest_minimum, mean_seen
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.uncertainty import leave_one_out
+from olmix_core.surrogate.settings import FitSettings
 
 RIDGES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -31,12 +32,18 @@ _GONE = -50.0  # b of a law that is a constant: exp(-50) is nothing
 
 @dataclass(frozen=True)
 class Estimate:
-    """Parameters of one law for all tasks of an Evidence, in its order.
+    """Parameters of one law for all tasks of a swarm, in its order.
 
-    ridge [T]; loss [T] without penalty; errors [K, T] leave-one-out residuals (zero where unknown); levels [T, S] of
-    other swarms, where there is a pool;
-    score: mean over tasks of the root mean square leave-one-out error as a share of the task's own
-    spread; flags: what to know of a task.
+    Attributes:
+        law: form of the law.
+        parameters: parameters of every task.
+        levels: [T, S] levels of the other swarms; S = 0 without a prior.
+        weights: [K, T] weights of the runs; 0 where a run was not evaluated.
+        ridge: [T] ridge.
+        loss: [T] mean Huber loss without penalty.
+        errors: [K, T] leave-one-out residuals f - y in BPB; 0 where a run was not evaluated.
+        score: mean over tasks of the root mean square leave-one-out error as a share of the task's spread.
+        flags: {task: reason} for tasks whose prediction needs caution.
     """
 
     law: Law
@@ -50,40 +57,43 @@ class Estimate:
     flags: dict[str, str]
 
 
-def estimate(
-    evidence: SwarmData,
-    law: Law,
-    *,
-    huber_delta: float,
-    ridge: float | None,
-    run_weights: Array,
-    restarts: bool,
-    pool: SwarmPrior | None = None,
-) -> Estimate:
-    """Fit `law` to every task; `ridge` None chooses it per task by leave-one-out error.
+def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: Array, *, restarts: bool) -> Estimate:
+    """Fit a law to every task.
 
-    restarts: also start elsewhere, and keep the lowest minimum. Without ridge a few tasks have several.
+    Args:
+        evidence: the runs.
+        law: form of the law.
+        settings: settings of the fit; the prior is used as it is.
+        run_weights: [K] weights of the runs.
+        restarts: also start elsewhere and keep the lowest minimum; without ridge a few tasks have several.
+
+    Returns:
+        Parameters, errors and flags of all tasks.
+
+    Raises:
+        FitError: all runs of a task have weight 0.
     """
-    flags, hopeless = _hopeless(evidence)
-    fitted = np.flatnonzero(~hopeless)
+    ridge, prior = settings.fixed_ridge, settings.prior
+    flags, unfittable = _unfittable(evidence)
+    fitted = np.flatnonzero(~unfittable)
     Y, weights = _filled(evidence, run_weights)
     total = weights.sum(axis=0)
     means = np.sum(weights * Y, axis=0) / total
     leaves = len(evidence.leaves)
-    others = pool.levels(evidence.runs).shape[1] if pool else 0
+    others = prior.levels(evidence.runs).shape[1] if prior else 0
     theta = np.zeros((len(evidence.tasks), leaves + 2 + others))
     theta[:, 0], theta[:, 1] = means, _GONE
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
     ridges, loss = np.zeros((2, len(evidence.tasks)))
     if len(fitted):
-        problems = _problems(evidence, law, fitted, huber_delta, run_weights, pool)
+        problems = _problems(evidence, law, settings, run_weights, fitted)
         if ridge is None:
             path = _ridge_path(problems)
             problems, warm = path.problems, path.theta
         else:
             problems, warm = _with_ridge(problems, np.full(len(fitted), ridge)), None
-        solution = lowest(problems, warm, restarts=restarts)
+        solution = lowest_minimum(problems, warm, restarts=restarts)
         theta[fitted], ridges[fitted] = solution.theta, problems.ridge
         errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
         loss[fitted] = solution.loss - problems.penalty(solution.theta)
@@ -113,15 +123,22 @@ def estimate(
     )
 
 
-def choose_gamma(
-    evidence: SwarmData, *, huber_delta: float, ridge: float | None, run_weights: Array, pool: SwarmPrior | None = None
-) -> float:
-    """The gamma of diminishing returns with the least leave-one-out error over all tasks.
+def select_gamma(evidence: SwarmData, settings: FitSettings, run_weights: Array) -> float:
+    """Select the power of diminishing returns by leave-one-out error over all tasks.
 
     Walks the grid GAMMAS downhill from the usual 0.6; the error has one valley in gamma. Few runs cannot tell gammas
     apart, so another than the usual one must do clearly better.
+
+    Args:
+        evidence: the runs.
+        settings: settings of the fit.
+        run_weights: [K] weights of the runs.
+
+    Returns:
+        gamma.
     """
-    fitted = np.flatnonzero(~_hopeless(evidence)[1])
+    ridge = settings.fixed_ridge
+    fitted = np.flatnonzero(~_unfittable(evidence)[1])
     if not len(fitted):
         return _GAMMA
 
@@ -130,7 +147,7 @@ def choose_gamma(
         if not 0 <= index < len(GAMMAS):
             return np.inf
         law = Law(DIMINISHING_RETURNS, GAMMAS[index])
-        problems = _problems(evidence, law, fitted, huber_delta, run_weights, pool)
+        problems = _problems(evidence, law, settings, run_weights, fitted)
         path = _ridge_path(problems, RIDGES if ridge is None else (ridge,))
         spread = _spread(problems)
         return float(np.mean(_size(path.errors, problems.weights, spread) / spread))
@@ -142,27 +159,32 @@ def choose_gamma(
 
 
 def paper_form(estimated: Estimate) -> Parameters:
-    """Parameters with b folded into A = b + v for the log-linear law (a mixture sums to 1); else as
-    they are.
+    """Write the parameters as in the paper: for the log-linear law A = b + v, since a mixture sums to 1.
+
+    Args:
+        estimated: a fit.
+
+    Returns:
+        Parameters with b = 0 for the log-linear law; those of the fit for another one.
     """
     p = estimated.parameters
-    if estimated.law.family != LOG_LINEAR:
+    if estimated.law.gamma is not None:
         return p
     return Parameters(p.c, np.zeros_like(p.b), p.v + p.b[:, None])
 
 
-def _hopeless(evidence: SwarmData) -> tuple[dict[str, str], NDArray[np.bool_]]:
-    """Tasks that no law can be fitted to, with the reason; each is predicted by its mean."""
+def _unfittable(evidence: SwarmData) -> tuple[dict[str, str], NDArray[np.bool_]]:
+    """Tasks that no law can be fitted to, with the reason, and as a mask [T]; each is predicted by its mean."""
     flags: dict[str, str] = {}
-    hopeless = np.zeros(len(evidence.tasks), dtype=bool)
+    unfittable = np.zeros(len(evidence.tasks), dtype=bool)
     for t, task in enumerate(evidence.tasks):
         seen = evidence.Y[~np.isnan(evidence.Y[:, t]), t]
         if np.ptp(seen) <= 1e-9 * np.max(seen) and len(seen) >= _FEWEST_RUNS:
             flags[task] = f"constant: {seen[0]:.6g} BPB in every run, whatever the mixture"
         elif len(seen) < _FEWEST_RUNS:
             flags[task] = f"evaluated in {len(seen)} runs only: predicted by their mean"
-        hopeless[t] = task in flags
-    return flags, hopeless
+        unfittable[t] = task in flags
+    return flags, unfittable
 
 
 def _filled(evidence: SwarmData, run_weights: Array) -> tuple[Array, Array]:
@@ -175,25 +197,25 @@ def _filled(evidence: SwarmData, run_weights: Array) -> tuple[Array, Array]:
 
 
 def _problems(
-    evidence: SwarmData,
-    law: Law,
-    fitted: NDArray[np.intp],
-    huber_delta: float,
-    run_weights: Array,
-    pool: SwarmPrior | None,
+    evidence: SwarmData, law: Law, settings: FitSettings, run_weights: Array, fitted: NDArray[np.intp]
 ) -> Problems:
     """The regressions of the tasks `fitted`, without ridge."""
     Y, weights = _filled(evidence, run_weights)
     alone = Problems(
-        law.features(evidence.X), Y[:, fitted], weights[:, fitted], np.zeros(len(fitted)), huber_delta, law.nonnegative
+        law.features(evidence.X),
+        Y[:, fitted],
+        weights[:, fitted],
+        np.zeros(len(fitted)),
+        settings.huber_delta,
+        law.nonnegative,
     )
-    if pool is None:
+    if settings.prior is None:
         return alone
-    levels = pool.levels(evidence.runs)
+    levels = settings.prior.levels(evidence.runs)
     return replace(
         alone,
         design=np.hstack([alone.design, levels]),
-        precision=pool.precision(evidence.leaves, levels.shape[1]),
+        precision=settings.prior.precision(evidence.leaves, levels.shape[1]),
         signed=levels.shape[1],
     )
 
@@ -227,15 +249,15 @@ class _Path:
 def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
     """Fit under each ridge from strong to weak, each solution starting the next; choose by leave-one-out error.
 
-    The strongest ridge counts that does about as well as the best.
+    Selects the strongest ridge within 3 % of the least error.
     """
     theta, spread = at_mean(problems), _spread(problems)
     sizes, thetas, errors = [], [], []
     for ridge in ridges:
-        refit = _with_ridge(problems, np.full(len(theta), ridge))
-        theta = minimise(refit, theta, iterations=60, tol=1e-7).theta
+        ridged = _with_ridge(problems, np.full(len(theta), ridge))
+        theta = minimise(ridged, theta, iterations=60, tol=1e-7).theta
         thetas.append(theta)
-        errors.append(np.where(problems.weights > 0, leave_one_out(refit, theta)[0], 0.0))
+        errors.append(np.where(problems.weights > 0, leave_one_out(ridged, theta)[0], 0.0))
         sizes.append(_size(errors[-1], problems.weights, spread))
     near = np.array(sizes) <= _AS_GOOD * np.min(sizes, axis=0)
     best, tasks = np.argmax(near, axis=0), np.arange(len(theta))
@@ -248,10 +270,13 @@ def _ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> _Path:
 
 @dataclass(frozen=True)
 class Refit:
-    """A quick fit under one pool of the tasks that can be fitted.
+    """A quick fit under one prior of the tasks that can be fitted.
 
-    errors [K, B] when each run is left out, whatever its weight; seen [K, B] where a run was evaluated; theta where it
-    ended.
+    Attributes:
+        problems: the regressions.
+        theta: [B, p + 2] parameters reached.
+        errors: [K, B] leave-one-out errors of all runs, whatever their weight.
+        seen: [K, B] where a run was evaluated.
     """
 
     problems: Problems
@@ -261,11 +286,25 @@ class Refit:
 
 
 def refit(
-    evidence: SwarmData, law: Law, pool: SwarmPrior, *, huber_delta: float, run_weights: Array, before: Refit | None
+    evidence: SwarmData, law: Law, settings: FitSettings, prior: SwarmPrior, run_weights: Array, before: Refit | None
 ) -> Refit:
-    """Fit under `pool`: along the path of ridges, or with the ridges of a trial `before`, from where it ended."""
-    fitted = np.flatnonzero(~_hopeless(evidence)[1])
-    problems = _problems(evidence, law, fitted, huber_delta, run_weights * pool.run_weights(evidence.runs), pool)
+    """Fit under a prior, quickly.
+
+    Args:
+        evidence: the runs.
+        law: form of the law.
+        settings: settings of the fit; its prior is not used.
+        prior: the prior to fit under.
+        run_weights: [K] weights of the runs, without those of the prior.
+        before: an earlier fit whose ridges are kept and whose parameters start this one; None follows the path of
+            ridges.
+
+    Returns:
+        The fit.
+    """
+    fitted = np.flatnonzero(~_unfittable(evidence)[1])
+    weights = run_weights * prior.run_weights(evidence.runs)
+    problems = _problems(evidence, law, replace(settings, prior=prior), weights, fitted)
     seen = ~np.isnan(evidence.Y[:, fitted])
     if before is None:
         path = _ridge_path(problems)

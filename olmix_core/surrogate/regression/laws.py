@@ -1,16 +1,15 @@
 """The two laws: how one task's bits per byte depend on the mixture.
 
-Both are c + exp(b + phi(q) . v), with c >= 0 the part that no mixture removes:
+Both are c + exp(b + phi(q) . v), with c >= 0 the part that no mixture removes::
 
-    log_linear            phi(q) = q           v free     Olmix (arXiv 2602.12237): f = c + exp(A .
-    q), A = b + v diminishing_returns   phi(q) = -q^gamma    v >= 0     f = c + exp(b - a .
-    q^gamma), a = v: no leaf hurts by
-                                                          itself, it displaces others, and its
-                                                          further shares help less
+    log_linear            phi(q) = q           v free     f = c + exp(A . q), A = b + v (arXiv 2602.12237)
+    diminishing_returns   phi(q) = -q^gamma    v >= 0     f = c + exp(b - a . q^gamma), a = v
 
-A mixture sums to 1, so in the log-linear law b and the mean of v say the same thing; a penalty on v
-alone decides, and then b is the mean of A and v the deviations from it: a constant is never
-penalised. Both laws are convex in q. Shapes: n mixtures, m leaves, T tasks; f is in bits per byte.
+Under diminishing returns no leaf hurts by itself, it displaces others, and further shares of it help less. A mixture
+sums to 1, so in the log-linear law a constant can move between b and v. The penalty is on v alone, which makes b the
+mean of A and v the deviations from it; a constant is never penalised. Both laws are convex in q.
+
+Shapes: n mixtures, m leaves, T tasks; f is in bits per byte (BPB).
 """
 
 from dataclasses import dataclass
@@ -24,14 +23,19 @@ DIMINISHING_RETURNS = "diminishing_returns"
 LAWS = (LOG_LINEAR, DIMINISHING_RETURNS)
 
 _TINY = 1e-12  # keeps the slope of q^gamma finite at q = 0
-_STEEPEST = 50.0  # exponents above this would overflow; no bits per byte comes near exp(50)
+_STEEPEST = 50.0  # larger exponents would overflow; no bits per byte comes near exp(50)
 
 
 @dataclass(frozen=True)
 class Law:
-    """One of the two laws: its features phi(q) [n, m] and whether their coefficients are >= 0.
+    """The form of one of the two laws.
 
-    `gamma` is the power of diminishing_returns in (0, 1]; the log-linear law has none.
+    Attributes:
+        family: `log_linear` or `diminishing_returns`.
+        gamma: power of diminishing returns in (0, 1]; None for the log-linear law.
+
+    Raises:
+        ValueError: the family is unknown, or gamma does not fit it.
     """
 
     family: str
@@ -48,16 +52,30 @@ class Law:
     @property
     def nonnegative(self) -> bool:
         """Whether the coefficients v are >= 0."""
-        return self.family == DIMINISHING_RETURNS
+        return self.gamma is not None
 
     def features(self, Q: Array) -> Array:
-        """phi(q) [n, m] of mixtures Q [n, m]. Weights below zero count as zero."""
+        """Compute the features phi(q).
+
+        Args:
+            Q: [n, m] mixtures; weights below 0 count as 0 under diminishing returns.
+
+        Returns:
+            [n, m].
+        """
         if self.gamma is None:
             return Q
         return np.asarray(-(np.maximum(Q, 0.0) ** self.gamma), dtype=np.float64)
 
     def slopes(self, q: Array) -> Array:
-        """d phi_j / d q_j [m] at one mixture q [m]; at q_j = 0 that just beside it."""
+        """Differentiate the features, d phi_j / d q_j.
+
+        Args:
+            q: [m] one mixture.
+
+        Returns:
+            [m]; at q_j = 0 the slope at a tiny weight.
+        """
         if self.gamma is None:
             return np.ones_like(q)
         return np.asarray(-self.gamma * np.maximum(q, _TINY) ** (self.gamma - 1), dtype=np.float64)
@@ -65,16 +83,36 @@ class Law:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of T tasks under one law: c [T] and b [T], v [T, m]."""
+    """Parameters of T tasks under one law.
+
+    Attributes:
+        c: [T].
+        b: [T].
+        v: [T, m].
+    """
 
     c: Array
     b: Array
     v: Array
 
     def decay(self, features: Array) -> Array:
-        """exp(b + phi . v) [n, T], the part of each task that the mixture moves."""
+        """Compute exp(b + phi . v), the part of each task that the mixture moves.
+
+        Args:
+            features: [n, m] phi(q).
+
+        Returns:
+            [n, T] BPB.
+        """
         return np.exp(np.minimum(features @ self.v.T + self.b, _STEEPEST))
 
     def predict(self, features: Array) -> Array:
-        """c + exp(b + phi . v) [n, T]."""
+        """Compute c + exp(b + phi . v).
+
+        Args:
+            features: [n, m] phi(q).
+
+        Returns:
+            [n, T] BPB.
+        """
         return self.c + self.decay(features)

@@ -47,7 +47,7 @@ class Problems:
     signed: int = 0
 
     @property
-    def shape_of_penalty(self) -> Array:
+    def penalty_matrix(self) -> Array:
         """P [p, p]."""
         return np.eye(self.design.shape[1]) if self.precision is None else self.precision
 
@@ -59,7 +59,7 @@ class Problems:
     def penalty(self, theta: Array) -> Array:
         """ridge / 2 v' P v [B] of theta [B, p + 2]."""
         v = theta[:, 2:]
-        return np.asarray(0.5 * self.ridge * np.sum((v @ self.shape_of_penalty) * v, axis=1), dtype=np.float64)
+        return np.asarray(0.5 * self.ridge * np.sum((v @ self.penalty_matrix) * v, axis=1), dtype=np.float64)
 
     def subset(self, columns: NDArray[np.intp]) -> "Problems":
         """The same for some of the problems."""
@@ -185,7 +185,7 @@ def _derivatives(problems: Problems, theta: Array, exact: Mask, outer: Outer) ->
     bend = np.where(exact, pull * decay, 0.0)
     design, weights = problems.design, curve * decay**2 + bend
     cross = curve * decay
-    ridge, P = problems.ridge[:, None], problems.shape_of_penalty
+    ridge, P = problems.ridge[:, None], problems.penalty_matrix
 
     gradient = np.column_stack([pull.sum(axis=0), (pull * decay).sum(axis=0), (pull * decay).T @ design])
     gradient[:, 2:] += ridge * (theta[:, 2:] @ P)

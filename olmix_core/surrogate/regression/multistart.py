@@ -1,9 +1,9 @@
-"""The lowest of several minima: where a regression is started, and when one start is not enough.
+"""Starts of a regression, and the lowest of the minima that they reach.
 
-With a ridge nearly all starts end in one minimum. Without one some tasks have many: the law can bend to single runs
-with enormous coefficients. So the starts vote: where fewer than half of them reached the lowest minimum, many more are
-tried for a few iterations each, and the most promising are followed to their end. Random starts are the same for every
-task, so that a task's answer does not depend on which others are fitted with it.
+With a ridge nearly all starts end in one minimum. Without one some tasks have many, because the law can bend to single
+runs with enormous coefficients. So the starts vote: where fewer than half of them reach the lowest minimum, many more
+are tried for a few iterations each, and the most promising are continued. Random starts are the same for every task, so
+that the result for a task does not depend on which others are fitted with it.
 """
 
 from collections.abc import Sequence
@@ -25,34 +25,58 @@ _FOLLOWED = 4  # of the starts where the first ones disagree
 
 
 def at_mean(problems: Problems, level: float = _LEVEL) -> Array:
-    """Parameters [B, p + 2] of a constant at the mean, with c at `level` times the lowest BPB seen."""
+    """Start from a constant at the mean.
+
+    Args:
+        problems: B regressions.
+        level: c as a share of the lowest BPB seen.
+
+    Returns:
+        [B, p + 2] parameters (c, b, v) with v = 0.
+    """
     c = level * _lowest_seen(problems)
     return np.column_stack([c, np.log(mean_seen(problems) - c), np.zeros((len(c), problems.design.shape[1]))])
 
 
 def mean_seen(problems: Problems) -> Array:
-    """Weighted mean BPB [B] of the runs seen."""
+    """Average the runs seen.
+
+    Args:
+        problems: B regressions.
+
+    Returns:
+        [B] weighted mean BPB.
+    """
     mean: Array = np.sum(problems.weights * problems.Y, axis=0) / problems.weights.sum(axis=0)
     return mean
 
 
-def lowest(problems: Problems, warm: Array | None, *, restarts: bool) -> Solution:
-    """Minimise every problem from `warm` [B, p + 2] (None: from a constant); with `restarts` look elsewhere too."""
+def lowest_minimum(problems: Problems, warm: Array | None, *, restarts: bool) -> Solution:
+    """Minimise every problem.
+
+    Args:
+        problems: B regressions.
+        warm: [B, p + 2] start; None starts from a constant.
+        restarts: also start elsewhere.
+
+    Returns:
+        The lowest minimum found of each problem.
+    """
     starts = [at_mean(problems) if warm is None else warm]
     if restarts:
         starts += [at_mean(problems, level) for level in _LEVELS]
         starts += _random(problems, np.array(_RANDOM_LEVELS))
-    found, reached = _best(problems, starts)
+    lowest, reached = _best(problems, starts)
     rugged = np.flatnonzero(2 * reached < len(starts))
     if not restarts or not len(rugged):
-        return found
+        return lowest
     part = problems.subset(rugged)
     losses, thetas = _all(part, _random(part, np.linspace(*_MORE_LEVELS, _MORE)), iterations=_SHORT)
     order = np.argsort(losses, axis=0, kind="stable")[:_FOLLOWED]
-    followed = [thetas[one, np.arange(len(rugged))] for one in order]
-    more, _ = _best(part, [found.theta[rugged], *followed])
-    found.theta[rugged], found.loss[rugged], found.converged[rugged] = more.theta, more.loss, more.converged
-    return found
+    followed = [thetas[start, np.arange(len(rugged))] for start in order]
+    more, _ = _best(part, [lowest.theta[rugged], *followed])
+    lowest.theta[rugged], lowest.loss[rugged], lowest.converged[rugged] = more.theta, more.loss, more.converged
+    return lowest
 
 
 def _lowest_seen(problems: Problems) -> Array:
@@ -72,9 +96,9 @@ def _random(problems: Problems, levels: Array) -> list[Array]:
 
 def _all(problems: Problems, starts: Sequence[Array], iterations: int) -> tuple[Array, Array]:
     """Losses [S, B] and parameters [S, B, p + 2] reached from every start."""
-    found = _from(problems, starts, iterations)
+    solution = _from(problems, starts, iterations)
     shape = (len(starts), len(problems.ridge))
-    return found.loss.reshape(shape), found.theta.reshape(*shape, -1)
+    return solution.loss.reshape(shape), solution.theta.reshape(*shape, -1)
 
 
 def _from(problems: Problems, starts: Sequence[Array], iterations: int) -> Solution:
@@ -85,9 +109,10 @@ def _from(problems: Problems, starts: Sequence[Array], iterations: int) -> Solut
 def _best(problems: Problems, starts: Sequence[Array]) -> tuple[Solution, NDArray[np.intp]]:
     """The lowest minimum of every problem, and from how many starts [B] it was reached.
 
-    Only the lowest start of a problem is followed to its end; after _SHORT iterations the others are there, or lost.
+    Only the lowest start of a problem is continued to convergence; after _SHORT iterations the others have converged or
+    are too high.
     """
     losses, thetas = _all(problems, starts, _SHORT)
-    found = _from(problems, [thetas[np.argmin(losses, axis=0), np.arange(len(problems.ridge))]], _LONG)
-    reached = np.count_nonzero(losses <= found.loss * (1 + _SAME), axis=0)
-    return found, reached
+    lowest = _from(problems, [thetas[np.argmin(losses, axis=0), np.arange(len(problems.ridge))]], _LONG)
+    reached = np.count_nonzero(losses <= lowest.loss * (1 + _SAME), axis=0)
+    return lowest, reached

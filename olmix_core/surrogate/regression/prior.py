@@ -1,20 +1,20 @@
-"""What is known of several swarms before their runs are fitted together.
+"""The prior of a fit to several swarms: how swarms and leaves are related.
 
-Runs of different swarms stand in one regression, y = c + exp(b + phi(q) . v + d_s), under one Gaussian prior on all of
-its coefficients:
+Runs of different swarms enter one regression, y = c + exp(b + phi(q) . v + d_s), under one Gaussian prior on its
+coefficients:
 
-- swarm s may lie at another level than the one that predictions are for, d_s (drift between batches; none where
-  `drift` is None), and counts with a weight of its own;
-- leaves of one source are alike: v_j = u_source + w_j with var u = `likeness` var w;
-- a revised leaf takes after its predecessor: v_new = u + w_new and v_old = u + w_old with var u = `heritage` var w.
+- swarm s may lie at another level d_s than the swarm that predictions are for, and its runs have a weight;
+- leaves of one source are similar: v_j = u_source + w_j with var u = `source_correlation` var w;
+- a revised leaf resembles its predecessor: v_new = u + w_new and v_old = u + w_old with
+  var u = `revision_correlation` var w.
 
-So the prior covariance of v is I plus a constant on every block of kin, and its inverse is the P of `levenberg`. An
-infinite likeness would make kin equal; 0 makes every leaf a stranger.
+So the prior covariance of v is the identity plus a constant on every block of related leaves, and its inverse is the P
+of `levenberg_marquardt`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import NotRequired, Self, TypedDict
 
 import numpy as np
 
@@ -22,75 +22,149 @@ from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 
 
+class PriorJSON(TypedDict):
+    """JSON of a `SwarmPrior`: likeness, heritage and drift are its correlations and its level precision."""
+
+    swarms: dict[str, str]
+    current: str
+    sources: list[list[str]]
+    revised: dict[str, str]
+    likeness: NotRequired[float]
+    heritage: NotRequired[float]
+    drift: NotRequired[float | None]
+    weights: NotRequired[dict[str, float]]
+
+
 @dataclass(frozen=True)
 class SwarmPrior:
-    """Which swarm each run is of, which leaves are kin, and how much to make of either.
+    """How the runs of several swarms and the leaves are related.
 
-    swarms: {run: label of its swarm}, every run. current: the swarm whose level predictions are for. sources: leaves
-    that are alike; leaves in none are strangers. revised: {leaf: its predecessor}. likeness and heritage >= 0: variance
-    that kin share, as a multiple of what they do not. drift > 0: precision of d_s as a multiple of that of v; None
-    means that all swarms lie at one level. weights: {label: weight of each of its runs}, 1 where not given.
+    Attributes:
+        swarms: {run: label of its swarm} of every run.
+        current: the swarm whose level predictions are for.
+        sources: groups of similar leaves; a leaf in none is unrelated to others.
+        revised: {leaf: its predecessor}.
+        source_correlation: variance >= 0 that leaves of a source share, as a multiple of what each has by itself.
+        revision_correlation: the same for a leaf and its predecessor.
+        level_precision: precision > 0 of d_s as a multiple of that of v; None puts all swarms at one level.
+        weights: {swarm: weight of each of its runs}, 1 where it is not given.
     """
 
     swarms: Mapping[str, str]
     current: str
     sources: Sequence[Collection[str]] = ()
     revised: Mapping[str, str] = field(default_factory=dict)
-    likeness: float = 3.0
-    heritage: float = 9.0
-    drift: float | None = None
+    source_correlation: float = 3.0
+    revision_correlation: float = 9.0
+    level_precision: float | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def check(self, runs: Sequence[str]) -> None:
-        """Raise FitError where a run is of no swarm."""
+        """Check that every run has a swarm.
+
+        Args:
+            runs: ids.
+
+        Raises:
+            FitError: a run has none.
+        """
         stray = [run for run in runs if run not in self.swarms]
         if stray:
             raise FitError(f"run {stray[0]!r} is of no swarm of the pool ({len(stray)} of {len(runs)} runs)")
 
     def others(self, runs: Sequence[str]) -> tuple[str, ...]:
-        """The swarms of `runs` but the current one."""
+        """List the swarms of some runs.
+
+        Args:
+            runs: ids.
+
+        Returns:
+            Their swarms except the current one, in alphabetical order.
+        """
         return tuple(sorted({self.swarms[run] for run in runs} - {self.current}))
 
     def levels(self, runs: Sequence[str]) -> Array:
-        """[K, S] which runs are of which other swarm; no columns without drift."""
+        """Indicate the other swarms of runs.
+
+        Args:
+            runs: [K] ids.
+
+        Returns:
+            [K, S] 1 where a run belongs to an other swarm; S = 0 where all lie at one level.
+        """
         labels = np.array([self.swarms[run] for run in runs])
-        columns = self.others(runs) if self.drift is not None else ()
-        return (
-            np.stack([labels == one for one in columns], axis=1).astype(float) if columns else np.empty((len(runs), 0))
-        )
+        swarms = self.others(runs) if self.level_precision is not None else ()
+        if not swarms:
+            return np.empty((len(runs), 0))
+        return np.stack([labels == swarm for swarm in swarms], axis=1).astype(float)
 
     def precision(self, leaves: Sequence[str], levels: int) -> Array:
-        """P [m + S, m + S] of the coefficients of `leaves` and of S `levels`."""
+        """Compute the precision matrix P of the coefficients.
+
+        Args:
+            leaves: [m] names.
+            levels: S, the number of levels.
+
+        Returns:
+            [m + S, m + S].
+        """
         column = {leaf: j for j, leaf in enumerate(leaves)}
         covariance = np.eye(len(leaves))
-        blocks = [(source, self.likeness) for source in self.sources]
-        blocks += [((leaf, old), self.heritage) for leaf, old in self.revised.items()]
-        for kin, shared in blocks:
-            members = [column[leaf] for leaf in kin if leaf in column]
+        blocks = [(source, self.source_correlation) for source in self.sources]
+        blocks += [((leaf, old), self.revision_correlation) for leaf, old in self.revised.items()]
+        for related, shared in blocks:
+            members = [column[leaf] for leaf in related if leaf in column]
             if len(members) > 1:
                 covariance[np.ix_(members, members)] += shared
-        precision = np.eye(len(leaves) + levels) * (self.drift or 1.0)
+        precision = np.eye(len(leaves) + levels) * (self.level_precision or 1.0)
         precision[: len(leaves), : len(leaves)] = np.linalg.inv(covariance)
         return precision
 
     def run_weights(self, runs: Sequence[str]) -> Array:
-        """[K] the weight of each run."""
+        """Look up the weight of runs.
+
+        Args:
+            runs: [K] ids.
+
+        Returns:
+            [K] weights.
+        """
         return np.array([self.weights.get(self.swarms[run], 1.0) for run in runs])
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values that `from_json` turns into an equal pool."""
+    def to_json(self) -> PriorJSON:
+        """Write the prior as JSON.
+
+        Returns:
+            Plain JSON values, from which `from_json` makes an equal prior.
+        """
         return {
             "swarms": dict(self.swarms),
             "current": self.current,
             "sources": [list(source) for source in self.sources],
             "revised": dict(self.revised),
-            "likeness": self.likeness,
-            "heritage": self.heritage,
-            "drift": self.drift,
+            "likeness": self.source_correlation,
+            "heritage": self.revision_correlation,
+            "drift": self.level_precision,
             "weights": dict(self.weights),
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The pool that `to_json` wrote."""
-        return cls(**{**data, "sources": tuple(tuple(source) for source in data["sources"])})
+    def from_json(cls, data: PriorJSON) -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            data: the JSON.
+
+        Returns:
+            The prior.
+        """
+        return cls(
+            swarms=data["swarms"],
+            current=data["current"],
+            sources=tuple(tuple(source) for source in data["sources"]),
+            revised=data["revised"],
+            source_correlation=data.get("likeness", cls.source_correlation),
+            revision_correlation=data.get("heritage", cls.revision_correlation),
+            level_precision=data.get("drift"),
+            weights=data.get("weights", {}),
+        )

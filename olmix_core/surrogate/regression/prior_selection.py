@@ -1,10 +1,9 @@
-"""Learning from several swarms at once: which of them to believe, and how far.
+"""Selection of the prior's hyper-parameters by leave-one-out error on the newest swarm.
 
-A pool (see `pool`) says how swarms and leaves hang together; how much to make of that is read off the data. Predictions
-are wanted for mixtures like those of the newest swarm, so each choice is the one with the least leave-one-out error on
-its runs: whether other swarms lie at levels of their own, how alike the leaves of one source are, how closely a
-revised leaf takes after its predecessor, and how much each other swarm counts. A swarm whose runs make the prediction
-worse is so weighed down, and named.
+A prior (see `prior`) states how swarms and leaves are related; the strength of each relation is selected from the data.
+Predictions are for mixtures like those of the newest swarm, so each setting is the one with the least leave-one-out
+error on its runs: levels of other swarms, the correlation of leaves of one source, that of a revised leaf and its
+predecessor, and the weight of each other swarm. A swarm that makes the prediction worse so gets a low weight.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,22 +18,27 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.estimation import Refit, refit
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.settings import FitSettings
 
-DRIFTS = (100.0, 1.0)
-LIKENESSES = (0.0,)
-HERITAGES = (100.0, 0.0)
+LEVEL_PRECISIONS = (100.0, 1.0)
+SOURCE_CORRELATIONS = (0.0,)
+REVISION_CORRELATIONS = (100.0, 0.0)
 WEIGHTS = (0.3, 0.1, 0.03)
 _FEWEST = 8  # runs of the newest swarm that can tell settings apart
-_BETTER = 0.99  # a setting is left for another only where the error falls by a hundredth
-_MOST = 2.0  # an error counts as this many times the scatter of its task at most
+_BETTER = 0.99  # a setting is replaced only where the error falls by a hundredth
+_MOST = 2.0  # errors are clipped at this many times the scatter of their task
 
 
 @dataclass(frozen=True)
 class Member:
     """One swarm of a pooled fit.
 
-    error: root mean square error of its runs when predicted from all other swarms, as a share of the scatter of its own
-    runs (mean over tasks), NaN for a swarm by itself. weight: what each of its runs counts in the fit.
+    Attributes:
+        swarm: its label.
+        runs: number of its runs.
+        weight: weight of each of its runs in the fit.
+        error: root mean square error of its runs when predicted from all other swarms, as a share of the scatter of its
+            own runs (mean over tasks); NaN where the others do not suffice.
     """
 
     swarm: str
@@ -44,71 +48,92 @@ class Member:
 
 
 def select_prior(
-    evidence: SwarmData, pool: SwarmPrior, law: Law, *, huber_delta: float, run_weights: Array
+    evidence: SwarmData, law: Law, settings: FitSettings, prior: SwarmPrior, run_weights: Array
 ) -> SwarmPrior:
-    """The pool with the settings that predict the newest swarm's runs best, each left out in turn.
+    """Select the hyper-parameters of a prior.
 
-    Settings are tried one after another, each time further as long as the error falls. With too few new runs to tell,
-    or no other swarm, the pool stays as it is.
+    Settings are tried one after another, each further as long as the error falls.
+
+    Args:
+        evidence: the runs.
+        law: form of the law.
+        settings: settings of the fit.
+        prior: where the selection starts.
+        run_weights: [K] weights of the runs, without those of the prior.
+
+    Returns:
+        The prior that predicts the newest swarm's runs best, each left out in turn; `prior` itself where there are too
+        few new runs to tell, or no other swarm.
     """
-    newest = np.array([pool.swarms[run] == pool.current for run in evidence.runs])
+    newest = np.array([prior.swarms[run] == prior.current for run in evidence.runs])
     if newest.sum() < _FEWEST or newest.all():
-        return pool
+        return prior
 
-    def attempt(one: SwarmPrior, before: Refit | None) -> tuple[float, Refit]:
-        found = refit(evidence, law, one, huber_delta=huber_delta, run_weights=run_weights, before=before)
-        return _share(found, newest), found
+    def attempt(trial: SwarmPrior, before: Refit | None) -> tuple[float, Refit]:
+        fitted = refit(evidence, law, settings, trial, run_weights, before)
+        return _relative_error(fitted, newest), fitted
 
-    error, best = attempt(pool, None)
-    for further in _settings(pool, evidence):
-        for change in further:
-            other = change(pool)
-            other_error, found = attempt(other, best)
-            if other_error > _BETTER * error:
+    error, best = attempt(prior, None)
+    for changes in _changes(prior, evidence):
+        for change in changes:
+            trial = change(prior)
+            trial_error, fitted = attempt(trial, best)
+            if trial_error > _BETTER * error:
                 break
-            pool, error, best = other, other_error, found
-    return pool
+            prior, error, best = trial, trial_error, fitted
+    return prior
 
 
-def _settings(pool: SwarmPrior, evidence: SwarmData) -> Iterator[list[Callable[[SwarmPrior], SwarmPrior]]]:
-    """What may be set otherwise, and how: in each list further and further from what is usual."""
-    yield [partial(replace, drift=drift) for drift in DRIFTS]
-    if pool.sources:
-        yield [partial(replace, likeness=likeness) for likeness in LIKENESSES]
-    if pool.revised:
-        yield [partial(replace, heritage=heritage) for heritage in HERITAGES]
-    for swarm in pool.others(evidence.runs):
+def _changes(prior: SwarmPrior, evidence: SwarmData) -> Iterator[list[Callable[[SwarmPrior], SwarmPrior]]]:
+    """The settings to try: each list changes one of them, further and further from its default."""
+    yield [partial(replace, level_precision=precision) for precision in LEVEL_PRECISIONS]
+    if prior.sources:
+        yield [partial(replace, source_correlation=correlation) for correlation in SOURCE_CORRELATIONS]
+    if prior.revised:
+        yield [partial(replace, revision_correlation=correlation) for correlation in REVISION_CORRELATIONS]
+    for swarm in prior.others(evidence.runs):
         yield [partial(_weighed, swarm=swarm, weight=weight) for weight in WEIGHTS]
 
 
-def _weighed(pool: SwarmPrior, *, swarm: str, weight: float) -> SwarmPrior:
-    return replace(pool, weights={**pool.weights, swarm: weight})
+def _weighed(prior: SwarmPrior, *, swarm: str, weight: float) -> SwarmPrior:
+    return replace(prior, weights={**prior.weights, swarm: weight})
 
 
-def _share(found: Refit, rows: NDArray[np.bool_]) -> float:
+def _relative_error(fitted: Refit, rows: NDArray[np.bool_]) -> float:
     """Root mean square error of some runs as a share of the scatter of these runs, mean over tasks."""
-    seen = found.seen[rows]
-    Y, errors = found.problems.Y[rows], found.errors[rows]
+    seen = fitted.seen[rows]
+    Y, errors = fitted.problems.Y[rows], fitted.errors[rows]
     count = np.maximum(seen.sum(axis=0), 1)
     centre = np.sum(Y * seen, axis=0) / count
     scatter = np.sqrt(np.sum(seen * (Y - centre) ** 2, axis=0) / count)
-    told = scatter > 0
+    varied = scatter > 0
     capped = np.minimum(errors**2, (_MOST * scatter) ** 2)
-    return float(np.mean(np.sqrt(np.sum(seen * capped, axis=0) / count)[told] / scatter[told]))
+    return float(np.mean(np.sqrt(np.sum(seen * capped, axis=0) / count)[varied] / scatter[varied]))
 
 
 def swarm_diagnostics(
-    evidence: SwarmData, pool: SwarmPrior, law: Law, *, huber_delta: float, run_weights: Array
+    evidence: SwarmData, law: Law, settings: FitSettings, prior: SwarmPrior, run_weights: Array
 ) -> tuple[Member, ...]:
-    """What each swarm is to the pool: its weight, and the error of predicting it from all the others."""
-    found = []
-    for swarm in (*pool.others(evidence.runs), pool.current):
-        rows = np.array([pool.swarms[run] == swarm for run in evidence.runs])
+    """Measure how well each swarm is predicted from all the others.
+
+    Args:
+        evidence: the runs.
+        law: form of the law.
+        settings: settings of the fit.
+        prior: the prior of the fit.
+        run_weights: [K] weights of the runs, without those of the prior.
+
+    Returns:
+        A member per swarm, the current one last.
+    """
+    members = []
+    for swarm in (*prior.others(evidence.runs), prior.current):
+        rows = np.array([prior.swarms[run] == swarm for run in evidence.runs])
         enough = np.count_nonzero(~np.isnan(evidence.Y[~rows]), axis=0) >= _FEWEST
         error = float("nan")
         if rows.any() and enough.any():
-            told = evidence.some_tasks(np.flatnonzero(enough))
+            tasks = evidence.some_tasks(np.flatnonzero(enough))
             weights = np.where(rows, 0.0, run_weights)
-            error = _share(refit(told, law, pool, huber_delta=huber_delta, run_weights=weights, before=None), rows)
-        found.append(Member(swarm, int(rows.sum()), pool.weights.get(swarm, 1.0), error))
-    return tuple(found)
+            error = _relative_error(refit(tasks, law, settings, prior, weights, None), rows)
+        members.append(Member(swarm, int(rows.sum()), prior.weights.get(swarm, 1.0), error))
+    return tuple(members)

@@ -46,7 +46,7 @@ def leave_one_out(problems: Problems, theta: Array) -> tuple[Array, Array]:
     held[:, problems.bounded] = theta[:, problems.bounded] <= 0
     jacobian = np.where(held[:, None, :], 0.0, jacobian)
     penalty = np.zeros((*theta.shape, theta.shape[1]))
-    penalty[:, 2:, 2:] = problems.ridge[:, None, None] * problems.shape_of_penalty
+    penalty[:, 2:, 2:] = problems.ridge[:, None, None] * problems.penalty_matrix
     penalty = np.where(held[:, :, None] | held[:, None, :], 0.0, penalty)
     penalty += held[:, :, None] * np.eye(theta.shape[1])
     information = _information(jacobian, weight, penalty)
@@ -194,7 +194,7 @@ class SandwichCovariance:
         unit = np.random.default_rng(seed).standard_normal((count, self._moves.shape[1]))
         return np.asarray(np.tensordot(unit, self._moves, axes=([1], [1])), dtype=np.float64)
 
-    def ingredients(self) -> CovarianceFactors:
+    def factors(self) -> CovarianceFactors:
         """What `moves` is computed from, for who computes it elsewhere."""
         return CovarianceFactors(
             inverse=self._inverse,

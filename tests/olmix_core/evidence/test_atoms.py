@@ -16,6 +16,7 @@ from olmix_core.evidence.rows import EvidenceRow, to_table
 from olmix_core.identity import content_fingerprint
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.settings import FitSettings
 
 
 def test_a_parents_weight_goes_to_its_parts_by_tokens() -> None:
@@ -191,7 +192,7 @@ def test_evidence_through_any_changes_gives_the_fit_of_evidence_in_the_final_lea
         return  # the fit is what takes time: on the longer sequences, which say more
     from_start = SwarmData(direct, evidence.Y, evidence.runs, evidence.leaves, evidence.tasks)
     at = np.random.default_rng(seed).dirichlet(np.ones(len(final)), 20) @ made_of.T
-    laws = [fit(one, family="log_linear", ridge=1e-4) for one in (evidence, from_start)]
+    laws = [fit(one, FitSettings(family="log_linear", ridge=1e-4)) for one in (evidence, from_start)]
     np.testing.assert_allclose(*(law.predict(at) for law in laws), rtol=0, atol=1e-6)
 
 

@@ -7,6 +7,7 @@ from olmix_core.errors import StoreError
 from olmix_core.mixes.runs import SCHEMA, FittedRun, from_parquet, held_out, to_parquet
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate
+from olmix_core.surrogate.settings import FitSettings
 
 
 def test_held_out_runs_are_those_measured_with_predictions_that_have_not_seen_them() -> None:
@@ -17,7 +18,7 @@ def test_held_out_runs_are_those_measured_with_predictions_that_have_not_seen_th
     x[0] = (0.0, 0.4, 0.6)
     runs = tuple(f"r{(7 * k) % 20:02d}" for k in range(20))
     evidence = SwarmData(x, y, runs, ("a", "b", "c"), ("s", "t"))
-    diagnostics = cross_validate(evidence, family="log_linear")
+    diagnostics = cross_validate(evidence, FitSettings(family="log_linear"))
     found = held_out(evidence, diagnostics)
     assert [run.run for run in found] == sorted(runs)
     by_id = {run.run: run for run in found}

@@ -11,6 +11,7 @@ from olmix_core.planning.reuse import plan_columns
 from olmix_core.proposal.expansion import expansion, released_for_caps
 from olmix_core.proposal.solve import propose
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import log_linear
 
 
@@ -158,7 +159,7 @@ def test_the_collapsed_optimum_is_the_leaf_optimum_restricted_to_the_expansion(
 ) -> None:
     rng = np.random.default_rng(seed)
     evidence = log_linear(leaves=6, tasks=4, seed=seed).evidence(30, seed)
-    surrogate = fit(evidence, family="log_linear", ridge=1e-5)
+    surrogate = fit(evidence, FitSettings(family="log_linear", ridge=1e-5))
     natural = rng.dirichlet(np.full(6, 3.0))
     caps = natural * repetition
     old = dict(zip(surrogate.leaves[:4], rng.dirichlet(np.full(4, 2.0)).tolist(), strict=True))

@@ -7,6 +7,7 @@ from olmix_core.planning.sequential import Objective, PosteriorOptima, draw_opti
 from olmix_core.proposal.solve import propose
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 
 PROBLEMS = [diminishing_returns(6, 4, noise=0.02, seed=1), log_linear(6, 4, noise=0.02, seed=1)]
@@ -14,7 +15,7 @@ PROBLEMS = [diminishing_returns(6, 4, noise=0.02, seed=1), log_linear(6, 4, nois
 
 def learnt(problem: Problem, runs: int = 30) -> tuple[LawSurrogate, Objective, PosteriorOptima]:
     family, gamma = problem.law.family, problem.law.gamma
-    surrogate = fit_law(problem.evidence(runs, seed=0), family=family, gamma=gamma)
+    surrogate = fit_law(problem.evidence(runs, seed=0), FitSettings(family=family, gamma=gamma))
     m = len(problem.leaves)
     goal = Objective(np.eye(m), problem.natural, np.full(m, 0.4), problem.kl)
     today = propose(surrogate, expansion=np.eye(m), natural=problem.natural, caps=goal.caps, kl=problem.kl).weights
@@ -37,7 +38,7 @@ def test_more_runs_leave_less_to_gain(problem: Problem) -> None:
 
 def test_with_nothing_uncertain_today_is_the_optimum() -> None:
     problem = diminishing_returns(6, 4)  # no noise
-    surrogate = fit_law(problem.evidence(60, seed=0), family="diminishing_returns", gamma=0.6, ridge=0.0)
+    surrogate = fit_law(problem.evidence(60, seed=0), FitSettings(family="diminishing_returns", gamma=0.6, ridge=0.0))
     goal = Objective(np.eye(6), problem.natural, np.ones(6), problem.kl)
     optima = draw_optima(surrogate, goal, problem.optimum, draws=8, seed=0)
     assert optima.remaining_gain < 1e-4

@@ -10,6 +10,7 @@ from olmix_core.proposal.request import Bound, ProposalRequest, propose_for_leav
 from olmix_core.proposal.tradeoffs import Point, trade_offs
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.fit import fit
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns
 
 LEAVES = tuple(f"leaf{j:03d}" for j in range(5))
@@ -17,7 +18,10 @@ LEAVES = tuple(f"leaf{j:03d}" for j in range(5))
 
 @pytest.fixture(scope="module")
 def model() -> Surrogate:
-    return fit(diminishing_returns(5, 3, noise=0.003).evidence(40, seed=0), family="diminishing_returns", gamma=0.6)
+    return fit(
+        diminishing_returns(5, 3, noise=0.003).evidence(40, seed=0),
+        FitSettings(family="diminishing_returns", gamma=0.6),
+    )
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 
 
@@ -30,7 +31,7 @@ def surrogate_of(law: Law, parameters: Parameters) -> LawSurrogate:
         loss=np.zeros(tasks),
         huber_delta=0.02,
         score=0.0,
-        influence=nothing,
+        covariance=nothing,
     )
 
 
@@ -276,7 +277,7 @@ def test_exactly_filled_caps_leave_one_mixture() -> None:
 
 def test_pessimism_gives_up_gain_for_certainty() -> None:
     problem = diminishing_returns(8, 6, noise=0.05)
-    surrogate = fit(problem.evidence(30, seed=0), family="diminishing_returns", gamma=0.6)
+    surrogate = fit(problem.evidence(30, seed=0), FitSettings(family="diminishing_returns", gamma=0.6))
     settings_ = {"expansion": np.eye(8), "natural": problem.natural, "caps": np.full(8, 0.6)}
     bold, careful = propose(surrogate, **settings_), propose(surrogate, **settings_, pessimism=3.0)
     assert surrogate.objective_std(careful.weights) < surrogate.objective_std(bold.weights)

@@ -79,6 +79,7 @@ def test_a_mix_of_one_leaf_and_one_task_has_a_page(fitted: Path) -> None:
     from olmix_core.mixes.runs import FittedRun
     from olmix_core.surrogate.data import SwarmData
     from olmix_core.surrogate.fit import cross_validate, fit
+    from olmix_core.surrogate.settings import FitSettings
 
     mix = load_folder(fitted)
     y = np.array([[1.0], [1.1], [1.05], [1.02], [0.99], [1.01]])
@@ -90,10 +91,10 @@ def test_a_mix_of_one_leaf_and_one_task_has_a_page(fitted: Path) -> None:
     small = replace(
         mix,
         table=mix.table.head(1).assign(domain="all", weight=1.0, natural=1.0),
-        surrogate=fit(evidence, family="log_linear"),
+        surrogate=fit(evidence, FitSettings(family="log_linear")),
         columns=np.ones((1, 1)),
         runs=runs,
-        diagnostics=cross_validate(evidence, family="log_linear").table(),
+        diagnostics=cross_validate(evidence, FitSettings(family="log_linear")).table(),
         record={**mix.record, "tasks": [task for task in mix.record["tasks"] if task["name"] == "coding"]},
     )
     page = report_html(small).decode()

@@ -13,6 +13,7 @@ from olmix_core.report.whatif import whatif
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.settings import FitSettings
 
 
 def doubles(text: str, *shape: int) -> Any:
@@ -56,7 +57,7 @@ def pooled(mix: PublishedMix) -> PublishedMix:
     runs = tuple(map(str, table.index))
     evidence = SwarmData(x, y, runs, mix.surrogate.leaves, mix.surrogate.tasks)
     pool = SwarmPrior(swarms={run: "new" if k < 20 else "old" for k, run in enumerate(runs)}, current="new")
-    return replace(mix, surrogate=fit(evidence, family="diminishing_returns", pool=pool))
+    return replace(mix, surrogate=fit(evidence, FitSettings(family="diminishing_returns", prior=pool)))
 
 
 @pytest.mark.parametrize("make", [lambda mix: mix, pooled], ids=["one swarm", "two swarms"])

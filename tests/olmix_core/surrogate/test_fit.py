@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from olmix_core.errors import FitError
+from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate, fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
 
 SWARMS = Path(__file__).resolve().parents[3] / "shared" / "swarms"
@@ -42,7 +44,9 @@ def swarm(name: str, tasks: int = 12) -> SwarmData:
 
 @pytest.mark.parametrize("problem", [log_linear(8, 6, harmful=2), diminishing_returns(8, 6)])
 def test_noiseless_truth_is_recovered(problem) -> None:
-    surrogate = fit(problem.evidence(80, seed=0), family=problem.law.family, gamma=problem.law.gamma, ridge=0.0)
+    surrogate = fit(
+        problem.evidence(80, seed=0), FitSettings(family=problem.law.family, gamma=problem.law.gamma, ridge=0.0)
+    )
     elsewhere = problem.mixtures(200, seed=9)
     assert surrogate.predict(elsewhere) == pytest.approx(problem.bpb(elsewhere), abs=2e-4)
     assert surrogate.parameters.c == pytest.approx(problem.parameters.c, abs=0.01)
@@ -50,7 +54,7 @@ def test_noiseless_truth_is_recovered(problem) -> None:
 
 @pytest.mark.parametrize("problem", [log_linear(8, 6, noise=0.01), diminishing_returns(8, 6, noise=0.01)])
 def test_noisy_truth_is_recovered_within_the_noise(problem) -> None:
-    surrogate = fit(problem.evidence(120, seed=0), family=problem.law.family)
+    surrogate = fit(problem.evidence(120, seed=0), FitSettings(family=problem.law.family))
     elsewhere = problem.mixtures(500, seed=9)
     error = surrogate.predict(elsewhere) - problem.bpb(elsewhere)
     assert np.sqrt(np.mean(error**2)) < 0.01
@@ -60,7 +64,7 @@ def test_noisy_truth_is_recovered_within_the_noise(problem) -> None:
 @pytest.mark.parametrize("gamma", [0.4, 0.7])
 def test_gamma_is_found(gamma: float) -> None:
     problem = diminishing_returns(8, 12, gamma=gamma, noise=0.005)
-    found = fit(problem.evidence(150, seed=0), family="diminishing_returns").gamma
+    found = fit(problem.evidence(150, seed=0), FitSettings(family="diminishing_returns")).gamma
     assert found == pytest.approx(gamma, abs=0.101)
 
 
@@ -79,7 +83,7 @@ def test_auto_takes_the_family_that_is_true(problem) -> None:
 def test_loss_is_no_higher_than_many_random_starts_find(family: str) -> None:
     evidence = log_linear(6, 4, noise=0.03).evidence(40, seed=0)
     gamma = None if family == "log_linear" else 0.5
-    surrogate = fit(evidence, family=family, gamma=gamma, ridge=1e-5)
+    surrogate = fit(evidence, FitSettings(family=family, gamma=gamma, ridge=1e-5))
     phi = evidence.X if gamma is None else -(evidence.X**gamma)
 
     def loss(theta: np.ndarray, y: np.ndarray) -> float:
@@ -105,8 +109,10 @@ def test_run_weights_of_zero_leave_runs_out() -> None:
     problem = log_linear(5, 3, noise=0.01)
     evidence = problem.evidence(60, seed=0)
     spoiled = replace(evidence, Y=np.where(np.arange(60)[:, None] < 20, evidence.Y + 1.0, evidence.Y))
-    without = fit(evidence.rows(np.arange(20, 60)), family="log_linear", ridge=1e-6)
-    weighted = fit(spoiled, family="log_linear", ridge=1e-6, run_weights=(np.arange(60) >= 20).astype(float))
+    without = fit(evidence.rows(np.arange(20, 60)), FitSettings(family="log_linear", ridge=1e-6))
+    weighted = fit(
+        spoiled, FitSettings(family="log_linear", ridge=1e-6), run_weights=(np.arange(60) >= 20).astype(float)
+    )
     assert weighted.predict(evidence.X) == pytest.approx(without.predict(evidence.X), abs=1e-6)
 
 
@@ -126,7 +132,7 @@ def test_order_of_rows_and_columns_changes_nothing(seed: int, family: str) -> No
         tuple(evidence.leaves[j] for j in leaves),
         tuple(evidence.tasks[t] for t in tasks),
     )
-    one, other = fit(evidence, family=family), fit(shuffled, family=family)
+    one, other = fit(evidence, FitSettings(family=family)), fit(shuffled, FitSettings(family=family))
     assert (one.parameters.v[np.ix_(tasks, leaves)] == other.parameters.v).all()
     Q = evidence.X[:3]
     assert other.predict(Q[:, leaves]) == pytest.approx(one.predict(Q)[:, tasks], rel=1e-12)
@@ -139,9 +145,9 @@ def test_gaps_are_left_out_task_by_task() -> None:
     Y = evidence.Y.copy()
     Y[::2, 1] = np.nan
     Y[7, 3] = np.nan
-    gappy = fit(replace(evidence, Y=Y), family="log_linear", ridge=1e-6)
-    whole = fit(evidence, family="log_linear", ridge=1e-6)
-    half = fit(replace(evidence.rows(np.arange(1, 90, 2))), family="log_linear", ridge=1e-6)
+    gappy = fit(replace(evidence, Y=Y), FitSettings(family="log_linear", ridge=1e-6))
+    whole = fit(evidence, FitSettings(family="log_linear", ridge=1e-6))
+    half = fit(replace(evidence.rows(np.arange(1, 90, 2))), FitSettings(family="log_linear", ridge=1e-6))
     assert gappy.predict(evidence.X)[:, 1] == pytest.approx(half.predict(evidence.X)[:, 1], abs=1e-6)
     assert gappy.predict(evidence.X)[:, 0] == pytest.approx(whole.predict(evidence.X)[:, 0], abs=1e-9)
 
@@ -150,7 +156,7 @@ def test_gaps_are_left_out_task_by_task() -> None:
 def test_json_comes_back_exactly(family: str) -> None:
     problem = diminishing_returns(6, 4, noise=0.02, useless=1)
     evidence = problem.evidence(30, seed=0)
-    surrogate = fit(evidence, family=family)
+    surrogate = fit(evidence, FitSettings(family=family))
     text = json.dumps(surrogate.to_json(), allow_nan=False)
     back = LawSurrogate.from_json(json.loads(text))
     assert back.to_json() == surrogate.to_json()
@@ -172,7 +178,7 @@ def test_json_of_another_shape_is_refused() -> None:
 
 @pytest.mark.parametrize("problem", [log_linear(6, 4, noise=0.02), diminishing_returns(6, 4, noise=0.02)])
 def test_slopes_agree_with_differences(problem) -> None:
-    surrogate = fit(problem.evidence(50, seed=0), family=problem.law.family)
+    surrogate = fit(problem.evidence(50, seed=0), FitSettings(family=problem.law.family))
     q, weights, h = problem.optimum, np.array([1.0, 2.0, 0.0, 1.0]), 1e-6
     steps = h * np.eye(6)
     slope = (surrogate.predict(q + steps) - surrogate.predict(q - steps)) / (2 * h)
@@ -190,7 +196,7 @@ def test_standard_deviation_matches_the_scatter_of_repeated_swarms(make) -> None
     problem = make(6, 5, noise=0.03, shared_noise=0.02)
     Q = problem.mixtures(20, seed=99)
     fits = [
-        fit(problem.evidence(80, seed=s), family=problem.law.family, gamma=problem.law.gamma, ridge=1e-6)
+        fit(problem.evidence(80, seed=s), FitSettings(family=problem.law.family, gamma=problem.law.gamma, ridge=1e-6))
         for s in range(25)
     ]
     scatter = np.std([one.objective(Q) for one in fits], axis=0)
@@ -201,7 +207,7 @@ def test_standard_deviation_matches_the_scatter_of_repeated_swarms(make) -> None
 
 def test_difference_to_itself_is_certain() -> None:
     problem = log_linear(6, 4, noise=0.02)
-    surrogate = fit(problem.evidence(50, seed=0), family="log_linear")
+    surrogate = fit(problem.evidence(50, seed=0), FitSettings(family="log_linear"))
     q = problem.optimum
     assert surrogate.objective_std(q, reference=q) == pytest.approx(0.0, abs=1e-12)
     near = 0.9 * q + 0.1 * problem.natural
@@ -214,9 +220,9 @@ def test_difference_to_itself_is_certain() -> None:
 def test_cross_validation_is_honest_on_noise() -> None:
     problem = log_linear(6, 3, noise=0.05, useless=3)
     evidence = problem.evidence(60, seed=0)
-    table = cross_validate(evidence, family="log_linear", folds=5, seed=0).table()
+    table = cross_validate(evidence, FitSettings(family="log_linear"), folds=Folds(5, seed=0)).table()
     assert (table.loc[list(problem.tasks), "r2"] < 0.2).all()
-    flags = fit(evidence, family="log_linear").flags
+    flags = fit(evidence, FitSettings(family="log_linear")).flags
     assert set(flags) <= set(problem.tasks)
     assert all("not explained" in reason for reason in flags.values())
 
@@ -224,7 +230,7 @@ def test_cross_validation_is_honest_on_noise() -> None:
 def test_cross_validation_of_a_good_fit() -> None:
     problem = diminishing_returns(6, 5, noise=0.01)
     evidence = problem.evidence(90, seed=0)
-    diagnostics = cross_validate(evidence, family="diminishing_returns", folds=6, seed=1)
+    diagnostics = cross_validate(evidence, FitSettings(family="diminishing_returns"), folds=Folds(6, seed=1))
     table = diagnostics.table()
     assert list(table.index) == [*problem.tasks, "objective"]
     assert table.loc["objective", "spearman"] > 0.98
@@ -232,14 +238,16 @@ def test_cross_validation_of_a_good_fit() -> None:
     assert table.loc["objective", "mae"] < 0.015
     assert 0.8 <= table["coverage90"].mean() <= 0.98
     order = np.random.default_rng(0).permutation(90)
-    again = cross_validate(evidence.rows(order), family="diminishing_returns", folds=6, seed=1)
+    again = cross_validate(evidence.rows(order), FitSettings(family="diminishing_returns"), folds=Folds(6, seed=1))
     assert again.predicted == pytest.approx(diagnostics.predicted[order], rel=1e-12)
 
 
 @pytest.mark.parametrize("folds", [1, 21])
 def test_folds_that_cannot_be(folds: int) -> None:
     with pytest.raises(FitError, match="folds"):
-        cross_validate(log_linear(4, 2, noise=0.1).evidence(20, seed=0), family="log_linear", folds=folds)
+        cross_validate(
+            log_linear(4, 2, noise=0.1).evidence(20, seed=0), FitSettings(family="log_linear"), folds=Folds(folds)
+        )
 
 
 # What is flagged, noted or refused
@@ -262,14 +270,14 @@ def test_constant_and_hardly_seen_tasks_are_named() -> None:
 
 def test_fewer_runs_than_parameters_is_noted_and_still_useful() -> None:
     problem = diminishing_returns(20, 6, noise=0.005)
-    surrogate = fit(problem.evidence(15, seed=0), family="diminishing_returns")
+    surrogate = fit(problem.evidence(15, seed=0), FitSettings(family="diminishing_returns"))
     assert any("15 runs for 22 parameters" in note for note in surrogate.notes)
     assert np.isfinite(surrogate.predict(problem.mixtures(10, seed=1))).all()
 
 
 def test_interpolation_without_ridge_is_flagged() -> None:
     evidence = log_linear(20, 3, noise=0.01).evidence(15, seed=0)
-    flags = fit(evidence, family="log_linear", ridge=0.0).flags
+    flags = fit(evidence, FitSettings(family="log_linear", ridge=0.0)).flags
     assert set(flags) == set(evidence.tasks)
     assert "22 parameters and no ridge fit the runs exactly" in flags["task00"]
 
@@ -278,7 +286,7 @@ def test_a_swarm_given_twice_says_what_it_said_once() -> None:
     once = log_linear(5, 3, noise=0.01).evidence(40, seed=0)
     names = (*once.runs, *(f"{run}-again" for run in once.runs))
     twice = SwarmData(np.vstack([once.X] * 2), np.vstack([once.Y] * 2), names, once.leaves, once.tasks)
-    laws = [fit(evidence, family="log_linear", ridge=1e-5) for evidence in (once, twice)]
+    laws = [fit(evidence, FitSettings(family="log_linear", ridge=1e-5)) for evidence in (once, twice)]
     assert laws[1].predict(once.X) == pytest.approx(laws[0].predict(once.X), abs=1e-9)
 
 
@@ -288,7 +296,9 @@ def test_leaves_that_never_part_are_told_together(family: str) -> None:
     X = problem.mixtures(60, seed=0)
     X[:, 0] = X[:, 1] = X[:, :2].mean(axis=1)
     Y = problem.bpb(X) + 0.01 * np.random.default_rng(0).standard_normal((60, 3))
-    law = fit(SwarmData(X, Y, tuple(f"r{k}" for k in range(60)), problem.leaves, problem.tasks), family=family)
+    law = fit(
+        SwarmData(X, Y, tuple(f"r{k}" for k in range(60)), problem.leaves, problem.tasks), FitSettings(family=family)
+    )
     assert np.sqrt(np.mean((law.predict(X) - problem.bpb(X)) ** 2)) < 0.02
     # Of moving weight from one to the other nothing is known: the prediction says so.
     apart = X[:1].copy()
@@ -310,7 +320,7 @@ def test_leaf_that_no_run_holds_is_noted_and_uncertain() -> None:
     evidence = problem.evidence(60, seed=0)
     X = evidence.X.copy()
     X[:, 5] = 0.0
-    surrogate = fit(replace(evidence, X=X / X.sum(axis=1, keepdims=True)), family="diminishing_returns")
+    surrogate = fit(replace(evidence, X=X / X.sum(axis=1, keepdims=True)), FitSettings(family="diminishing_returns"))
     assert any("leaf005" in note for note in surrogate.notes)
     known, unknown = np.full(6, 1 / 6), np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.5])
     assert surrogate.objective_std(unknown) > 2 * surrogate.objective_std(known)
@@ -348,17 +358,21 @@ def test_what_cannot_be_meant_is_refused() -> None:
         ({"ridge": -1.0}, "ridge"),
         ({"gamma": 1.5}, "gamma"),
         ({"family": "log_linear", "gamma": 0.5}, "gamma"),
-        ({"run_weights": np.ones(3)}, "run weights"),
-        ({"run_weights": np.zeros(20)}, "run weights"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(setting: dict, message: str) -> None:
     with pytest.raises(FitError, match=message):
-        fit(log_linear(4, 3).evidence(20, seed=0), **setting)
+        fit(log_linear(4, 3).evidence(20, seed=0), FitSettings(**setting))
+
+
+@pytest.mark.parametrize("run_weights", [np.ones(3), np.zeros(20)])
+def test_invalid_run_weights_are_refused(run_weights: np.ndarray) -> None:
+    with pytest.raises(FitError, match="run weights"):
+        fit(log_linear(4, 3).evidence(20, seed=0), run_weights=run_weights)
 
 
 def test_mixtures_and_weights_of_the_wrong_shape_are_refused() -> None:
-    surrogate = fit(log_linear(4, 3).evidence(20, seed=0), family="log_linear")
+    surrogate = fit(log_linear(4, 3).evidence(20, seed=0), FitSettings(family="log_linear"))
     with pytest.raises(FitError, match="column per leaf"):
         surrogate.predict(np.ones((2, 5)))
     with pytest.raises(FitError, match="task weights"):
@@ -374,7 +388,7 @@ def test_held_out_runs_of_real_swarms(name: str) -> None:
     evidence = swarm(name)
     order = np.random.default_rng(0).permutation(len(evidence.runs))
     train, test = evidence.rows(order[: 2 * len(order) // 3]), evidence.rows(order[2 * len(order) // 3 :])
-    surrogate = fit(train, family="diminishing_returns", gamma=0.6)
+    surrogate = fit(train, FitSettings(family="diminishing_returns", gamma=0.6))
     error = surrogate.objective(test.X) - test.Y.mean(axis=1)
     assert 1 - np.var(error) / np.var(test.Y.mean(axis=1)) > 0.9
     std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noise())
@@ -388,6 +402,6 @@ def test_few_runs_do_not_make_predictions_explode(family: str) -> None:
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(evidence.runs))
         train, test = evidence.rows(order[:25]), evidence.rows(order[25:])
-        surrogate = fit(train, family=family, gamma=0.6 if family == "diminishing_returns" else None)
+        surrogate = fit(train, FitSettings(family=family, gamma=0.6 if family == "diminishing_returns" else None))
         constant = np.abs(test.Y - train.Y.mean(axis=0)).mean()
         assert np.abs(surrogate.predict(test.X) - test.Y).mean() < constant

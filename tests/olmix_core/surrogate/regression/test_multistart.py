@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, huber
-from olmix_core.surrogate.regression.multistart import lowest
+from olmix_core.surrogate.regression.multistart import lowest_minimum
 
 DELTA = 0.02
 
@@ -37,7 +37,7 @@ def reference(part: Problems, task: int, starts: int) -> float:
 
 def test_no_loss_is_above_that_of_many_starts_of_another_solver() -> None:
     part = problems(4)
-    found = lowest(part, None, restarts=True)
+    found = lowest_minimum(part, None, restarts=True)
     assert found.converged.all()
     for task in range(4):
         assert found.loss[task] <= reference(part, task, 60) * (1 + 1e-6)
@@ -45,14 +45,14 @@ def test_no_loss_is_above_that_of_many_starts_of_another_solver() -> None:
 
 def test_more_starts_help_where_the_first_disagree() -> None:
     part = problems(12)
-    one, many = lowest(part, None, restarts=False), lowest(part, None, restarts=True)
+    one, many = lowest_minimum(part, None, restarts=False), lowest_minimum(part, None, restarts=True)
     assert (many.loss <= one.loss * (1 + 1e-9)).all()
     assert (many.loss < 0.999 * one.loss).any()
 
 
 def test_the_answer_of_a_task_is_its_own() -> None:
     part = problems(6)
-    together = lowest(part, None, restarts=True)
+    together = lowest_minimum(part, None, restarts=True)
     for task in range(6):
-        alone = lowest(part.subset(np.array([task])), None, restarts=True)
+        alone = lowest_minimum(part.subset(np.array([task])), None, restarts=True)
         assert alone.loss[0] == pytest.approx(together.loss[task], rel=1e-6)

@@ -12,6 +12,7 @@ from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns
 
 PROBLEM = diminishing_returns(6, 4, noise=0.01)
@@ -33,9 +34,9 @@ def error(surrogate: LawSurrogate, problem: Problem = PROBLEM) -> float:
 
 def test_a_pool_of_strangers_at_one_level_is_no_pool() -> None:
     evidence, _ = two_swarms()
-    pool = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", likeness=0.0)
-    plain = fit_law(evidence, family="diminishing_returns", gamma=0.6)
-    pooled = fit_law(evidence, family="diminishing_returns", gamma=0.6, pool=pool)
+    pool = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", source_correlation=0.0)
+    plain = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6))
+    pooled = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
     np.testing.assert_allclose(pooled.parameters.v, plain.parameters.v, atol=1e-4)
     Q = PROBLEM.mixtures(5, seed=3)
     np.testing.assert_allclose(pooled.std(Q), plain.std(Q), rtol=1e-4)
@@ -43,20 +44,20 @@ def test_a_pool_of_strangers_at_one_level_is_no_pool() -> None:
 
 def test_a_swarm_at_another_level_is_seen_and_predictions_are_for_the_newest() -> None:
     evidence, pool = two_swarms(old=0.2)
-    stacked = fit_law(evidence, family="diminishing_returns", gamma=0.6)
-    pooled = fit_law(evidence, family="diminishing_returns", gamma=0.6, pool=pool)
-    assert pooled.pool is not None
-    assert pooled.pool.drift is not None
+    stacked = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6))
+    pooled = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
+    assert pooled.prior is not None
+    assert pooled.prior.level_precision is not None
     assert error(pooled) < 0.3 * error(stacked)
-    assert pooled.influence.pooled is not None
-    assert (pooled.influence.pooled.offsets > 0.05).all()
+    assert pooled.covariance.pooled is not None
+    assert (pooled.covariance.pooled.offsets > 0.05).all()
 
 
 def test_swarms_at_one_level_are_left_there() -> None:
     evidence, pool = two_swarms()
-    pooled = fit_law(evidence, family="diminishing_returns", gamma=0.6, pool=pool)
+    pooled = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
     new = evidence.rows(np.arange(24, 48))
-    assert error(pooled) < error(fit_law(new, family="diminishing_returns", gamma=0.6))
+    assert error(pooled) < error(fit_law(new, FitSettings(family="diminishing_returns", gamma=0.6)))
 
 
 def test_a_swarm_that_misleads_is_weighed_down_and_named() -> None:
@@ -64,20 +65,22 @@ def test_a_swarm_that_misleads_is_weighed_down_and_named() -> None:
     Y = evidence.Y.copy()
     Y[:24] = np.random.default_rng(0).permutation(Y[:24])
     misled = replace(evidence, Y=Y)
-    pooled = fit_law(misled, family="diminishing_returns", gamma=0.6, pool=pool)
-    assert pooled.pool is not None
-    assert pooled.pool.weights["a"] < 1
+    pooled = fit_law(misled, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
+    assert pooled.prior is not None
+    assert pooled.prior.weights["a"] < 1
     assert any("swarm a" in note for note in pooled.notes)
-    found = swarm_diagnostics(misled, pooled.pool, pooled.law, huber_delta=0.02, run_weights=np.ones(48))
+    found = swarm_diagnostics(misled, pooled.law, FitSettings(), pooled.prior, np.ones(48))
     assert [one.swarm for one in found] == ["a", "b"]
     assert found[0].error > 0.8  # as good as nothing known of it
-    good = swarm_diagnostics(evidence, pool, pooled.law, huber_delta=0.02, run_weights=np.ones(48))
+    good = swarm_diagnostics(evidence, pooled.law, FitSettings(), pool, np.ones(48))
     assert all(one.error < 0.5 for one in good)
 
 
 def test_kin_share_and_a_revision_takes_after_its_predecessor() -> None:
     leaves = tuple("abcde")
-    pool = SwarmPrior({}, "x", sources=(("a", "b"),), revised={"d": "c"}, likeness=3.0, heritage=1e6)
+    pool = SwarmPrior(
+        {}, "x", sources=(("a", "b"),), revised={"d": "c"}, source_correlation=3.0, revision_correlation=1e6
+    )
     covariance = np.linalg.inv(pool.precision(leaves, 0))
     np.testing.assert_allclose(np.diag(covariance), [4, 4, 1 + 1e6, 1 + 1e6, 1], rtol=1e-6)
     np.testing.assert_allclose(covariance[0, 1], 3)
@@ -87,32 +90,32 @@ def test_kin_share_and_a_revision_takes_after_its_predecessor() -> None:
     wide = SwarmData(
         np.column_stack([evidence.X, np.zeros(40)]), evidence.Y, evidence.runs, (*evidence.leaves, "v2"), evidence.tasks
     )
-    heir = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", revised={"v2": "leaf005"}, heritage=1e4)
-    a = fit_law(wide, family="diminishing_returns", gamma=0.6, pool=heir).parameters.v
+    heir = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", revised={"v2": "leaf005"}, revision_correlation=1e4)
+    a = fit_law(wide, FitSettings(family="diminishing_returns", gamma=0.6, prior=heir)).parameters.v
     np.testing.assert_allclose(a[:, 6], a[:, 5], atol=1e-2)
 
 
 def test_order_and_json_change_nothing() -> None:
     evidence, pool = two_swarms(old=0.1)
     pool = replace(pool, sources=(evidence.leaves[:3], evidence.leaves[3:]))
-    pooled = fit_law(evidence, family="diminishing_returns", gamma=0.6, pool=pool)
+    pooled = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
     again = LawSurrogate.from_json(pooled.to_json())
     Q = PROBLEM.mixtures(5, seed=3)
     np.testing.assert_array_equal(again.predict(Q), pooled.predict(Q))
     np.testing.assert_array_equal(again.std(Q), pooled.std(Q))
-    assert again.pool == pooled.pool
+    assert again.prior == pooled.prior
     order = np.random.default_rng(0).permutation(48)
-    shuffled = fit_law(evidence.rows(order), family="diminishing_returns", gamma=0.6, pool=pool)
+    shuffled = fit_law(evidence.rows(order), FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
     np.testing.assert_array_equal(shuffled.predict(Q), pooled.predict(Q))
 
 
 def test_a_run_of_no_swarm_is_refused() -> None:
     evidence, pool = two_swarms()
     with pytest.raises(FitError, match="swarm"):
-        fit_law(evidence, family="diminishing_returns", pool=replace(pool, swarms={}))
+        fit_law(evidence, FitSettings(family="diminishing_returns", prior=replace(pool, swarms={})))
 
 
 def test_the_law_does_not_matter_to_members() -> None:
     evidence, pool = two_swarms()
-    found = swarm_diagnostics(evidence, pool, Law("log_linear"), huber_delta=0.02, run_weights=np.ones(48))
+    found = swarm_diagnostics(evidence, Law("log_linear"), FitSettings(), pool, np.ones(48))
     assert {one.runs for one in found} == {24}

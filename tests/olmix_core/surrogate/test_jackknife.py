@@ -9,12 +9,14 @@ import pytest
 from olmix_core.errors import FitError, ProposalError
 from olmix_core.proposal.solve import Groups, propose
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.baselines.regressors import REGRESSORS
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.fit import cross_validate, fit, read_surrogate
+from olmix_core.surrogate.fit import cross_validate, fit
+from olmix_core.surrogate.fit import load as load_surrogate
+from olmix_core.surrogate.registry import registered_families
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns
 
-FAMILIES = sorted(REGRESSORS)
+FAMILIES = sorted(family.name for family in registered_families() if not family.has_law)
 LEAVES = 5
 
 
@@ -30,7 +32,7 @@ def evidence(problem: Problem) -> SwarmData:
 
 @pytest.fixture(scope="module")
 def models(evidence: SwarmData) -> dict[str, Surrogate]:
-    return {family: fit(evidence, family=family) for family in FAMILIES}
+    return {family: fit(evidence, FitSettings(family=family)) for family in FAMILIES}
 
 
 def shuffled(evidence: SwarmData, seed: int) -> SwarmData:
@@ -48,7 +50,7 @@ def shuffled(evidence: SwarmData, seed: int) -> SwarmData:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_on_record_predicts_the_same(family: str, models: dict[str, Surrogate], problem: Problem) -> None:
     model = models[family]
-    again = read_surrogate(json.loads(json.dumps(model.to_json(), allow_nan=False)))
+    again = load_surrogate(json.loads(json.dumps(model.to_json(), allow_nan=False)))
     Q = problem.mixtures(20, seed=9)
     assert again.predict(Q).tolist() == model.predict(Q).tolist()
     assert again.std(Q).tolist() == model.std(Q).tolist()
@@ -59,7 +61,7 @@ def test_order_changes_nothing(
     family: str, models: dict[str, Surrogate], evidence: SwarmData, problem: Problem
 ) -> None:
     other = shuffled(evidence, seed=1)
-    model, Q = fit(other, family=family), problem.mixtures(20, seed=9)
+    model, Q = fit(other, FitSettings(family=family)), problem.mixtures(20, seed=9)
     columns = [evidence.leaves.index(leaf) for leaf in other.leaves]
     tasks = [evidence.tasks.index(task) for task in other.tasks]
     assert model.predict(Q[:, columns]) == pytest.approx(models[family].predict(Q)[:, tasks], abs=1e-12)
@@ -67,7 +69,7 @@ def test_order_changes_nothing(
 
 @pytest.mark.parametrize("family", ["gaussian_process", "bimix", "autoscale", "lightgbm"])
 def test_intervals_hold_what_was_measured(family: str, evidence: SwarmData) -> None:
-    errors = cross_validate(evidence, family=family).table()
+    errors = cross_validate(evidence, FitSettings(family=family)).table()
     assert 0.75 <= errors["coverage90"].mean() <= 1.0
     assert errors.at["objective", "spearman"] > 0.6
 
@@ -76,12 +78,12 @@ def test_intervals_hold_what_was_measured(family: str, evidence: SwarmData) -> N
 def test_a_missing_measurement_is_no_obstacle(family: str, evidence: SwarmData, problem: Problem) -> None:
     Y = evidence.Y.copy()
     Y[::2, 1] = np.nan
-    model = fit(replace(evidence, Y=Y), family=family)
+    model = fit(replace(evidence, Y=Y), FitSettings(family=family))
     assert np.isfinite(model.predict(problem.mixtures(5, seed=3))).all()
     assert np.isfinite(model.objective_noise())
     Y[4:, 1] = np.nan
     with pytest.raises(FitError, match="'task01' was evaluated in 2 runs; expected at least 10"):
-        fit(replace(evidence, Y=Y), family=family)
+        fit(replace(evidence, Y=Y), FitSettings(family=family))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

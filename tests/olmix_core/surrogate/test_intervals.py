@@ -1,11 +1,12 @@
-"""Intervals of predictions hold what proxies measure, where the law is right and where it is not."""
+"""Intervals cover what proxies measure, whether the law is right or not, and classify a gain."""
 
 import numpy as np
 import pytest
 
 from olmix_core.proposal.solve import propose
 from olmix_core.surrogate.fit import fit_law
-from olmix_core.surrogate.intervals import NORMAL_90, interval, measured_std
+from olmix_core.surrogate.intervals import NORMAL_90, Interval, interval, measured_std
+from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 
 SWARMS = 60
@@ -17,7 +18,7 @@ def at_proposals(problem: Problem, family: str) -> tuple[np.ndarray, np.ndarray]
     """
     told, alone = [], []
     for seed in range(SWARMS):
-        law = fit_law(problem.evidence(30, seed=seed), family=family)
+        law = fit_law(problem.evidence(30, seed=seed), FitSettings(family=family))
         one = np.eye(len(law.leaves))
         caps = np.full(len(one), 0.6)
         q = propose(law, expansion=one, natural=problem.natural, caps=caps).weights
@@ -27,8 +28,8 @@ def at_proposals(problem: Problem, family: str) -> tuple[np.ndarray, np.ndarray]
         noise += problem.shared_noise * random.standard_normal((2, 1))
         natural, proposed = (problem.bpb(both) + noise).mean(axis=1)
         gain = interval(law, q, None, problem.natural)
-        error = gain["bpb"] - (natural - proposed)
-        told.append(error / ((gain["high"] - gain["low"]) / 2 / NORMAL_90))
+        error = gain.bpb - (natural - proposed)
+        told.append(error / ((gain.high - gain.low) / 2 / NORMAL_90))
         alone.append(error / law.objective_std(q, None, problem.natural))
     return np.array(told), np.array(alone)
 
@@ -53,10 +54,28 @@ def test_it_does_where_the_form_of_the_law_is_wrong() -> None:
 
 def test_two_proxies_differ_by_the_noise_of_both_and_one_does_not_from_itself() -> None:
     problem = log_linear(6, 4, noise=0.02, shared_noise=0.03)
-    law = fit_law(problem.evidence(60, seed=0), family="log_linear")
+    law = fit_law(problem.evidence(60, seed=0), FitSettings(family="log_linear"))
     q, weights = problem.optimum, np.array([0.4, 0.3, 0.2, 0.1])
     noise = law.objective_noise(weights)
     assert measured_std(law, q, weights) == pytest.approx(np.hypot(law.objective_std(q, weights), noise))
     apart = law.objective_std(q, weights, problem.natural)
     assert measured_std(law, q, weights, problem.natural) == pytest.approx(np.hypot(apart, np.sqrt(2) * noise))
     assert measured_std(law, q, weights, q.copy()) == 0
+
+
+@pytest.mark.parametrize(
+    ("gain", "low", "high", "words"),
+    [
+        (0.2, 0.1, 0.3, "real"),
+        (0.2, 0.0, 0.4, "within the noise: not to be relied on"),
+        (0.2, -0.1, 0.5, "within the noise: not to be relied on"),
+        (-0.2, -0.3, -0.1, "a loss"),
+        (0.0, 0.0, 0.0, "the same mixture"),
+        (1e-9, -0.1, 0.1, "the same mixture"),
+    ],
+)
+def test_a_gain_is_classified_by_its_interval(gain: float, low: float, high: float, words: str) -> None:
+    interval = Interval(gain, low, high)
+    assert interval.verdict == words
+    assert interval.caution == ("" if words == "real" else f"; {words}")
+    assert Interval.from_json(interval.to_json()) == interval

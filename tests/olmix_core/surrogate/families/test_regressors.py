@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from olmix_core.surrogate.baselines.regressors import REGRESSORS, autoscale, bimix, gaussian_process, lightgbm, search
+from olmix_core.surrogate.families.autoscale import autoscale
+from olmix_core.surrogate.families.bimix import bimix
+from olmix_core.surrogate.families.gaussian_process import gaussian_process
+from olmix_core.surrogate.families.lightgbm import lightgbm
+from olmix_core.surrogate.families.search import search
+
+REGRESSORS = {regressor.__name__: regressor for regressor in (search, lightgbm, gaussian_process, bimix, autoscale)}
 
 
 def mixtures(count: int, leaves: int, seed: int) -> np.ndarray:

@@ -1,1 +1,0 @@
-"""The families that the two laws are compared with (paper, section 4)."""

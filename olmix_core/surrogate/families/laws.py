@@ -1,0 +1,66 @@
+"""What the modules of the laws share: a `Family` around the form of a law."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from olmix_core.mixture import Array
+from olmix_core.surrogate.cross_validation import Diagnostics, Folds
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.law_fit import LawSelector, cross_validate_law, fit_best_law, fit_law_form
+from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.registry import Family
+from olmix_core.surrogate.settings import FitSettings
+
+
+def law_family(name: str, description: str, select_law: LawSelector, *, has_gamma: bool) -> Family:
+    """Describe the family of one law.
+
+    Args:
+        name: name of the family.
+        description: one line for listings.
+        select_law: gives the form of the law for a swarm.
+        has_gamma: `FitSettings.gamma` applies.
+
+    Returns:
+        The family, to be registered.
+    """
+    family = selection_family(name, description, (select_law,), has_gamma=has_gamma)
+    return replace(family, load=LawSurrogate.from_json)
+
+
+def selection_family(name: str, description: str, selectors: Sequence[LawSelector], *, has_gamma: bool) -> Family:
+    """Describe the family that selects among laws by held-out error.
+
+    Args:
+        name: name of the family.
+        description: one line for listings.
+        selectors: each gives the form of one law.
+        has_gamma: `FitSettings.gamma` applies.
+
+    Returns:
+        The family, to be registered; it is not loaded, since the surrogate is of the selected family.
+    """
+
+    def fit(swarm: SwarmData, settings: FitSettings, run_weights: Array) -> LawSurrogate:
+        if settings.prior is not None:
+            settings.prior.check(swarm.runs)
+        if len(selectors) == 1:
+            return fit_law_form(swarm, settings, run_weights, selectors[0])
+        return fit_best_law(swarm, settings, run_weights, selectors)
+
+    def cross_validate(
+        swarm: SwarmData, settings: FitSettings, run_weights: Array, folds: Folds, task_weights: Array | None
+    ) -> Diagnostics:
+        surrogate = fit(swarm, settings, run_weights)
+        return cross_validate_law(swarm, settings, run_weights, folds, surrogate, task_weights)
+
+    return Family(
+        name=name,
+        description=description,
+        fit=fit,
+        load=None,
+        cross_validate=cross_validate,
+        is_convex=True,
+        has_law=True,
+        has_gamma=has_gamma,
+    )

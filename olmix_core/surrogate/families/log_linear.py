@@ -1,0 +1,20 @@
+"""The log-linear law of Olmix, f = c + exp(A . q) (Chen et al. 2026, arXiv 2602.12237)."""
+
+from olmix_core.mixture import Array
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.families.laws import law_family
+from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.regression.laws import LOG_LINEAR, Law
+from olmix_core.surrogate.settings import FitSettings
+
+
+def select_law(_swarm: SwarmData, _settings: FitSettings, _run_weights: Array) -> Law:
+    """Give the form of the law.
+
+    Returns:
+        The log-linear law, which has no hyper-parameter.
+    """
+    return Law(LOG_LINEAR)
+
+
+register_family(law_family(LOG_LINEAR, "c + exp(A q), the paper's", select_law, has_gamma=False))

@@ -1,0 +1,46 @@
+"""What the modules of the regressors share: a `Family` around a function from runs to a predictor."""
+
+from collections.abc import Mapping
+
+from olmix_core.errors import FitError
+from olmix_core.mixture import Array
+from olmix_core.surrogate.cross_validation import Diagnostics, Folds
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.jackknife import JackknifeSurrogate
+from olmix_core.surrogate.refits import GROUPS, Regressor
+from olmix_core.surrogate.registry import Family
+from olmix_core.surrogate.settings import FitSettings
+
+
+def regressor_family(regressor: Regressor, description: str) -> Family:
+    """Describe the family of a regressor.
+
+    Args:
+        regressor: the regressor.
+        description: one line for listings.
+
+    Returns:
+        The family, to be registered.
+    """
+
+    def fit(swarm: SwarmData, _settings: FitSettings, run_weights: Array) -> JackknifeSurrogate:
+        return JackknifeSurrogate(regressor, swarm, run_weights)
+
+    def cross_validate(
+        swarm: SwarmData, _settings: FitSettings, run_weights: Array, folds: Folds, task_weights: Array | None
+    ) -> Diagnostics:
+        if folds.count != GROUPS:
+            raise FitError(f"{folds.count} folds; family {regressor.family!r} is validated with {GROUPS}")
+        return JackknifeSurrogate(regressor, swarm, run_weights, folds.seed).diagnostics(task_weights)
+
+    def load(data: Mapping[str, object]) -> JackknifeSurrogate:
+        return JackknifeSurrogate.from_json(regressor, data)
+
+    return Family(
+        name=regressor.family,
+        description=description,
+        fit=fit,
+        load=load,
+        cross_validate=cross_validate,
+        extra=regressor.extra,
+    )

@@ -1,0 +1,90 @@
+"""The registry of surrogate families.
+
+A family is one module of `olmix_core.surrogate.families` that calls `register_family`. Whatever depends on the
+family reads its `Family` here, or a property of the fitted `Surrogate`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from olmix_core.errors import FitError
+from olmix_core.mixture import Array
+from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.cross_validation import Diagnostics, Folds
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.settings import FitSettings
+
+Fitter = Callable[[SwarmData, FitSettings, Array], Surrogate]
+CrossValidator = Callable[[SwarmData, FitSettings, Array, Folds, Array | None], Diagnostics]
+Loader = Callable[[Mapping[str, object]], Surrogate]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the project knows of one family of surrogates.
+
+    Attributes:
+        name: value of `surrogate.family` in a configuration, and of `family` in surrogate.json.
+        description: one line for listings.
+        fit: (swarm, settings, run weights [K]) to a fitted surrogate.
+        load: JSON of a fitted surrogate to the surrogate; None where `fit` returns surrogates of other families.
+        cross_validate: (swarm, settings, run weights [K], folds, task weights [T]) to held-out predictions; None
+            refits on every fold.
+        is_convex: every fitted surrogate is convex in the mixture.
+        has_law: every fitted surrogate has a `fitted_law`, from which the next round of a swarm is selected.
+        has_gamma: `FitSettings.gamma` applies.
+        extra: the extra of olmix-flows that installs what the family needs; None where it needs nothing.
+    """
+
+    name: str
+    description: str
+    fit: Fitter
+    load: Loader | None
+    cross_validate: CrossValidator | None = None
+    is_convex: bool = False
+    has_law: bool = False
+    has_gamma: bool = False
+    extra: str | None = None
+
+
+_FAMILIES: dict[str, Family] = {}
+
+
+def register_family(family: Family) -> None:
+    """Add a family to the registry.
+
+    Args:
+        family: the family; its name must be new.
+
+    Raises:
+        ValueError: a family of that name is registered already.
+    """
+    if family.name in _FAMILIES:
+        raise ValueError(f"family {family.name!r} is registered already")
+    _FAMILIES[family.name] = family
+
+
+def registered_families() -> tuple[Family, ...]:
+    """List the families in the order of registration.
+
+    Returns:
+        All registered families.
+    """
+    return tuple(_FAMILIES.values())
+
+
+def find_family(name: str) -> Family:
+    """Look a family up.
+
+    Args:
+        name: its name.
+
+    Returns:
+        The family.
+
+    Raises:
+        FitError: there is no family of that name.
+    """
+    if name not in _FAMILIES:
+        raise FitError(f"family {name!r}; expected one of {', '.join(_FAMILIES)}")
+    return _FAMILIES[name]
