@@ -168,9 +168,9 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
         mixture = {leaf: weight for leaf, weight in mixtures[name].items() if weight > 0}
         run = workers.run({"do": "train", "mixture": mixture, "corpora": corpora, **common})
         bpb = {
-            task.label: workers.run({"do": "evaluate", **task.where(), "corpora": [], "label": task.label, **common})[
-                "bpb"
-            ]
+            task.label: workers.run(
+                {"do": "evaluate", **task.source.to_json(), "corpora": [], "label": task.label, **common}
+            )["bpb"]
             for task in inputs.tasks
         }
         print(f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s", flush=True)

@@ -76,7 +76,7 @@ def measured_tasks(inputs: ResolvedInputs, config: Config) -> dict[str, Where]:
     The tasks of the configuration by their labels, every domain's held-out text as "heldout:...", the paper's tasks as
     "olmes:...". `leaves` are the contents whose held-out text is meant.
     """
-    found = {task.label: {**task.where(), "leaves": list(task.leaves)} for task in inputs.tasks}
+    found = {task.label: {**task.source.to_json(), "leaves": list(task.leaves)} for task in inputs.tasks}
     for leaf in inputs.domains.leaves:
         found[f"heldout:{leaf.label}"] = {"file": None, "sample": None, "texts": [], "leaves": [leaf.fingerprint]}
     entry = Task.model_validate({"list": str(ALL_TASKS), "sample": ALL_SAMPLE})

@@ -66,7 +66,7 @@ def measure(
                     "recipe": dict(row.recipe),
                     "tokenizer": tokenizer_path(row.tokenizer),
                     "corpora": [corpora[leaf] for leaf in task.leaves],
-                    "task": task.where(),
+                    "task": task.source.to_json(),
                     "timeout_hours": timeout_hours,
                 },
             )

@@ -1,9 +1,8 @@
 """A leaf's corpus: tokenised once per content, with a slice held out that no proxy trains on.
 
-A document is cut into *passages* (at white space, at most 16 KiB), the unit that is shuffled and held out. Which
-passages are held out is decided by the hash of their text alone: those with the smallest hashes, up to 64 KiB of
-text or 5 % of the leaf, whichever is less. So the slice does not depend on the order of files, and most of it stays
-held out when the leaf grows.
+A document is cut into *passages* (at white space, at most 16 KiB), the unit that is shuffled and held out. The
+passages with the smallest hashes are held out, up to 64 KiB of text or 5 % of the leaf, whichever is less. So the slice
+does not depend on the order of files, and most of it stays held out when the leaf grows.
 
 On disk, in the store, under the key of the leaf's statistics:
 
@@ -17,7 +16,7 @@ import heapq
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import IO, Any
@@ -30,6 +29,7 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.data.passages import cut
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import DamageError, DataError
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.integrity import CheckedTokens, checks, load_tensors, save_tensors
 from olmix_core.storage.layout import PASSAGES_FILE, TOKENS_FILE
@@ -43,8 +43,16 @@ BATCH = 256  # passages encoded at once
 
 
 @dataclass(frozen=True)
-class LeafStatistics:
-    """What is known of a leaf. Tokens include the end of each document; `heldout_*` are part of the totals."""
+class LeafStatistics(JsonRecord):
+    """Counts of a leaf.
+
+    Attributes:
+        documents: Documents.
+        bytes: Bytes of text.
+        tokens: Tokens, the end of each document included.
+        heldout_tokens: Those of them that are held out.
+        heldout_bytes: Bytes of text that are held out.
+    """
 
     documents: int
     bytes: int
@@ -54,27 +62,25 @@ class LeafStatistics:
 
     @property
     def available(self) -> int:
-        """Tokens that may be trained on: N_j."""
+        """Tokens N_j that may be trained on."""
         return self.tokens - self.heldout_tokens
 
     @property
     def bytes_per_token(self) -> float:
+        """Bytes of text of a token, on average."""
         return self.bytes / self.tokens
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class _HeldOut:
-    """The passages with the smallest hashes, up to HELDOUT_BYTES, in memory bounded by that.
+    """The passages with the smallest hashes, up to HELDOUT_BYTES, in bounded memory.
 
-    Copies of a passage go together: one of them in training would give the others away.
+    Copies of a passage are held out together, since training on one would reveal the others.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int]] = []  # (-hash, passage, bytes): the largest hash on top
         self._bytes = 0
-        self._limit = 1 << 64  # hashes from here on have no room, whatever comes later
+        self._limit = 1 << 64  # larger hashes cannot be held out any more
 
     def offer(self, content: bytes, passage: int, size: int) -> None:
         value = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
@@ -88,22 +94,31 @@ class _HeldOut:
             self._limit = -largest
 
     def chosen(self, total_bytes: int) -> list[tuple[int, int]]:
-        """(passage, bytes), by passage: in the order of hashes, those that fit HELDOUT_SHARE of the leaf."""
-        room, found = total_bytes * HELDOUT_SHARE, []
+        """(passage, bytes), by passage, of those that fit HELDOUT_SHARE of the leaf, taken in the order of hashes."""
+        room, chosen = total_bytes * HELDOUT_SHARE, []
         for _, entries in groupby(sorted(self._heap, reverse=True), key=itemgetter(0)):
             copies = [(passage, size) for _, passage, size in entries]
             size = sum(size for _, size in copies)
             if size <= room:
                 room -= size
-                found += copies
-        return sorted(found)
+                chosen += copies
+        return sorted(chosen)
 
 
 def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, folder: str) -> LeafStatistics:
-    """Tokenise a leaf into `folder` of the store, in one pass and constant memory but for an index of passages.
+    """Tokenise a leaf in one pass; memory grows only by an index of its passages.
+
+    Args:
+        files: Files of the leaf.
+        tokenizer: The tokenizer.
+        store: The store to write to.
+        folder: Folder in the store.
+
+    Returns:
+        Statistics of the leaf.
 
     Raises:
-        DataError: a file cannot be read as what it claims to be, or the leaf holds no text.
+        DataError: A file cannot be read in its format or changed meanwhile, or the leaf holds no text.
     """
     ends, heldout = array("q"), _HeldOut()
     documents = total_bytes = position = 0
@@ -141,7 +156,7 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
 
 
 def _unchanged(files: Sequence[InputFile]) -> None:
-    """Raise DataError where a file is no longer what it was when it was found: its tokens would go by a wrong name."""
+    """Raise DataError where a file changed since it was listed: its tokens would have a wrong identity."""
     with closing(ContentIndex()) as index:
         for file in files:
             if file.content and index.hash(file.url)[0] != file.content:
@@ -159,7 +174,7 @@ def _write(out: IO[bytes], ids: NDArray[Any], tokenizer: Tokenizer, is_last: boo
 
 
 def _passages(files: Sequence[InputFile], tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
-    """Every passage as (token ids, what is hashed, bytes of text, whether its document ends here)."""
+    """Every passage as (token ids, content to hash, bytes of text, whether its document ends here)."""
     for file in files:
         if file.is_tokens:
             yield from _token_passages(file, tokenizer)
@@ -192,9 +207,14 @@ def _token_passages(file: InputFile, tokenizer: Tokenizer) -> Iterator[tuple[NDA
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tokenised leaf, opened: `tokens` is a memory map, checked as it is read.
+    """A tokenised leaf.
 
-    Shapes: starts, ends [n] of the passages that may be trained on; heldout: token ids and bytes per passage.
+    Attributes:
+        tokens: Memory map of all token ids, checked as it is read.
+        starts: [n] first token of each passage that may be trained on.
+        ends: [n] end of each such passage.
+        heldout: Token ids of each passage that is held out.
+        heldout_bytes: [h] bytes of text of each such passage.
     """
 
     tokens: CheckedTokens
@@ -205,9 +225,19 @@ class Corpus:
 
 
 def open_corpus(store: Store, folder: str, dtype: np.dtype[Any]) -> Corpus:
-    """Open what `tokenise` wrote; nothing but the index and what is held out is read.
+    """Open a tokenised leaf; only its index and the held-out passages are read.
 
-    Raises DamageError, FileNotFoundError.
+    Args:
+        store: The store.
+        folder: Folder in the store that `tokenise` wrote.
+        dtype: Type of the token ids.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        DamageError: A file is damaged.
+        FileNotFoundError: There is no such corpus.
     """
     names = {name: f"{folder}/{name}" for name in FILES}
     index = load_tensors(store.local_copy(names[PASSAGES_FILE]), store.place(names[PASSAGES_FILE]))

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from olmix_core.serialization import JsonRecord
+
 
 @dataclass(frozen=True)
-class InputFile:
+class InputFile(JsonRecord):
     """One file and the way it is read.
 
     Attributes:

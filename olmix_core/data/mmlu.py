@@ -1,7 +1,7 @@
-"""MMLU as four tasks rather than 57: its subjects averaged to groups, each subject by its number of test questions.
+"""MMLU as four tasks instead of 57: subjects are averaged to groups, weighted by their number of test questions.
 
-Groups and numbers are those of the benchmark (Hendrycks et al. 2021). A column is a subject's when it is called
-`mmlu_<subject>` or starts with that and a colon, as in `mmlu_astronomy:rc::olmes`.
+Groups and numbers are those of the benchmark (Hendrycks et al. 2021). The column of a subject is called
+`mmlu_<subject>`, or starts with that and a colon, as in `mmlu_astronomy:rc::olmes`.
 """
 
 GROUPS: dict[str, dict[str, int]] = {
@@ -80,5 +80,12 @@ _SUBJECTS = {
 
 
 def subject_of(column: str) -> tuple[str, int] | None:
-    """The group and the number of questions of the subject that a column holds; None where it holds none."""
+    """Find the subject that a column of results belongs to.
+
+    Args:
+        column: Name of the column, such as `mmlu_astronomy:rc::olmes`.
+
+    Returns:
+        (group, number of test questions) of the subject; None for other columns.
+    """
     return _SUBJECTS.get(column.partition(":")[0])

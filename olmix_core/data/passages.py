@@ -6,7 +6,15 @@ PASSAGE_BYTES = 16 << 10
 
 
 def cut(document: str, size: int = PASSAGE_BYTES) -> Iterator[str]:
-    """Cut a document into passages of at most `size` bytes of UTF-8, after white space where there is any."""
+    """Cut a document into passages, after white space where there is any.
+
+    Args:
+        document: Text.
+        size: Bytes of UTF-8 of a passage, at most.
+
+    Yields:
+        The passages; joined, they are the document.
+    """
     start = 0
     while start < len(document):
         end = start + size

@@ -1,18 +1,18 @@
-"""The evaluation suite: what the mixture is to be good at, as tasks that are known by their content.
+"""Evaluation tasks: what a mixture should be good at, identified by content.
 
 A task is a file of documents (or a fixed sample of them), plain text, the held-out text of one or more leaves, or a
-metric of a trainer of your own. Its name and its family are labels: they are no part of its identity.
+metric of an external trainer. Its name and its family are labels and no part of its identity.
 
-A line of a file is a document, in one of the forms that are in use:
+A line of a file is a document in one of these forms:
 
-    {"context": ..., "continuation": ...}                                     our own
+    {"context": ..., "continuation": ...}                                     own form
     {"query": ..., "choices": [...], "gold": 1}                               multiple choice
-    {"doc_id": ..., "arguments": [[context, continuation], ...], "target"}    what lm-evaluation-harness logs
+    {"doc_id": ..., "arguments": [[context, continuation], ...], "target"}    logs of lm-evaluation-harness
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from olmix_core.config.config import Config
@@ -24,37 +24,48 @@ from olmix_core.data.formats import suffix_of, suffixes
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.identity import digest, seed_of
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import open_file, reason_of
 from olmix_core.storage.listing import expand
 
 
 @dataclass(frozen=True)
-class EvaluationTask:
-    """A task, known by its content; weight is that in the mean over tasks, the mean over families worked out.
+class TaskSource(JsonRecord):
+    """Where the documents of a task are; all empty for a task on held-out text.
 
-    It is the JSONL file `file`, of which `sample` (documents, seed) may choose some; or the plain text `texts`; or the
-    held-out text of `leaves` (fingerprints); or the `metric` of a trainer of your own.
+    Attributes:
+        file: JSONL file.
+        sample: (number, seed) of the sample of its documents; None for all.
+        texts: Files of plain text.
+        metric: Metric of an external trainer.
+    """
+
+    file: str | None = None
+    sample: tuple[int, int] | None = None
+    texts: tuple[InputFile, ...] = ()
+    metric: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """An evaluation task.
+
+    Attributes:
+        label: Name of the task.
+        fingerprint: Its identity, over its content.
+        weight: Weight in the mean over tasks, that of its family included.
+        source: Where its documents are.
+        leaves: Fingerprints of the leaves whose held-out text is scored.
+        family: Name of its family.
     """
 
     label: str
     fingerprint: str
     weight: float
-    file: str | None = None
+    source: TaskSource = TaskSource()
     leaves: tuple[str, ...] = ()
-    texts: tuple[InputFile, ...] = ()
-    metric: str | None = None
-    sample: tuple[int, int] | None = None
     family: str | None = None
-
-    def where(self) -> dict[str, Any]:
-        """What the step that evaluates needs to find the task, as plain JSON."""
-        return {
-            "file": self.file,
-            "sample": list(self.sample) if self.sample else None,
-            "texts": [asdict(text) for text in self.texts],
-            "metric": self.metric,
-        }
 
 
 @dataclass(frozen=True)
@@ -66,92 +77,108 @@ class Item:
 
 
 def read_tasks(config: Config, config_file: str, domains: DomainSet, index: ContentIndex) -> tuple[EvaluationTask, ...]:
-    """The tasks of a configuration, checked to the last line, ordered by fingerprint.
+    """Find the tasks of a configuration and check them to the last line.
+
+    Args:
+        config: The configuration.
+        config_file: Its file, for messages.
+        domains: The leaves, for tasks on held-out text.
+        index: Where hashes of content are remembered.
+
+    Returns:
+        The tasks, ordered by fingerprint.
 
     Raises:
-        ConfigError: a file cannot be read, a held-out domain does not exist, or two tasks are the same.
-        DataError: a line of a file is no document.
+        ConfigError: A file cannot be read, a held-out domain does not exist, or two tasks are the same.
+        DataError: A line of a file is no document.
     """
     tasks: dict[str, EvaluationTask] = {}
     weights = config.evaluation.weights
-    for position, task in enumerate(config.evaluation.tasks):
-        place = f"evaluation.tasks[{position}]"
-        found = _read_task(task, config_file, place, domains, index)
-        if found.fingerprint in tasks:
-            same = tasks[found.fingerprint].label
+    for position, entry in enumerate(config.evaluation.tasks):
+        field = f"evaluation.tasks[{position}]"
+        task = _read_task(entry, config_file, field, domains, index)
+        if task.fingerprint in tasks:
+            other = tasks[task.fingerprint].label
             raise ConfigError(
-                config_file,
-                place,
-                f"the content of task {same!r} again",
-                "every task to be another one",
+                config_file, field, f"the content of task {other!r} again", "every task to be another one"
             )
-        tasks[found.fingerprint] = replace(found, weight=weights[task.label], family=task.family)
+        tasks[task.fingerprint] = replace(task, weight=weights[entry.label])
     return tuple(tasks[fingerprint] for fingerprint in sorted(tasks))
 
 
-def _read_task(task: Task, config_file: str, place: str, domains: DomainSet, index: ContentIndex) -> EvaluationTask:
-    common: dict[str, Any] = {"label": task.label, "weight": task.weight, "family": task.family}
-    if task.heldout is not None:
-        leaves = domains.under(task.heldout)
+def _read_task(entry: Task, config_file: str, field: str, domains: DomainSet, index: ContentIndex) -> EvaluationTask:
+    leaves: tuple[str, ...] = ()
+    if entry.heldout is not None:
+        leaves = tuple(leaf.fingerprint for leaf in domains.under(entry.heldout))
         if not leaves:
             raise ConfigError(
                 config_file,
-                f"{place}.heldout",
-                repr(task.heldout),
+                f"{field}.heldout",
+                repr(entry.heldout),
                 "the name of a domain: " + ", ".join(sorted(domains.labels.values())),
             )
-        fingerprints = tuple(leaf.fingerprint for leaf in leaves)
-        return EvaluationTask(fingerprint=digest({"heldout": fingerprints}), leaves=fingerprints, **common)
-    if task.metric is not None:
-        return EvaluationTask(fingerprint=digest({"metric": task.metric}), metric=task.metric, **common)
-    if task.text is not None:
-        return _text_task(task, task.text, config_file, place, index, common)
-    assert task.file is not None
+        source, fingerprint = TaskSource(), digest({"heldout": leaves})
+    elif entry.metric is not None:
+        source, fingerprint = TaskSource(metric=entry.metric), digest({"metric": entry.metric})
+    elif entry.text is not None:
+        source, fingerprint = _read_texts(entry.text, config_file, f"{field}.text", index)
+    else:
+        source, fingerprint = _read_file(entry, config_file, f"{field}.file", index)
+    return EvaluationTask(entry.label, fingerprint, entry.weight, source, leaves, entry.family)
+
+
+def _read_file(entry: Task, config_file: str, field: str, index: ContentIndex) -> tuple[TaskSource, str]:
+    """The source and fingerprint of a task on a JSONL file; a content is read to its last line once ever."""
+    assert entry.file is not None
     try:
-        content, _ = index.hash(task.file)
+        content, _ = index.hash(entry.file)
     except OSError as error:
-        raise ConfigError(
-            config_file, f"{place}.file", f"{task.file}: {reason_of(error)}", "a file that can be read"
-        ) from error
-    # Checked to its last line once; a content that was found good stays good.
-    known = index.recall(content, "documents")
-    documents = int(known) if known is not None else sum(1 for _ in read_items(task.file))
+        reason = f"{entry.file}: {reason_of(error)}"
+        raise ConfigError(config_file, field, reason, "a file that can be read") from error
+    remembered = index.recall(content, "documents")
+    documents = int(remembered) if remembered is not None else sum(1 for _ in read_items(entry.file))
     index.learn([(content, "documents", str(documents))])
-    if task.sample is None or task.sample >= documents:
-        return EvaluationTask(fingerprint=digest({"file": content}), file=task.file, **common)
-    chosen = (task.sample, task.sample_seed)
-    return EvaluationTask(
-        fingerprint=digest({"file": content, "sample": chosen}), file=task.file, sample=chosen, **common
-    )
+    if entry.sample is None or entry.sample >= documents:
+        return TaskSource(file=entry.file), digest({"file": content})
+    sample = (entry.sample, entry.sample_seed)
+    return TaskSource(file=entry.file, sample=sample), digest({"file": content, "sample": sample})
 
 
-def _text_task(
-    task: Task, patterns: list[str], config_file: str, place: str, index: ContentIndex, common: dict[str, Any]
-) -> EvaluationTask:
-    field = f"{place}.text"
+def _read_texts(patterns: Sequence[str], config_file: str, field: str, index: ContentIndex) -> tuple[TaskSource, str]:
+    """The source and fingerprint of a task on plain text."""
     texts, contents = [], []
     try:
-        for found in (found for pattern in patterns for found in expand(pattern, suffixes())):
-            suffix = suffix_of(found.url)
+        for file in (file for pattern in patterns for file in expand(pattern, suffixes())):
+            suffix = suffix_of(file.url)
             if suffix not in suffixes("text"):
-                raise ConfigError(config_file, field, found.url, f"text: {', '.join(suffixes('text'))}")
-            content, size = index.hash(found)
-            texts.append(InputFile(found.url, f"{suffix} text", content=content, size=size))
-            contents.append([content, size, f"{suffix} text"])
+                raise ConfigError(config_file, field, file.url, f"text: {', '.join(suffixes('text'))}")
+            content, size = index.hash(file)
+            reader = f"{suffix} text"
+            texts.append(InputFile(file.url, reader, content=content, size=size))
+            contents.append([content, size, reader])
     except OSError as error:
         reason = f"{', '.join(patterns)}: {reason_of(error)}"
         raise ConfigError(config_file, field, reason, "files that can be read") from error
     if not texts:
         raise ConfigError(config_file, field, f"no file at {', '.join(patterns)}", "at least one")
     for text in texts:
-        if index.recall(text.content, f"opens as {text.reader}") is None:
+        question = f"opens as {text.reader}"
+        if index.recall(text.content, question) is None:
             next(text_documents(text), None)
-            index.learn([(text.content, f"opens as {text.reader}", "yes")])
-    return EvaluationTask(fingerprint=digest({"text": sorted(contents)}), texts=tuple(texts), **common)
+            index.learn([(text.content, question, "yes")])
+    return TaskSource(texts=tuple(texts)), digest({"text": sorted(contents)})
 
 
 def sampled(items: list[Item], sample: tuple[int, int] | None) -> list[Item]:
-    """The documents that `sample` (how many, seed) chooses, in their order; a larger sample holds a smaller one."""
+    """Choose a sample of documents; a larger sample contains a smaller one of the same seed.
+
+    Args:
+        items: All documents.
+        sample: (number, seed); None for all.
+
+    Returns:
+        The chosen documents, in their order.
+    """
     if sample is None:
         return items
     count, seed = sample
@@ -159,7 +186,17 @@ def sampled(items: list[Item], sample: tuple[int, int] | None) -> list[Item]:
 
 
 def read_items(file: str) -> Iterator[Item]:
-    """The documents of a JSONL task. Raises DataError, naming the line."""
+    """Read the documents of a JSONL task.
+
+    Args:
+        file: Path or URL.
+
+    Yields:
+        Its documents, in order.
+
+    Raises:
+        DataError: A line is no document, or there is none.
+    """
     count = 0
     with open_file(file) as lines:
         for number, line in enumerate(lines, start=1):
@@ -186,7 +223,7 @@ def read_items(file: str) -> Iterator[Item]:
 
 
 def _gold(record: Any) -> dict[str, Any]:
-    """{context, continuation} of a document in any of the forms; what is not there is left out."""
+    """{context, continuation} of a document in any of the forms; missing fields are left out."""
     if not isinstance(record, dict):
         return {}
     if "choices" in record and "query" in record:
@@ -194,9 +231,9 @@ def _gold(record: Any) -> dict[str, Any]:
     if "arguments" in record:
         arguments = record["arguments"]
         if isinstance(arguments, dict):  # newer logs: {"gen_args_0": {"arg_0": context, "arg_1": continuation}}
-            pairs = [[one.get("arg_0"), one.get("arg_1")] for one in arguments.values() if isinstance(one, dict)]
+            pairs = [[each.get("arg_0"), each.get("arg_1")] for each in arguments.values() if isinstance(each, dict)]
         else:
-            pairs = [list(one) for one in arguments if isinstance(one, (list, tuple))]
+            pairs = [list(each) for each in arguments if isinstance(each, (list, tuple))]
         pair = pairs[0] if len(pairs) == 1 else _chosen(pairs, record.get("target"))
         return dict(zip(("context", "continuation"), pair or [], strict=False))
     return record

@@ -1,7 +1,7 @@
 """Tokenizers: a Hugging Face tokenizer.json, plain bytes, or a small BPE trained once on the domains.
 
-A tokenizer that is trained here belongs to the lineage of a mix: it is trained on the first domain set and kept for
-every later one. Were it trained again after each change of the data, every proxy would have to be trained again too.
+A trained tokenizer belongs to the history of a mix: it is trained on the first domain set and kept for every later one.
+If it were trained again after each change of the data, every proxy would have to be trained again too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +19,11 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.data.passages import cut
 from olmix_core.errors import DataError
 from olmix_core.identity import digest
+from olmix_core.serialization import JsonMapping, JsonObject
 
-# What the end of a document is called in tokenizers that are in use.
+BPE_SAMPLE_BYTES = 2 << 20  # text of each leaf that a tokenizer is trained on
+
+# Common names of the token that ends a document.
 USUAL_EOS = (
     "<|endoftext|>",
     "<|end_of_text|>",
@@ -34,53 +37,79 @@ USUAL_EOS = (
 
 
 class Tokenizer:
-    """Text to token ids and back. `eos` is the id that ends a document."""
+    """A tokenizer.
+
+    Attributes:
+        eos: Id of the token that ends a document.
+        vocab_size: Entries of the vocabulary.
+    """
 
     def __init__(self, model: HFTokenizer | None, eos: int, vocab_size: int) -> None:
         self._model, self.eos, self.vocab_size = model, eos, vocab_size
         if model is not None:
-            # Text that spells a special token is text: no document ends because it says so.
+            # Text that spells a special token is text and must not end a document.
             model.encode_special_tokens = True
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Smallest unsigned type that holds every id."""
         return smallest_dtype(self.vocab_size)
 
     @cached_property
     def fingerprint(self) -> str:
+        """Identity of the tokenizer."""
         definition = "bytes" if self._model is None else self._model.to_str()
         return digest({"definition": definition, "eos": self.eos})
 
-    def to_json(self) -> dict[str, Any]:
-        """A record that `from_json` turns back into the same tokenizer."""
+    def to_json(self) -> JsonObject:
+        """Return the tokenizer as plain JSON.
+
+        Returns:
+            Its definition and `eos`.
+        """
         definition = None if self._model is None else self._model.to_str()
         return {"definition": definition, "eos": self.eos}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Tokenizer":
+    def from_json(cls, record: JsonMapping) -> "Tokenizer":
+        """Read a tokenizer.
+
+        Args:
+            record: Plain JSON, as `to_json` writes it.
+
+        Returns:
+            The tokenizer.
+        """
         if record["definition"] is None:
             return byte_tokenizer()
         model = HFTokenizer.from_str(record["definition"])
         return cls(model, int(record["eos"]), model.get_vocab_size())
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
-        """The token ids of each text, without special tokens."""
+        """Tokenise texts, without adding special tokens.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            Token ids of each text.
+        """
         if self._model is None:
             return [np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts]
         encoded = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(one.ids, np.int64) for one in encoded]
+        return [np.array(encoding.ids, np.int64) for encoding in encoded]
 
     @cached_property
     def token_bytes(self) -> NDArray[np.int64]:
-        """[vocab_size] bytes of text that each token stands for; 0 for special tokens."""
+        """[vocab_size] bytes of text of each token; 0 for special tokens."""
         if self._model is None:
             return np.concatenate([np.ones(256, np.int64), np.zeros(1, np.int64)])
         added = self._model.get_added_tokens_decoder()
-        # In a byte-level vocabulary each character stands for one byte; elsewhere characters are themselves.
+        # In a byte-level vocabulary each character stands for one byte.
         byte_level = "ByteLevel" in str(self._model.to_str())
         sizes = np.zeros(self.vocab_size, np.int64)
         for token, index in self._model.get_vocab().items():
-            if index in added:  # as it is, whatever the alphabet of the others
+            if index in added:  # spelt as it is in any vocabulary
                 sizes[index] = 0 if added[index].special else len(token.encode())
             elif byte_level:
                 sizes[index] = len(token)
@@ -92,14 +121,27 @@ class Tokenizer:
 
 
 def byte_tokenizer() -> Tokenizer:
+    """Make the tokenizer whose tokens are bytes.
+
+    Returns:
+        A tokenizer of 256 bytes and the end of a document.
+    """
     return Tokenizer(None, eos=256, vocab_size=257)
 
 
 def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Tokenizer:
-    """A tokenizer from the text of a tokenizer.json; `where` names the file in errors.
+    """Read a Hugging Face tokenizer.
+
+    Args:
+        definition: Text of a tokenizer.json.
+        where: Its file, for messages.
+        eos: Token that ends a document; None for one of the usual names.
+
+    Returns:
+        The tokenizer.
 
     Raises:
-        DataError: it is not one, or its end-of-document token is not found.
+        DataError: The text is no tokenizer, or its end-of-document token is not found.
     """
     try:
         model = HFTokenizer.from_str(definition)
@@ -118,7 +160,15 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE of `vocab_size` entries. The same texts in the same order give the same tokenizer."""
+    """Train a byte-level BPE; the same texts in the same order give the same tokenizer.
+
+    Args:
+        texts: Texts to train on.
+        vocab_size: Entries of the vocabulary.
+
+    Returns:
+        The tokenizer; smaller where there is too little text.
+    """
     model = HFTokenizer(models.BPE())
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
@@ -134,7 +184,15 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def sample(passages: Iterable[str], size: int) -> Iterator[str]:
-    """The first passages, until `size` bytes are reached."""
+    """Take the first passages.
+
+    Args:
+        passages: The passages.
+        size: Bytes after which no further passage is taken.
+
+    Yields:
+        The first passages.
+    """
     taken = 0
     for passage in passages:
         if taken >= size:
@@ -144,10 +202,17 @@ def sample(passages: Iterable[str], size: int) -> Iterator[str]:
 
 
 def train_tokenizer(leaves: Sequence[Sequence[InputFile]], vocab_size: int) -> Tokenizer:
-    """Train a BPE on the first text of every leaf, in the order given.
+    """Train a BPE on the first text of every leaf.
+
+    Args:
+        leaves: Files of each leaf, in the order of training.
+        vocab_size: Entries of the vocabulary.
+
+    Returns:
+        The tokenizer.
 
     Raises:
-        DataError: a file cannot be read, or there is too little text for such a vocabulary.
+        DataError: A file cannot be read, or there is too little text for such a vocabulary.
     """
 
     def passages() -> Iterator[str]:
@@ -162,6 +227,3 @@ def train_tokenizer(leaves: Sequence[Sequence[InputFile]], vocab_size: int) -> T
             " expected a smaller tokenizer.vocab_size or more text"
         )
     return tokenizer
-
-
-BPE_SAMPLE_BYTES = 2 << 20  # text of each leaf that a tokenizer is trained on

@@ -86,8 +86,8 @@ def test_tasks_are_files_or_leaves(tmp_path: Path, read: Read) -> None:
     file = write(tmp_path / "arc.jsonl", LINES)
     by_label = {task.label: task for task in read({"file": file, "weight": 2}, {"heldout": "web"}, {"heldout": "a"})}
     assert by_label.keys() == {"arc", "web", "a"}
-    assert (by_label["arc"].file, by_label["arc"].leaves, by_label["arc"].weight) == (file, (), 2.0)
-    assert by_label["web"].file is None
+    assert (by_label["arc"].source.file, by_label["arc"].leaves, by_label["arc"].weight) == (file, (), 2.0)
+    assert by_label["web"].source.file is None
     assert list(by_label["web"].leaves) == sorted(by_label["web"].leaves)
     assert len(by_label["web"].leaves) == 2
     assert len(by_label["a"].leaves) == 1
@@ -214,7 +214,7 @@ def test_plain_text_is_known_by_its_content(read: Read, tmp_path: Path) -> None:
         (tmp_path / "texts" / f"{name}.txt").write_text(name)
     [folder] = read({"text": str(tmp_path / "texts"), "name": "t"})
     [listed] = read({"text": [str(tmp_path / "texts" / "two.txt"), str(tmp_path / "texts" / "one.txt")]})
-    assert (folder.label, len(folder.texts), folder.fingerprint) == ("t", 2, listed.fingerprint)
+    assert (folder.label, len(folder.source.texts), folder.fingerprint) == ("t", 2, listed.fingerprint)
     [one] = read({"text": str(tmp_path / "texts" / "one.txt")})
     assert (one.label, one.fingerprint != folder.fingerprint) == ("one", True)
     with pytest.raises(ConfigError, match=r"evaluation\.tasks\[0\]\.text: found no file at .*; expected at least one"):
@@ -226,5 +226,5 @@ def test_plain_text_is_known_by_its_content(read: Read, tmp_path: Path) -> None:
 
 def test_a_metric_is_known_by_its_name(read: Read) -> None:
     [task] = read({"metric": "arc", "name": "ARC", "family": "qa"})
-    assert (task.label, task.metric, task.family) == ("ARC", "arc", "qa")
+    assert (task.label, task.source.metric, task.family) == ("ARC", "arc", "qa")
     assert task.fingerprint == read({"metric": "arc"})[0].fingerprint

@@ -119,7 +119,7 @@ def test_training_is_asked_for_its_size() -> None:
 
 def test_training_is_deterministic_whatever_the_threads() -> None:
     code = (
-        "import sys; from olmix_core.tokenizer import train_bpe;"
+        "import sys; from olmix_core.data.tokenizer import train_bpe;"
         "texts = [f'{i * 7919 % 1000} {i * 31 % 97} word{i % 13}' for i in range(3000)];"
         "print(train_bpe(texts, 500).fingerprint)"
     )
