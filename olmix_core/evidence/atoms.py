@@ -10,10 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from olmix_core.identity import content_fingerprint
-from olmix_core.mixture import Array
+from olmix_core.mixture import Array, LeafIndex
 
 # {leaf: {finer leaf: share}}: partitions of old leaves, and mergers written as their parts.
 Split = Mapping[str, Mapping[str, float]]
@@ -34,12 +32,7 @@ def in_atoms(mixture: Mapping[str, float], splits: Split) -> dict[str, float]:
 
 def atom_matrix(leaves: Sequence[str], atoms: Sequence[str], splits: Split) -> Array:
     """[atoms, leaves] the leaves of today over atoms; columns sum to 1."""
-    row = {atom: index for index, atom in enumerate(atoms)}
-    matrix = np.zeros((len(atoms), len(leaves)))
-    for column, leaf in enumerate(leaves):
-        for atom, share in in_atoms({leaf: 1.0}, splits).items():
-            matrix[row[atom], column] = share
-    return matrix
+    return LeafIndex(tuple(atoms)).matrix([in_atoms({leaf: 1.0}, splits) for leaf in leaves])
 
 
 def may_have_trained_on(leaf: str, mixture: Mapping[str, float], origins: Mapping[str, Sequence[str]]) -> bool:

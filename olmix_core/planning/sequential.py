@@ -23,7 +23,7 @@ import numpy as np
 
 from olmix_core.config.swarm import Swarm
 from olmix_core.evidence.atoms import atom_matrix
-from olmix_core.mixture import Array, LeafIndex, Mixture, tidy
+from olmix_core.mixture import Array, Mixture, tidy
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
 from olmix_core.surrogate.law_surrogate import LawSurrogate
@@ -126,7 +126,7 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
     Raises:
         ProposalError: No mixture meets the request.
     """
-    leaves = LeafIndex(tuple(request.leaves))
+    leaves = request.leaves
     columns, _ = request.loosened()
     space = SwarmSpace.of_columns(columns, leaves, request.natural, settings.bounds)
     matrix, made_of = space.expansion, atom_matrix(leaves.names, surrogate.leaves, request.splits)

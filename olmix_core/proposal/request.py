@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.evidence.atoms import Split, atom_matrix
-from olmix_core.mixture import Array, caps
+from olmix_core.mixture import Array, LeafIndex, caps
 from olmix_core.proposal.constraints import Groups, check_feasible, region
 from olmix_core.proposal.expansion import Column, expansion, released_for_caps
 from olmix_core.proposal.rounding import whole_sequences
@@ -50,41 +50,42 @@ class ProposalRequest:
     sequence_length: int = 1
 
     @property
-    def leaves(self) -> list[str]:
-        return sorted(self.natural)
+    def leaves(self) -> LeafIndex:
+        """The leaves, in the order of all vectors over leaves."""
+        return LeafIndex.sorted(self.natural)
 
     @property
     def caps(self) -> Array:
         """[m] the highest weight of each leaf."""
-        return caps([self.tokens[leaf] for leaf in self.leaves], self.target_tokens, self.repetition)
+        return caps(self.leaves.vector(self.tokens), self.target_tokens, self.repetition)
 
     def in_atoms(self, mixture: Mapping[str, float], model: Surrogate) -> Array:
         """A mixture {leaf: weight} as the model takes it [atoms]."""
-        made_of = atom_matrix(self.leaves, model.leaves, self.splits)
-        return np.asarray(made_of @ _shares(mixture, self.leaves))
+        made_of = atom_matrix(self.leaves.names, model.leaves, self.splits)
+        return np.asarray(made_of @ self.leaves.vector(mixture))
 
     def loosened(self) -> tuple[list[Column], list[str]]:
         """The columns, and the leaves taken out of them so that the caps can be met."""
-        return released_for_caps(self.columns, dict(zip(self.leaves, self.caps.tolist(), strict=True)))
+        return released_for_caps(self.columns, self.leaves.mapping(self.caps))
 
     def limits(self, names: Sequence[str]) -> tuple[Array, Array, Groups]:
         """Lower and upper [m] bounds of single leaves, and the bounds of groups; `names` are those of the bounds."""
-        row = {leaf: j for j, leaf in enumerate(self.leaves)}
-        lower, upper = np.zeros(len(row)), np.full(len(row), np.inf)
+        leaves = self.leaves
+        lower, upper = np.zeros(len(leaves)), np.full(len(leaves), np.inf)
         members, low, high, named = [], [], [], []
         for bound, name in zip(self.bounds, names, strict=True):
             if len(bound.leaves) == 1:
-                j = row[bound.leaves[0]]
+                j = leaves.position(bound.leaves[0])
                 lower[j], upper[j] = max(lower[j], bound.low), min(upper[j], bound.high)
             else:
-                members.append([float(leaf in bound.leaves) for leaf in row])
+                members.append(leaves.vector(dict.fromkeys(bound.leaves, 1.0)))
                 low.append(bound.low)
                 high.append(bound.high)
                 named.append(name)
         return (
             lower,
             upper,
-            Groups(tuple(named), np.array(members).reshape(-1, len(row)), np.array(low), np.array(high)),
+            Groups(tuple(named), np.array(members).reshape(-1, len(leaves)), np.array(low), np.array(high)),
         )
 
 
@@ -121,17 +122,17 @@ def propose_for_leaves(
     names = [labels[leaf] if labels else leaf for leaf in leaves]
     bound_names = bound_names or [" + ".join(bound.leaves) for bound in wish.bounds]
     columns, loosened = wish.loosened()
-    matrix, highest = expansion(columns, leaves), wish.caps
+    matrix, highest = expansion(columns, leaves.names), wish.caps
     lower, upper, groups = wish.limits(bound_names)
     check_feasible(matrix, highest, lower, upper, names, groups)
     # The model speaks of atoms: of each leaf of today the atoms that it is made of (see `carry`).
-    made_of = atom_matrix(leaves, model.leaves, wish.splits)
+    made_of = atom_matrix(leaves.names, model.leaves, wish.splits)
     belongs = (made_of > 0).astype(np.float64)  # an atom belongs to one leaf
     found = propose(
         model,
         expansion=made_of @ matrix,
-        natural=made_of @ _shares(wish.natural, leaves),
-        reference=None if wish.reference is None else made_of @ _shares(wish.reference, leaves),
+        natural=made_of @ leaves.vector(wish.natural),
+        reference=None if wish.reference is None else made_of @ leaves.vector(wish.reference),
         caps=made_of @ highest,
         lower=made_of @ lower,
         upper=np.where(belongs.sum(axis=1) > 0, made_of @ np.minimum(upper, 1.0), np.inf),
@@ -152,7 +153,3 @@ def propose_for_leaves(
         ),
         loosened=tuple(loosened),
     )
-
-
-def _shares(values: Mapping[str, float], leaves: Sequence[str]) -> Array:
-    return np.array([values[leaf] for leaf in leaves])

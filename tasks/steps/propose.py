@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from olmix_core.proposal.request import Bound, ProposalRequest, propose_for_leaves
 from olmix_core.proposal.tradeoffs import Point, trade_offs
@@ -58,9 +57,7 @@ def propose(payload: Payload, store: str, *, labels: dict[str, str], bound_names
     curves = table.to_csv(index=False, lineterminator="\n").encode()
     opened.write_bytes(proposal_path(key, TRADE_OFFS_FILE), curves)
 
-    def by_leaf(values: NDArray[Any]) -> dict[str, Any]:
-        return {leaf: value.item() for leaf, value in zip(wish.leaves, values, strict=True)}
-
+    by_leaf = wish.leaves.mapping
     return {
         "proposal": key,
         "weights": by_leaf(answer.weights),
