@@ -25,7 +25,7 @@ class LeafIndex:
     """A fixed order of m leaves, which converts between mappings {leaf: value} and vectors [m].
 
     Attributes:
-        names: the leaves, in order; each once.
+        names: The leaves, in order; each once.
     """
 
     names: tuple[str, ...]
@@ -40,7 +40,7 @@ class LeafIndex:
         """Index the leaves in alphabetical order, the order of content fingerprints in every computation.
 
         Args:
-            names: the leaves, in any order; repeated ones count once.
+            names: The leaves, in any order; repeated ones count once.
 
         Returns:
             Their index.
@@ -67,13 +67,13 @@ class LeafIndex:
         """Look up the position of a leaf.
 
         Args:
-            name: the leaf.
+            name: The leaf.
 
         Returns:
             Its position in a vector.
 
         Raises:
-            ValueError: there is no such leaf.
+            ValueError: There is no such leaf.
         """
         if name not in self._positions:
             raise ValueError(f"unknown leaf {name!r}; expected one of: {', '.join(self.names)}")
@@ -84,7 +84,7 @@ class LeafIndex:
 
         Args:
             values: {leaf: value}.
-            default: the value of leaves that `values` leaves out.
+            default: The value of leaves that `values` leaves out.
 
         Returns:
             [m] the values.
@@ -101,13 +101,13 @@ class LeafIndex:
         """Arrange several mappings as columns.
 
         Args:
-            columns: d mappings {leaf: value}; leaves left out are 0.
+            columns: D mappings {leaf: value}; leaves left out are 0.
 
         Returns:
             [m, d] a column for each mapping.
 
         Raises:
-            ValueError: a mapping has an unknown leaf.
+            ValueError: A mapping has an unknown leaf.
         """
         matrix = np.zeros((len(self), len(columns)))
         for index, column in enumerate(columns):
@@ -130,7 +130,7 @@ class LeafIndex:
             {leaf: value} for every leaf, in order, as plain Python values.
 
         Raises:
-            ValueError: the vector has another length.
+            ValueError: The vector has another length.
         """
         return dict(zip(self.names, vector.tolist(), strict=True))
 
@@ -144,7 +144,7 @@ class LeafIndex:
             {leaf: weight} of the leaves that have a weight, in order.
 
         Raises:
-            ValueError: the vector has another length.
+            ValueError: The vector has another length.
         """
         return {name: weight for name, weight in self.mapping(weights).items() if weight > 0}
 
@@ -168,8 +168,8 @@ def caps(tokens: ArrayLike, target_tokens: float, repetition: float) -> Array:
 
     Args:
         tokens: [m] tokens N_j available of each leaf.
-        target_tokens: tokens R of the run.
-        repetition: epochs k of a leaf, at most.
+        target_tokens: Tokens R of the run.
+        repetition: Epochs k of a leaf, at most.
 
     Returns:
         [m] weights; more than 1 where a leaf cannot reach its cap.
@@ -198,7 +198,7 @@ def apportion(weights: ArrayLike, total: int) -> NDArray[np.int64]:
 
     Args:
         weights: [m] weights, which sum to 1.
-        total: the number to divide.
+        total: The number to divide.
 
     Returns:
         [m] whole numbers that sum to `total`, each within one of weight x total. Among equal remainders the first

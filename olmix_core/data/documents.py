@@ -14,14 +14,14 @@ def text_documents(file: InputFile, block: int = BLOCK) -> Iterator[str]:
     """Read a text file.
 
     Args:
-        file: the file.
-        block: bytes to ask for at once, of a remote file.
+        file: The file.
+        block: Bytes to ask for at once, of a remote file.
 
     Yields:
         Its documents, in order.
 
     Raises:
-        DataError: the file is not what its name says, naming the line or column.
+        DataError: The file is not what its name says, naming the line or column.
     """
     text = text_format(file)
     damage: tuple[type[Exception], ...] = (OSError, EOFError, UnicodeDecodeError, *text.errors)
@@ -41,15 +41,15 @@ def token_documents(file: InputFile, *, eos: int, vocab_size: int) -> Iterator[T
     """Read a token file.
 
     Args:
-        file: the file.
-        eos: the id that ends a document.
-        vocab_size: entries of the vocabulary.
+        file: The file.
+        eos: The id that ends a document.
+        vocab_size: Entries of the vocabulary.
 
     Yields:
         The tokens of its documents, in order, without `eos`.
 
     Raises:
-        DataError: the file is damaged, or holds a token id that is not in the vocabulary.
+        DataError: The file is damaged, or holds a token id that is not in the vocabulary.
     """
     position = 0
     for document in _token_documents(file, eos, vocab_size):

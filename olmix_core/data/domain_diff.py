@@ -1,9 +1,9 @@
-"""What happened to the domain set since the last mix, seen by content.
+"""Comparison of a domain set with that of the last mix, by content.
 
-Content decides and labels only help: a leaf with the same fingerprint is the same leaf whatever it is called. Of what
-is left, leaves whose files are together those of one old leaf are its *partition*, a leaf that holds the files of
-several old ones is their *merger*, a leaf with an old one's label but other content is its *revision*, and the rest is
-*added* or *removed*. Where content leaves it open, the choice is the one that trains more, and a note says so.
+Leaves are matched by content first: a leaf with the same fingerprint is the same leaf under any label. Of the remaining
+leaves, several whose files together are those of one old leaf are its *partition*; a leaf with the files of several old
+leaves is their *merger*; a leaf with the label of an old leaf but other content is its *revision*; all others are
+*added* or *removed*. Where content is ambiguous, the interpretation that trains more proxies is taken, with a note.
 """
 
 from collections import Counter
@@ -28,9 +28,18 @@ class OldLeaf:
 
 @dataclass(frozen=True)
 class DomainDiff:
-    """How the new leaves came from the old ones, by fingerprint (`same`: in both sets).
+    """How new leaves derive from old ones; leaves are fingerprints.
 
-    revised: new -> old. partitioned: old -> its new parts. merged: new -> its old parts.
+    Attributes:
+        same: Leaves of both sets.
+        added: New leaves without a past.
+        removed: Old leaves that are gone.
+        revised: {new leaf: old leaf}.
+        partitioned: {old leaf: its new parts}.
+        merged: {new leaf: its old parts}.
+        renamed: {leaf: (old label, new label)}.
+        old_labels: {old leaf: label}.
+        notes: Remarks on ambiguous content.
     """
 
     same: tuple[str, ...]
@@ -39,22 +48,22 @@ class DomainDiff:
     revised: Mapping[str, str]
     partitioned: Mapping[str, tuple[str, ...]]
     merged: Mapping[str, tuple[str, ...]]
-    renamed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # {leaf: (old label, new label)}
-    old_labels: Mapping[str, str] = field(default_factory=dict)  # {old leaf: label}
+    renamed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    old_labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def affected(self) -> frozenset[str]:
-        """The new leaves whose content the last mix did not know as leaves."""
+        """New leaves that were no leaves of the last mix."""
         parts = [part for children in self.partitioned.values() for part in children]
         return frozenset([*self.added, *self.revised, *self.merged, *parts])
 
     @property
     def origins(self) -> dict[str, tuple[str, ...]]:
-        """{new leaf: the old ones whose content it holds, changed or in another cut}."""
-        found = {new: (old,) for new, old in self.revised.items()}
-        found |= {part: (old,) for old, parts in self.partitioned.items() for part in parts}
-        return found | dict(self.merged)
+        """{new leaf: old leaves that its content comes from}."""
+        origins = {new: (old,) for new, old in self.revised.items()}
+        origins |= {part: (old,) for old, parts in self.partitioned.items() for part in parts}
+        return origins | dict(self.merged)
 
     @property
     def is_empty(self) -> bool:
@@ -62,7 +71,14 @@ class DomainDiff:
         return not self.affected and not self.removed
 
     def kind(self, leaf: str) -> str:
-        """What happened to a new leaf, in a word."""
+        """Name the change of a new leaf.
+
+        Args:
+            leaf: Fingerprint of the leaf.
+
+        Returns:
+            `added`, `revised`, `merged`, `partitioned`, `renamed` or `unchanged`.
+        """
         if leaf in self.renamed:
             return "renamed"
         if leaf in self.added:
@@ -88,6 +104,13 @@ def old_leaves(record: Mapping[str, Any]) -> tuple[OldLeaf, ...]:
 
 def diff_domains(old: Sequence[OldLeaf], new: DomainSet) -> DomainDiff:
     """Compare a published domain set with a new one.
+
+    Args:
+        old: Leaves of the published mix.
+        new: The new domain set.
+
+    Returns:
+        The difference.
 
     Raises:
         DataError: `partition_of` names a leaf that the last mix does not have, or that is still there.
@@ -129,9 +152,9 @@ def diff_domains(old: Sequence[OldLeaf], new: DomainSet) -> DomainDiff:
 def _declared_partitions(
     old: Sequence[OldLeaf], gone: dict[str, OldLeaf], fresh: dict[str, Leaf]
 ) -> dict[str, tuple[str, ...]]:
-    """Partitions that the configuration states, for text that was written to new files."""
+    """Partitions declared by `partition_of`, for text that was written to new files."""
     labels = {leaf.label: leaf.fingerprint for leaf in old}
-    found: dict[str, list[str]] = {}
+    declared: dict[str, list[str]] = {}
     for fingerprint, leaf in fresh.items():
         if leaf.partition_of is None:
             continue
@@ -143,23 +166,23 @@ def _declared_partitions(
                 " the last mix that its parts replace: "
                 + (", ".join(sorted(leaf.label for leaf in gone.values())) or "none")
             )
-        found.setdefault(parent, []).append(fingerprint)
-    for parent, parts in found.items():
+        declared.setdefault(parent, []).append(fingerprint)
+    for parent, parts in declared.items():
         del gone[parent]
         for part in parts:
             del fresh[part]
-    return {parent: tuple(parts) for parent, parts in found.items()}
+    return {parent: tuple(parts) for parent, parts in declared.items()}
 
 
 def _partitions(gone: dict[str, OldLeaf], fresh: dict[str, Leaf], notes: list[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    partitions: dict[str, tuple[str, ...]] = {}
     for fingerprint, parent in list(gone.items()):
         whole = Counter(parent.contents)
         parts = {name: Counter(leaf.contents) for name, leaf in fresh.items()}
         inside = {name: part for name, part in parts.items() if part <= whole}
         together = sum(inside.values(), Contents())
         if len(inside) >= 2 and together == whole:
-            found[fingerprint] = tuple(inside)
+            partitions[fingerprint] = tuple(inside)
             del gone[fingerprint]
             for name in inside:
                 del fresh[name]
@@ -168,19 +191,19 @@ def _partitions(gone: dict[str, OldLeaf], fresh: dict[str, Leaf], notes: list[st
             labels = ", ".join(sorted(fresh[name].label for name in inside))
             notes.append(
                 f"{labels}: together {kept} of the {sum(whole.values())} files of {parent.label!r}; taken for new"
-                " content, since a partition holds all files, each once"
+                " content, since a partition has all files, each once"
             )
-    return found
+    return partitions
 
 
 def _mergers(gone: dict[str, OldLeaf], fresh: dict[str, Leaf]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    mergers: dict[str, tuple[str, ...]] = {}
     for fingerprint, leaf in list(fresh.items()):
         whole = Counter(leaf.contents)
         inside = {name: Counter(old.contents) for name, old in gone.items() if Counter(old.contents) <= whole}
         if len(inside) >= 2 and sum(inside.values(), Contents()) == whole:
-            found[fingerprint] = tuple(inside)
+            mergers[fingerprint] = tuple(inside)
             del fresh[fingerprint]
             for name in inside:
                 del gone[name]
-    return found
+    return mergers

@@ -27,14 +27,14 @@ class Leaf:
     """A leaf of the domain tree.
 
     Attributes:
-        label: the path of names to it, with colons between them.
-        fingerprint: its identity, over its contents.
-        files: its files, in the order of their content.
-        size: their bytes, on disk.
-        contents: what stands for the content of each file, sorted.
-        column: the free dimension that it belongs to; leaves with pinned weights share one.
-        share: its part of that dimension.
-        partition_of: the label of the former leaf that it is declared to be a part of.
+        label: The path of names to it, with colons between them.
+        fingerprint: Its identity, over its contents.
+        files: Its files, in the order of their content.
+        size: Their bytes, on disk.
+        contents: What stands for the content of each file, sorted.
+        column: The free dimension that it belongs to; leaves with pinned weights share one.
+        share: Its part of that dimension.
+        partition_of: The label of the former leaf that it is declared to be a part of.
     """
 
     label: str
@@ -67,7 +67,7 @@ class DomainSet:
         """Find the leaves that a name stands for.
 
         Args:
-            node: the label of a leaf, or of a node above leaves.
+            node: The label of a leaf, or of a node above leaves.
 
         Returns:
             That leaf, or the leaves below that node; empty where there is none.
@@ -87,15 +87,15 @@ def read_domains(config: Config, config_file: str, index: ContentIndex) -> Domai
     """Find the files of every leaf and fingerprint their content.
 
     Args:
-        config: the configuration.
-        config_file: its file, for messages.
-        index: where hashes of content are remembered.
+        config: The configuration.
+        config_file: Its file, for messages.
+        index: Where hashes of content are remembered.
 
     Returns:
         The leaves.
 
     Raises:
-        ConfigError: a path matches nothing or cannot be read, a format is unknown, or two leaves hold the same
+        ConfigError: A path matches nothing or cannot be read, a format is unknown, or two leaves hold the same
             content.
     """
     places = list(_walk(config.domains, "domains", "", _Above()))

@@ -9,7 +9,7 @@ def is_utf8(text: str) -> bool:
     """Check that a text can be written in UTF-8; JSON can spell text that cannot.
 
     Args:
-        text: any text.
+        text: Any text.
 
     Returns:
         Whether it has a form in UTF-8.
@@ -25,14 +25,14 @@ def decode_utf8(content: bytes, where: str) -> str:
     """Decode bytes as UTF-8.
 
     Args:
-        content: the bytes.
-        where: the file, and the line of it, for the message.
+        content: The bytes.
+        where: The file, and the line of it, for the message.
 
     Returns:
         The text.
 
     Raises:
-        DataError: the bytes are not UTF-8.
+        DataError: The bytes are not UTF-8.
     """
     try:
         return content.decode("utf-8")

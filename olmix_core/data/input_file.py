@@ -10,14 +10,14 @@ class InputFile(JsonRecord):
     """One file and the way it is read.
 
     Attributes:
-        url: where the file is.
-        reader: the format and its settings, such as `.jsonl text` or `tokens-raw uint16`. It is part of a leaf's
+        url: Where the file is.
+        reader: The format and its settings, such as `.jsonl text` or `tokens-raw uint16`. It is part of a leaf's
             identity: the same bytes read in another way are another text.
-        text_field: the field or column that holds the text, of formats that have fields.
-        dtype: the type of the tokens, where the configuration states it.
-        index: the URL of the index file beside it, of formats that have one.
-        content: what stands for the bytes of the file when it was listed (see `olmix_core.storage.content_index`).
-        size: bytes of the file when it was listed.
+        text_field: The field or column that holds the text, of formats that have fields.
+        dtype: The type of the tokens, where the configuration states it.
+        index: The URL of the index file beside it, of formats that have one.
+        content: What stands for the bytes of the file when it was listed (see `olmix_core.storage.content_index`).
+        size: Bytes of the file when it was listed.
     """
 
     url: str

@@ -18,8 +18,8 @@ class LeafFiles:
     """The files of a leaf.
 
     Attributes:
-        files: the files, in the order of their content, so that their names decide nothing.
-        contents: the content of each file and of each index file, sorted.
+        files: The files, in the order of their content, so that their names decide nothing.
+        contents: The content of each file and of each index file, sorted.
     """
 
     files: tuple[InputFile, ...]
@@ -30,16 +30,16 @@ def read_files(files: Sequence[Found], text_field: str, dtype: str | None, index
     """Decide how each file of a leaf is read, and hash its content.
 
     Args:
-        files: the files, whose suffixes are known.
-        text_field: the field or column that holds the text, of formats that have fields.
-        dtype: the type of tokens, where the configuration states it.
-        index: where hashes are remembered.
+        files: The files, whose suffixes are known.
+        text_field: The field or column that holds the text, of formats that have fields.
+        dtype: The type of tokens, where the configuration states it.
+        index: Where hashes are remembered.
 
     Returns:
         The files and their content.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: A file cannot be read.
     """
     index_files = _index_files(files)
     hashes = {file.url: _hash(file, index) for file in files}
@@ -76,13 +76,13 @@ def format_at(url: str) -> Format:
     """Decide which format a file without an index file has, by its first bytes where the suffix leaves it open.
 
     Args:
-        url: the file.
+        url: The file.
 
     Returns:
         The format.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     candidates = [each for each in formats_at(url) if not (isinstance(each, TokenFormat) and each.index)]
     for each in candidates:

@@ -52,15 +52,15 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
     """Write a configuration for a folder of text.
 
     Args:
-        folder: the data; every folder in it that holds text is a domain, and so is every file of text beside them.
-        output: the configuration file.
-        overwrite: whether `output` may be there already.
+        folder: The data; every folder in it that holds text is a domain, and so is every file of text beside them.
+        output: The configuration file.
+        overwrite: Whether `output` may be there already.
 
     Returns:
         The number of domains.
 
     Raises:
-        DataError: there is no text, or `output` is there already.
+        DataError: There is no text, or `output` is there already.
     """
     if output.exists() and not overwrite:
         raise DataError(f"{output}: is there already; expected a new file: name another or say --force")

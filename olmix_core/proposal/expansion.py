@@ -51,7 +51,7 @@ def expansion(columns: Sequence[Mapping[str, float]], leaves: Sequence[str]) -> 
     """Build E from its columns.
 
     Args:
-        columns: d columns, {leaf: share} each, of any positive sum.
+        columns: D columns, {leaf: share} each, of any positive sum.
         leaves: The m leaves, in the order of rows.
 
     Returns:

@@ -16,7 +16,7 @@ def smallest_dtype(vocab_size: int) -> np.dtype[Any]:
     """Choose the type of token ids, as token files are usually written.
 
     Args:
-        vocab_size: entries of the vocabulary.
+        vocab_size: Entries of the vocabulary.
 
     Returns:
         The smallest unsigned type, of 16 or 32 bits, that holds every id.
@@ -28,16 +28,16 @@ def split_at_eos(raw: IO[bytes], dtype: np.dtype[Any], file: InputFile, eos: int
     """Split an array of tokens into documents.
 
     Args:
-        raw: the file, open where its tokens begin.
-        dtype: the type of the tokens.
-        file: the file, for messages.
-        eos: the id that ends a document.
+        raw: The file, open where its tokens begin.
+        dtype: The type of the tokens.
+        file: The file, for messages.
+        eos: The id that ends a document.
 
     Yields:
         The tokens of each document, without `eos`.
 
     Raises:
-        DataError: the tokens are not whole, or a document is too large to be one.
+        DataError: The tokens are not whole, or a document is too large to be one.
     """
     pieces: list[Tokens] = []
     for block in _blocks(raw, dtype, file.url):

@@ -22,13 +22,13 @@ class TextFormat:
     """A format whose files hold text.
 
     Attributes:
-        name: a short name.
-        description: what a document is, for people.
+        name: A short name.
+        description: What a document is, for people.
         suffixes: {suffix in lower case: bytes of text that a byte of such a file usually holds}.
-        documents: read the documents of an open file, in order; raises DataError, naming the line or row.
-        errors: exceptions that `documents` raises for a damaged file, beside OSError, EOFError and DataError.
-        has_fields: whether the text is in a field or column, called `InputFile.text_field`.
-        is_sequential: whether a file is read from its beginning to its end, so that it can be asked for in blocks.
+        documents: Read the documents of an open file, in order; raises DataError, naming the line or row.
+        errors: Exceptions that `documents` raises for a damaged file, beside OSError, EOFError and DataError.
+        has_fields: Whether the text is in a field or column, called `InputFile.text_field`.
+        is_sequential: Whether a file is read from its beginning to its end, so that it can be asked for in blocks.
     """
 
     name: str
@@ -44,8 +44,8 @@ class TextFormat:
         """State how a file of this format is read, as part of the identity of its leaf.
 
         Args:
-            url: the file.
-            text_field: the field or column that holds the text.
+            url: The file.
+            text_field: The field or column that holds the text.
 
         Returns:
             `text`, or the suffix and the field.
@@ -62,13 +62,13 @@ class TokenFormat:
 
     Attributes:
         name: `tokens-` and a short name; it is part of the identity of a leaf.
-        description: how documents are told apart, for people.
+        description: How documents are told apart, for people.
         suffixes: {suffix in lower case: bytes of text that a byte of such a file usually holds}.
-        documents: read the documents of an open file, in order, given the id that ends a document and the size of the
+        documents: Read the documents of an open file, in order, given the id that ends a document and the size of the
             vocabulary; raises DataError.
-        magic: the first bytes of every file.
-        index: the URL of the file beside one at the URL given.
-        takes_dtype: whether the configuration may state the type of the tokens.
+        magic: The first bytes of every file.
+        index: The URL of the file beside one at the URL given.
+        takes_dtype: Whether the configuration may state the type of the tokens.
     """
 
     name: str
@@ -84,7 +84,7 @@ class TokenFormat:
         """State how a file of this format is read, as part of the identity of its leaf.
 
         Args:
-            dtype: the type of the tokens, where the configuration states it.
+            dtype: The type of the tokens, where the configuration states it.
 
         Returns:
             The name, and the type.
@@ -101,10 +101,10 @@ def register(new: Format) -> None:
     """Add a format.
 
     Args:
-        new: the format.
+        new: The format.
 
     Raises:
-        ValueError: its name is taken, or its suffix belongs to a format of the other kind.
+        ValueError: Its name is taken, or its suffix belongs to a format of the other kind.
     """
     if new.name in _FORMATS:
         raise ValueError(f"input format {new.name!r} is registered already; expected another name")
@@ -132,7 +132,7 @@ def suffixes(kind: Literal["text", "tokens"] | None = None) -> tuple[str, ...]:
     """List the suffixes of files that can be read.
 
     Args:
-        kind: of formats of this kind only.
+        kind: Of formats of this kind only.
 
     Returns:
         The suffixes in lower case, each once.
@@ -145,7 +145,7 @@ def suffix_of(url: str) -> str | None:
     """Find the suffix that names the format of a file.
 
     Args:
-        url: the file, its suffix in any case.
+        url: The file, its suffix in any case.
 
     Returns:
         The suffix in lower case; None where no format has it.
@@ -158,7 +158,7 @@ def formats_at(url: str) -> tuple[Format, ...]:
     """Find the formats that a file can have by its suffix.
 
     Args:
-        url: the file.
+        url: The file.
 
     Returns:
         The formats, the most specific first: with an index, with a magic number, then the others. Empty where the
@@ -177,13 +177,13 @@ def token_format(file: InputFile) -> TokenFormat:
     """Find the format of a file of tokens.
 
     Args:
-        file: the file.
+        file: The file.
 
     Returns:
         The format that its reader names.
 
     Raises:
-        ValueError: there is no such format.
+        ValueError: There is no such format.
     """
     named = _FORMATS.get(file.reader.partition(" ")[0])
     if not isinstance(named, TokenFormat):
@@ -195,13 +195,13 @@ def text_format(file: InputFile) -> TextFormat:
     """Find the format of a file of text.
 
     Args:
-        file: the file.
+        file: The file.
 
     Returns:
         The format of its suffix.
 
     Raises:
-        ValueError: there is no such format.
+        ValueError: There is no such format.
     """
     by_suffix = next(iter(formats_at(file.url)), None)
     if not isinstance(by_suffix, TextFormat):
@@ -213,8 +213,8 @@ def text_bytes(url: str, size: int) -> int:
     """Estimate how much text a file holds.
 
     Args:
-        url: the file.
-        size: its bytes.
+        url: The file.
+        size: Its bytes.
 
     Returns:
         Bytes of text, as usual for its format.

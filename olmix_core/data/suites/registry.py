@@ -12,11 +12,11 @@ class Suite:
     """Evaluation tasks that others publish.
 
     Attributes:
-        name: the name in `olmix tasks import NAME`.
-        description: which tasks it has, for people.
-        main_list: the list of tasks to name in a configuration, a file that `import_tasks` writes.
-        download: download the source of the tasks once, and return its file; raises DataError.
-        import_tasks: write the tasks in a source to a folder, with lists of them; returns {task: documents}; raises
+        name: The name in `olmix tasks import NAME`.
+        description: Which tasks it has, for people.
+        main_list: The list of tasks to name in a configuration, a file that `import_tasks` writes.
+        download: Download the source of the tasks once, and return its file; raises DataError.
+        import_tasks: Write the tasks in a source to a folder, with lists of them; returns {task: documents}; raises
             DataError.
     """
 
@@ -34,10 +34,10 @@ def register(new: Suite) -> None:
     """Add a suite.
 
     Args:
-        new: the suite.
+        new: The suite.
 
     Raises:
-        ValueError: its name is taken.
+        ValueError: Its name is taken.
     """
     if new.name in _SUITES:
         raise ValueError(f"suite {new.name!r} is registered already; expected another name")
@@ -57,15 +57,15 @@ def get_suite(name: str) -> Suite:
     """Look up a suite.
 
     Args:
-        name: its name.
+        name: Its name.
 
     Returns:
         The suite.
 
     Raises:
-        DataError: there is no such suite.
+        DataError: There is no such suite.
     """
     if name not in _SUITES:
-        known = ", ".join(f"{each.name} ({each.description})" for each in suites())
-        raise DataError(f"SUITE: found {name!r}; expected one of: {known}")
+        names = ", ".join(f"{each.name} ({each.description})" for each in suites())
+        raise DataError(f"SUITE: found {name!r}; expected one of: {names}")
     return _SUITES[name]
