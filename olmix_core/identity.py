@@ -1,38 +1,44 @@
-"""Identity: canonical JSON, digests, step keys, content fingerprints and seeded random generators.
+"""Identity: canonical JSON, digests, keys of steps, fingerprints of content, and seeded random generators.
 
-A *key* is the SHA-256 of a step's name, its `code_version` and its *payload*: exactly what the result depends on,
-written as canonical JSON. A type without a canonical form raises TypeError; nothing is stringified.
+A *key* is the SHA-256 of the name of a step, its `code_version` and its *payload*: exactly what the result depends on,
+written as canonical JSON. A type without a canonical form raises TypeError; nothing is converted by guessing.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
+from olmix_core.serialization import JsonMapping, JsonObject
 
-def canonical(value: Any) -> bytes:
-    """The one JSON text of `value`: sorted keys, no white space, shortest floats.
+
+def canonical(value: object) -> bytes:
+    """Write a value as canonical JSON: sorted keys, no white space, shortest floats.
+
+    Args:
+        value: a value of None, bool, int, finite float, str, list, tuple and dict with names of type str.
+
+    Returns:
+        The one text of the value, UTF-8.
 
     Raises:
-        TypeError: `value` holds something other than None, bool, int, finite float, str, list, tuple or a mapping
-            with string keys.
+        TypeError: the value holds anything else, subclasses of these types included.
     """
     _check(value, "payload")
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8")
 
 
-def _check(value: Any, where: str) -> None:
+def _check(value: object, where: str) -> None:
     # Exact types: a NumPy scalar prints as a number but differs between versions, a subclass may hide state.
     if value is None or type(value) in (bool, int, str):
         return
     if type(value) is float:
         if not math.isfinite(value):
             raise TypeError(f"{where}: {value} has no canonical form")
-    elif type(value) in (list, tuple):
+    elif type(value) is list or type(value) is tuple:
         for index, item in enumerate(value):
             _check(item, f"{where}[{index}]")
     elif type(value) is dict:
@@ -44,37 +50,78 @@ def _check(value: Any, where: str) -> None:
         raise TypeError(f"{where}: a {type(value).__name__} has no canonical form")
 
 
-def digest(value: Any) -> str:
-    """SHA-256, in hexadecimal, of the canonical JSON of `value`."""
+def digest(value: object) -> str:
+    """Digest a value.
+
+    Args:
+        value: as for `canonical`.
+
+    Returns:
+        SHA-256 of the canonical JSON of the value, in hexadecimal.
+
+    Raises:
+        TypeError: the value has no canonical form.
+    """
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def fields(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted path: value} of a payload or record, to compare two of them; a list counts as one value."""
-    found: dict[str, Any] = {}
+def fields(value: JsonMapping, prefix: str = "") -> JsonObject:
+    """Flatten a payload or record, to compare two of them field by field.
+
+    Args:
+        value: the fields of the record; a list counts as one value.
+        prefix: first characters of every path.
+
+    Returns:
+        {dotted path: value}.
+    """
+    flat: JsonObject = {}
     for name, item in value.items():
         path = f"{prefix}{name}"
         if isinstance(item, dict) and item:
-            found |= fields(item, f"{path}.")
+            flat |= fields(item, f"{path}.")
         else:
-            found[path] = item
-    return found
+            flat[path] = item
+    return flat
 
 
-def step_key(step: str, code_version: int, payload: Mapping[str, Any]) -> str:
-    """The key of one result of `step`."""
+def step_key(step: str, code_version: int, payload: JsonMapping) -> str:
+    """Compute the key of a result.
+
+    Args:
+        step: name of the step.
+        code_version: version of its code.
+        payload: everything else that the result depends on.
+
+    Returns:
+        The key, 64 hexadecimal digits.
+
+    Raises:
+        TypeError: the payload has no canonical form.
+    """
     return digest({"step": step, "code_version": code_version, "payload": payload})
 
 
 def content_fingerprint(files: Iterable[tuple[str, int, str]]) -> str:
-    """The identity of a leaf: over the sorted (content hash, size in bytes, reader) of its files, paths left out.
+    """Compute the identity of a leaf. Paths are not part of it, and the order of files does not matter.
 
-    The reader belongs to it, since the same bytes read in another way are another text.
+    Args:
+        files: (content hash, size in bytes, reader) of each file. The same bytes read in another way are another text.
+
+    Returns:
+        The fingerprint, 64 hexadecimal digits.
     """
     return digest(sorted([list(file) for file in files]))
 
 
 def seed_of(*parts: str | int) -> np.random.Generator:
-    """A generator that depends on `parts` alone."""
+    """Make a random generator.
+
+    Args:
+        parts: names and numbers that the generator depends on, and nothing else.
+
+    Returns:
+        The generator.
+    """
     text = "\x00".join(str(part) for part in parts)
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))

@@ -12,7 +12,7 @@ from olmix_core.storage.store import Store
 def open_store(url: str) -> Store:
     """The store, once its server was found to answer. Raises StoreError."""
     opened = Store(url)
-    opened.knock()
+    opened.check_reachable()
     return opened
 
 

@@ -19,7 +19,7 @@ from olmix_core.config.execution import Execution
 from olmix_core.config.tokenizer import TokenizerFile
 from olmix_core.config.yaml import UniqueKeys, read_mapping
 from olmix_core.errors import ConfigError
-from olmix_core.storage.credentials import HOW, field_with_credentials
+from olmix_core.storage.credentials import EXPECTED, field_with_credentials
 from olmix_core.storage.filesystem import check_reachable, open_file, reason_of
 
 
@@ -34,7 +34,7 @@ def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> C
     path = Path(path)
     data = read_mapping(path, "a mapping with name, domains and evaluation")
     if (secret := field_with_credentials(data)) is not None:
-        raise ConfigError(str(path), secret, "credentials", HOW)
+        raise ConfigError(str(path), secret, "credentials", EXPECTED)
     for name, value in (changes or {}).items():
         if not isinstance(value, Mapping):
             data[name] = value
@@ -122,7 +122,7 @@ def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
         reason = reason_of(error) if isinstance(error, OSError) else str(error).lower()
         raise ConfigError(str(config_file), field, f"{entry.list}: {reason}", "a YAML file of tasks") from error
     if (secret := field_with_credentials(data)) is not None:
-        raise ConfigError(entry.list, secret, "credentials", HOW)
+        raise ConfigError(entry.list, secret, "credentials", EXPECTED)
     try:
         tasks = TaskList.model_validate({"tasks": data}).tasks
     except ValidationError as error:

@@ -31,7 +31,7 @@ from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import DamageError, DataError
 from olmix_core.serialization import JsonRecord
 from olmix_core.storage.content_index import ContentIndex
-from olmix_core.storage.integrity import CheckedTokens, checks, load_tensors, save_tensors
+from olmix_core.storage.integrity import CheckedTokens, chunk_crcs, load_tensors, save_tensors
 from olmix_core.storage.layout import PASSAGES_FILE, TOKENS_FILE
 from olmix_core.storage.store import Store
 
@@ -130,7 +130,7 @@ def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, fol
                 ends.append(position)
                 total_bytes += size
                 documents += is_last
-        crcs = checks(path)
+        crcs = chunk_crcs(path)
         if not ends or total_bytes == 0:
             raise DataError(f"{files[0].url}: this domain holds no text; expected at least one document")
         _unchanged(files)

@@ -19,7 +19,7 @@ from olmix_core.identity import content_fingerprint
 from olmix_core.mixture import Mixture
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import reason_of
-from olmix_core.storage.listing import Found, expand_all
+from olmix_core.storage.listing import ListedFile, expand_all
 
 
 @dataclass(frozen=True)
@@ -172,10 +172,10 @@ def _walk(nodes: list[Domain], field: str, prefix: str, above: _Above) -> Iterat
 
 
 def _listed_files(
-    node: Domain, listed: dict[str, list[Found] | Exception], config_file: str, field: str
-) -> list[Found]:
+    node: Domain, listed: dict[str, list[ListedFile] | Exception], config_file: str, field: str
+) -> list[ListedFile]:
     """The files of a leaf, each once, sorted by name."""
-    files: dict[str, Found] = {}
+    files: dict[str, ListedFile] = {}
     for pattern in node.paths or []:
         matches = listed[pattern]
         if isinstance(matches, OlmixError):

@@ -8,7 +8,7 @@ from olmix_core.data.formats import Format, TokenFormat, formats_at
 from olmix_core.data.input_file import InputFile
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import open_file, reason_of
-from olmix_core.storage.listing import AT_ONCE, Found, look_up
+from olmix_core.storage.listing import AT_ONCE, ListedFile, stat_files
 
 Content = tuple[str, int, str]  # (content hash, size in bytes, reader) of a file
 
@@ -26,7 +26,7 @@ class LeafFiles:
     contents: tuple[Content, ...]
 
 
-def read_files(files: Sequence[Found], text_field: str, dtype: str | None, index: ContentIndex) -> LeafFiles:
+def read_files(files: Sequence[ListedFile], text_field: str, dtype: str | None, index: ContentIndex) -> LeafFiles:
     """Decide how each file of a leaf is read, and hash its content.
 
     Args:
@@ -95,7 +95,7 @@ def format_at(url: str) -> Format:
     return candidates[-1]
 
 
-def _index_files(files: Sequence[Found]) -> dict[str, tuple[TokenFormat, Found]]:
+def _index_files(files: Sequence[ListedFile]) -> dict[str, tuple[TokenFormat, ListedFile]]:
     """{URL: format, index file} of the files that have one beside them."""
     possible = [
         (file.url, each, each.index(file.url))
@@ -103,7 +103,7 @@ def _index_files(files: Sequence[Found]) -> dict[str, tuple[TokenFormat, Found]]
         for each in formats_at(file.url)
         if isinstance(each, TokenFormat) and each.index is not None
     ]
-    listed = look_up([beside for _, _, beside in possible])
+    listed = stat_files([beside for _, _, beside in possible])
     return {url: (each, beside) for (url, each, _), beside in zip(possible, listed, strict=True) if beside is not None}
 
 
@@ -132,7 +132,7 @@ def _detected(url: str) -> Format:
         raise OSError(f"{url}: {reason_of(error)}") from error
 
 
-def _hash(file: Found, index: ContentIndex) -> tuple[str, int]:
+def _hash(file: ListedFile, index: ContentIndex) -> tuple[str, int]:
     try:
         return index.hash(file)
     except OSError as error:

@@ -26,7 +26,7 @@ from olmix_core.identity import digest
 from olmix_core.mixes.labels import change, diagnostics, mix_label, plan, runs, surrogate, wish
 from olmix_core.mixes.record import latest_version, number_of, read_mix
 from olmix_core.mixes.runs import FittedRun, to_parquet
-from olmix_core.storage.conditional_writes import advance, create
+from olmix_core.storage.conditional_writes import advance, create_exclusive
 from olmix_core.storage.integrity import checksum, seal, unseal
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
@@ -146,7 +146,7 @@ def _claimed(
         contents = _contents(store, mix, version, parent, table)
         record = _record(mix, version, parent, previous, table, accounting)
         record["files"] = {file: checksum(content) for file, content in contents.items()}
-        if create(store, path, seal(record)):
+        if create_exclusive(store, path, seal(record)):
             return record, contents
         claimed: dict[str, Any] = store.read_json(path)
         if all(claimed[field] == record[field] for field in ("identity", "parent", "files")):

@@ -22,7 +22,7 @@ from olmix_core.mixes.history import history
 from olmix_core.mixes.record import latest_version, read_labelled, read_mix, read_table
 from olmix_core.mixes.runs import FittedRun, from_parquet
 from olmix_core.mixture import Array
-from olmix_core.storage.integrity import check, unseal
+from olmix_core.storage.integrity import unseal, verify
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
     MIXES_FOLDER,
@@ -261,7 +261,7 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any
     """The mix that the files {name: content} of its folder describe. Raises DamageError."""
     record = unseal(contents[RECORD_FILE], RECORD_FILE)
     for name in contents.keys() - {RECORD_FILE}:
-        check(contents[name], record["files"][name], name)
+        verify(contents[name], record["files"][name], name)
     law = unseal(contents[SURROGATE_FILE], SURROGATE_FILE)
     table = read_table(contents[TABLE_FILE])
     names = [domain["label"] or domain["fingerprint"] for domain in law["domains"]]

@@ -161,7 +161,7 @@ def _check_reachable(config: Config, config_file: str) -> None:
 
     tasks = config.evaluation.tasks
     inputs = [*paths(config.domains), *(url for task in tasks for url in (task.file, *(task.text or ())) if url)]
-    Store(config.store).knock()
+    Store(config.store).check_reachable()
     try:
         check_reachable([*inputs, *([config.tokenizer.path] if isinstance(config.tokenizer, TokenizerFile) else [])])
     except OSError as error:

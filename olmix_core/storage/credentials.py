@@ -1,7 +1,7 @@
-"""Credentials come from the environment and stay there: no URL, file, record or message holds one.
+"""Credentials come from the environment and stay there: no URL, file, record or message contains one.
 
-A URL goes far (configuration, records, the Prefect database, logs), so one that carries a secret is refused before it
-goes anywhere, in words that do not repeat it.
+A URL is copied to many places (configuration, records, the Prefect database, logs). Therefore a URL with a secret is
+refused before it is used, by a message that does not repeat it.
 """
 
 import os
@@ -11,11 +11,11 @@ from typing import Any
 
 from olmix_core.errors import OlmixError
 
-HOW = (
+EXPECTED = (
     "credentials in the environment only (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; see docs/s3.md):"
     " remove them from here, and consider them known to others"
 )
-# name:password@host, wherever it is; and of S3 anything before an @ or after a colon, since no bucket has either.
+# name:password@host of any URL; on S3 also anything before an @ or after a colon, which no bucket contains.
 _USER = re.compile(r"[a-z0-9+.-]+://(?!arn:)[^/@\s]*:[^\s]*@", re.I)
 _S3_USER = re.compile(r"s3a?://(?!arn:)[^/\s]*[:@]", re.I)
 _SIGNED = re.compile(
@@ -27,18 +27,41 @@ _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 def carries_credentials(text: str) -> bool:
-    """Whether `text` is a URL with a name and password, a key, or a signature in it."""
+    """Tell whether a text is a URL with a user name and password, a key, or a signature.
+
+    Args:
+        text: the text.
+
+    Returns:
+        Whether it is.
+    """
     return any(pattern.search(text) for pattern in (_USER, _S3_USER, _SIGNED))
 
 
 def refuse_credentials(url: str, what: str) -> None:
-    """Raises OlmixError where `url` carries credentials; the message names `what` and never the URL."""
+    """Refuse a URL that carries credentials.
+
+    Args:
+        url: the URL.
+        what: what the URL is of, for the message, which never contains the URL.
+
+    Raises:
+        OlmixError: the URL carries credentials.
+    """
     if carries_credentials(url):
-        raise OlmixError(f"{what}: found credentials in a URL; expected {HOW}")
+        raise OlmixError(f"{what}: found credentials in a URL; expected {EXPECTED}")
 
 
 def field_with_credentials(value: Any, field: str = "") -> str | None:
-    """The first field of parsed YAML that is named like a secret, or whose text carries one; None where none does."""
+    """Find a secret in parsed YAML.
+
+    Args:
+        value: the parsed YAML.
+        field: name of the field that `value` is of.
+
+    Returns:
+        The first field that is named like a secret or whose text carries one, or None.
+    """
     if isinstance(value, str):
         return field if carries_credentials(value) else None
     if isinstance(value, Mapping):
@@ -48,17 +71,24 @@ def field_with_credentials(value: Any, field: str = "") -> str | None:
                 return field or "(file)"
             if isinstance(item, str) and _FIELDS.fullmatch(str(name)):
                 return below
-            if (found := field_with_credentials(item, below)) is not None:
-                return found
+            if (secret := field_with_credentials(item, below)) is not None:
+                return secret
     elif isinstance(value, Sequence):
         for position, item in enumerate(value):
-            if (found := field_with_credentials(item, f"{field}[{position}]")) is not None:
-                return found
+            if (secret := field_with_credentials(item, f"{field}[{position}]")) is not None:
+                return secret
     return None
 
 
-def hidden(text: str) -> str:
-    """`text` without the secrets that the environment holds."""
+def redact(text: str) -> str:
+    """Replace the secrets of the environment in a text by the names of their variables.
+
+    Args:
+        text: the text.
+
+    Returns:
+        The text without secrets.
+    """
     for name in _SECRET_VARIABLES:
         if secret := os.environ.get(name):
             text = text.replace(secret, f"${name}")

@@ -1,7 +1,7 @@
-"""How files are reached, wherever they are: every fsspec URL goes through here.
+"""File systems: every URL is opened through here, with fsspec.
 
-S3 has a module of its own (`s3`); other kinds are fsspec's, without its memory of listings, which would be out of date
-as soon as another machine writes.
+S3 has a module of its own (`s3`). Other kinds are fsspec's without its cache of listings, which would be out of date as
+soon as another machine writes.
 """
 
 import io
@@ -13,15 +13,29 @@ from fsspec.core import split_protocol
 
 from olmix_core.storage.credentials import refuse_credentials
 
-BLOCK = 8 << 20  # bytes asked for at once of a file that is streamed
+BLOCK = 8 << 20  # bytes requested at once of a file that is streamed
 
 
 def is_s3(url: str) -> bool:
+    """Tell whether a URL is on S3.
+
+    Args:
+        url: the URL.
+
+    Returns:
+        Whether it is.
+    """
     return split_protocol(url)[0] in ("s3", "s3a")
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """The file system of `url`, and the path in it.
+    """Find the file system of a URL.
+
+    Args:
+        url: path or URL.
+
+    Returns:
+        (fsspec file system, path in it).
 
     Raises:
         OlmixError: the URL carries credentials.
@@ -29,47 +43,76 @@ def filesystem(url: str) -> tuple[Any, str]:
     """
     refuse_credentials(url, "a path or store")
     if is_s3(url):
-        from olmix_core.storage import s3  # half a second, where it is needed
+        from olmix_core.storage import s3  # takes half a second to import
 
-        return s3.filesystem(), str(s3.S3._strip_protocol(url))
-    remembering = {} if "://" not in url or url.startswith("file:") else {"use_listings_cache": False}
+        return s3.filesystem(), s3.path_of(url)
+    options = {} if "://" not in url or url.startswith("file:") else {"use_listings_cache": False}
     try:
-        fs, path = fsspec.url_to_fs(url, **remembering)
+        fs, path = fsspec.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise OSError(str(error)) from error
     return fs, str(path)
 
 
 def is_local(fs: Any) -> bool:
+    """Tell whether a file system is that of this machine.
+
+    Args:
+        fs: an fsspec file system.
+
+    Returns:
+        Whether it is.
+    """
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def open_file(url: str, block: int | None = BLOCK) -> IO[bytes]:
-    """Open `url` to be read from beginning to end, `block` bytes asked for at once and each byte once; or (None) here
-    and there, with nothing read that is not asked for. Raises OlmixError, OSError.
+    """Open a file for reading.
+
+    Args:
+        url: path or URL.
+        block: bytes requested at once, for a remote file that is read from beginning to end. None for a file that is
+            read in places: only the bytes asked for are requested.
+
+    Returns:
+        The open file.
+
+    Raises:
+        OlmixError: the URL carries credentials.
+        OSError: the file cannot be opened.
     """
     fs, path = filesystem(url)
-    opened: IO[bytes]
     if is_local(fs):
-        opened = fs.open(path, "rb")
-        return opened
-    opened = fs.open(path, "rb", cache_type="none")
-    # fsspec's own reading of lines goes back and forth, and asks for most bytes twice.
-    return opened if block is None else cast(IO[bytes], io.BufferedReader(opened, block))
+        return cast(IO[bytes], fs.open(path, "rb"))
+    file = cast(IO[bytes], fs.open(path, "rb", cache_type="none"))
+    # fsspec's own reading of lines goes back and forth, and requests most bytes twice.
+    return file if block is None else cast(IO[bytes], io.BufferedReader(cast(Any, file), block))
 
 
 def check_reachable(urls: Iterable[str]) -> None:
-    """Find out within seconds whether the servers of `urls` answer, before patience is spent on them.
+    """Check within seconds that the servers of URLs answer, before long time-outs are spent on them.
 
-    Raises ConnectionError where one does not, PermissionError where there are no credentials.
+    Args:
+        urls: paths or URLs; only those on S3 are checked.
+
+    Raises:
+        ConnectionError: a server does not answer.
+        PermissionError: there are no credentials.
     """
     for bucket in sorted({filesystem(url)[1].partition("/")[0] for url in urls if is_s3(url)}):
         from olmix_core.storage import s3
 
-        s3.knock(bucket)
+        s3.check_reachable(bucket)
 
 
 def reason_of(error: OSError) -> str:
-    """What went wrong, to be put after a colon."""
+    """Word an error, to be put after a colon.
+
+    Args:
+        error: the error.
+
+    Returns:
+        Its reason, beginning in lower case.
+    """
     words = error.strerror or str(error)
     return words[:1].lower() + words[1:] if error.strerror else words

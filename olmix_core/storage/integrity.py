@@ -1,12 +1,12 @@
-"""Seals: how a file of the store shows that it is still what was written.
+"""Seals: checksums that show whether a file of the store is still what was written.
 
-    JSON           its last field, `sha256`, is the digest of all the rest
-    safetensors    `sha256` in its header is the digest of names, types, shapes and values of all tensors
-    token ids      a CRC-32 of every megabyte, kept in a sealed file beside them and looked at when it is read
+    JSON           the last field, `sha256`, is the digest of all other fields
+    safetensors    `sha256` in the header is the digest of names, types, shapes and values of all tensors
+    token ids      a CRC-32 of every megabyte, kept in a sealed file beside them and checked when it is read
     other files    their SHA-256 is in a sealed file that belongs to them
 
-A seal guards against damage: a flipped bit, a file cut short, half of an edit by hand. Against somebody who may write
-to the store it is no protection, and needs to be none: nothing that is read from the store is ever executed.
+A seal detects damage: a flipped bit, a truncated file, an edit by hand. It does not protect against anybody who may
+write to the store, and need not: nothing that is read from the store is ever executed.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from olmix_core.errors import DamageError
+from olmix_core.serialization import JsonMapping, JsonObject
 
 FIELD = "sha256"
 CHUNK = 1 << 20  # bytes of token ids under one CRC
@@ -32,17 +33,45 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def checksum(content: bytes) -> str:
-    """SHA-256, in hexadecimal."""
+    """Compute the SHA-256 of a content.
+
+    Args:
+        content: the bytes.
+
+    Returns:
+        The digest in hexadecimal.
+    """
     return hashlib.sha256(content).hexdigest()
 
 
-def seal(value: Mapping[str, Any]) -> bytes:
-    """The text of a JSON document with its seal. Raises ValueError for NaN, which is no JSON."""
+def seal(value: JsonMapping) -> bytes:
+    """Write a JSON document with its seal.
+
+    Args:
+        value: the fields of the document.
+
+    Returns:
+        The text of the document, UTF-8.
+
+    Raises:
+        ValueError: the document holds NaN or infinity, which JSON has no word for.
+    """
     return _text({**value, FIELD: checksum(_text(value))})
 
 
-def unseal(content: bytes, where: str) -> dict[str, Any]:
-    """The document that `seal` made a text of. Raises DamageError, which names `where`."""
+def unseal(content: bytes, where: str) -> JsonObject:
+    """Read a JSON document and check its seal.
+
+    Args:
+        content: what `seal` wrote.
+        where: the file, for messages.
+
+    Returns:
+        The fields of the document without the seal.
+
+    Raises:
+        DamageError: the document is not what was written.
+    """
     try:
         value = json.loads(content)
     except ValueError as error:
@@ -51,23 +80,43 @@ def unseal(content: bytes, where: str) -> dict[str, Any]:
         raise DamageError(where, "no seal")
     expected = value.pop(FIELD)
     try:
-        found = checksum(_text(value))
-    except ValueError:  # NaN, which JSON has no word for and Python reads
-        found = ""
-    if found != expected:
+        actual = checksum(_text(value))
+    except ValueError:  # NaN, which Python reads although it is no JSON
+        actual = ""
+    if actual != expected:
         raise DamageError(where, "another content than was written")
     return value
 
 
-def check(content: bytes, expected: str, where: str) -> bytes:
-    """`content`, whose SHA-256 is on record elsewhere. Raises DamageError."""
+def verify(content: bytes, expected: str, where: str) -> bytes:
+    """Check a content whose SHA-256 is on record elsewhere.
+
+    Args:
+        content: the bytes.
+        expected: their SHA-256.
+        where: the file, for messages.
+
+    Returns:
+        `content`.
+
+    Raises:
+        DamageError: the content is not what was written.
+    """
     if checksum(content) != expected:
         raise DamageError(where, "another content than was written")
     return content
 
 
 def save_tensors(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write contiguous arrays as safetensors with their seal. Raises OSError."""
+    """Write arrays as safetensors with their seal.
+
+    Args:
+        arrays: {name: contiguous array}.
+        path: the file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     try:
         save_file(dict(arrays), path, metadata={FIELD: _digest(arrays)})
     except SafetensorError as error:
@@ -78,7 +127,19 @@ def save_tensors(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 
 
 def load_tensors(path: Path, where: str) -> Arrays:
-    """The arrays that `save_tensors` wrote. Raises DamageError, OSError."""
+    """Read arrays and check their seal.
+
+    Args:
+        path: what `save_tensors` wrote.
+        where: the file, for messages.
+
+    Returns:
+        {name: array}.
+
+    Raises:
+        DamageError: the arrays are not what was written.
+        OSError: the file cannot be read.
+    """
     try:
         with safe_open(path, "np") as file:
             expected = (file.metadata() or {}).get(FIELD)
@@ -90,17 +151,33 @@ def load_tensors(path: Path, where: str) -> Arrays:
     return arrays
 
 
-def checks(path: Path) -> NDArray[np.uint32]:
-    """[n] CRC-32 of every CHUNK of the file."""
+def chunk_crcs(path: Path) -> NDArray[np.uint32]:
+    """Compute the checksums of a file of token ids.
+
+    Args:
+        path: the file.
+
+    Returns:
+        CRC-32 of every `CHUNK` bytes, shape [chunks].
+    """
     with path.open("rb") as file:
         return np.array([zlib.crc32(chunk) for chunk in iter(lambda: file.read(CHUNK), b"")], np.uint32)
 
 
 class CheckedTokens:
-    """Token ids in a memory map, each CHUNK of which is checked when it is first read."""
+    """Token ids in a memory map; every chunk is checked when it is first read."""
 
     def __init__(self, tokens: NDArray[Any], expected: NDArray[np.uint32], where: str) -> None:
-        """Raises DamageError where the length is not what the checks are for."""
+        """Wrap a memory map.
+
+        Args:
+            tokens: token ids, shape [n].
+            expected: CRC-32 of every `CHUNK` bytes, shape [chunks].
+            where: the file, for messages.
+
+        Raises:
+            DamageError: the length does not fit the checksums.
+        """
         if -(-tokens.nbytes // CHUNK) != expected.size:
             raise DamageError(where, f"{tokens.nbytes:,} bytes, where {expected.size} times {CHUNK:,} are on record")
         self._tokens, self._expected, self._where = tokens, expected, where
@@ -109,7 +186,7 @@ class CheckedTokens:
         self.size = tokens.size
 
     def __getitem__(self, part: slice) -> NDArray[Any]:
-        """The tokens [start:end]. Raises DamageError."""
+        """Read tokens [start:end]. Raises DamageError."""
         width, (start, stop, _) = self._tokens.itemsize, part.indices(self.size)
         for chunk in range(start * width // CHUNK, -(-stop * width // CHUNK)):
             if not self._good[chunk]:
@@ -117,7 +194,11 @@ class CheckedTokens:
         return self._tokens[part]
 
     def check_all(self) -> None:
-        """Read everything. Raises DamageError."""
+        """Check everything.
+
+        Raises:
+            DamageError: a chunk is not what was written.
+        """
         for chunk in np.flatnonzero(~self._good).tolist():
             self._check(chunk)
 

@@ -15,6 +15,8 @@ EVIDENCE_FOLDER = "evidence"
 MIXES_FOLDER = "mixes"
 DAMAGED_FOLDER = "damaged"
 
+TEMPORARY_PREFIX = ".new-"  # of files that are being written
+
 # Files of a published version; `olmix fit` writes files of the same names.
 RECORD_FILE = "mix.json"
 TABLE_FILE = "mix.csv"
@@ -126,7 +128,7 @@ damaged_path = PathKind("damaged/{any_path}")
 # Files that show whether a store can be written, and the lock of a local store.
 probe_path = PathKind("cache/.{probe}")
 # A file that is being written, or was when its writer was killed (`Store.new_file`).
-temporary_path = PathKind("{any_folder}.new-{any_name}")
+temporary_path = PathKind(f"{{any_folder}}{TEMPORARY_PREFIX}{{any_name}}")
 
 KINDS = (
     temporary_path,

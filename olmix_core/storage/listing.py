@@ -1,8 +1,8 @@
-"""Finding files by path, folder or glob, with what a listing tells of their content.
+"""Listing of files by path, folder or glob, with what the listing tells of their content.
 
-On S3 one listing gives names, sizes and ETags of a thousand objects, so that nothing is asked of each. A glob is walked
-folder by folder, those of one level at once, and asks only for names that begin as the pattern does; below a `**` and
-in a folder, everything is listed flat.
+On S3 one listing gives names, sizes and ETags of a thousand objects, so that no file is asked for by itself. A glob is
+walked folder by folder, those of one level at once, and requests only names that begin as the pattern does; below a
+`**` and in a folder, everything is listed flat.
 """
 
 import base64
@@ -16,34 +16,49 @@ from typing import Any
 
 from fsspec.utils import glob_translate
 
+from olmix_core.serialization import JsonMapping
 from olmix_core.storage.filesystem import filesystem, is_local, is_s3
 
-AT_ONCE = 16  # requests under way
+AT_ONCE = 16  # requests in progress
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file. `content` stands for its bytes where the listing tells it (see `fingerprint`); `size` is in bytes."""
+class ListedFile:
+    """A file as it was listed.
+
+    Attributes:
+        url: its URL.
+        size: its size in bytes.
+        content: content hash (`content_index`), None where the listing has none.
+    """
 
     url: str
     size: int
     content: str | None = None
 
 
-def expand_all(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[list[Found] | Exception]:
-    """`expand` for many patterns at once; what one of them raised is in its place."""
+def expand_all(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[list[ListedFile] | Exception]:
+    """Expand many patterns at once.
 
-    def one(pattern: str) -> list[Found] | Exception:
+    Args:
+        patterns: paths, folders or globs.
+        suffixes: as for `expand`.
+
+    Returns:
+        For each pattern its files, or the error that `expand` raised.
+    """
+
+    def expand_one(pattern: str) -> list[ListedFile] | Exception:
         try:
             return expand(pattern, suffixes)
         except Exception as error:  # each kind of store has exceptions of its own
             return error
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(one, patterns))
+        return list(pool.map(expand_one, patterns))
 
 
-def expand(pattern: str, suffixes: Sequence[str] = ()) -> list[Found]:
+def expand(pattern: str, suffixes: Sequence[str] = ()) -> list[ListedFile]:
     """List the files at a path, in a folder, or of a glob.
 
     Args:
@@ -52,141 +67,160 @@ def expand(pattern: str, suffixes: Sequence[str] = ()) -> list[Found]:
             index or a licence beside its data.
 
     Returns:
-        The files, sorted by name; a file that is named outright whatever its suffix.
+        The files, sorted by name; a file that is named exactly is listed whatever its suffix.
 
     Raises:
-        OlmixError, OSError, ValueError: they cannot be listed.
+        OlmixError: the pattern carries credentials.
+        OSError: the files cannot be listed.
+        ValueError: the pattern is malformed.
     """
     fs, path = filesystem(pattern)
-    if is_s3(pattern):
-        named, found = _on_s3(fs, path)
-    else:
-        named, found = _elsewhere(fs, path)
-    if named:
-        return found
+    is_exact, files = _list_s3(fs, path) if is_s3(pattern) else _list_other(fs, path)
+    if is_exact:
+        return files
     # Hidden files and folders are no data, unless the pattern leads into them.
-    fixed = len(_fixed(path))
-    shown = [one for one in found if not any(part.startswith(".") for part in _parts(one.url)[fixed:])]
-    with_suffix = [one for one in shown if one.url.lower().endswith(tuple(suffixes))]
-    return sorted(with_suffix or shown, key=lambda one: one.url)
+    fixed = len(_fixed_parts(path))
+    shown = [file for file in files if not any(part.startswith(".") for part in _parts(file.url)[fixed:])]
+    with_suffix = [file for file in shown if file.url.lower().endswith(tuple(suffixes))]
+    return sorted(with_suffix or shown, key=lambda file: file.url)
 
 
-def look_up(urls: Sequence[str]) -> list[Found | None]:
-    """Single files, many at once; None for one that is not there. Raises OlmixError, OSError."""
+def stat_files(urls: Sequence[str]) -> list[ListedFile | None]:
+    """Look single files up, many at once.
 
-    def one(url: str) -> Found | None:
+    Args:
+        urls: URLs of the files.
+
+    Returns:
+        For each URL its file, or None where there is none.
+
+    Raises:
+        OlmixError: a URL carries credentials.
+        OSError: a file cannot be looked up.
+    """
+
+    def stat(url: str) -> ListedFile | None:
         fs, path = filesystem(url)
         if is_s3(url):
             bucket, _, key = path.partition("/")
             first = fs.first(bucket, key)
-            return _of_page(bucket, first) if first is not None and first["Key"] == key else None
+            return _of_entry(bucket, first) if first is not None and first["Key"] == key else None
         try:
             info = fs.info(path)
         except FileNotFoundError:
             return None
-        return _found(fs, path, info) if info["type"] == "file" else None
+        return _of_info(fs, path, info) if info["type"] == "file" else None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(one, urls))
+        return list(pool.map(stat, urls))
 
 
-def content_hash(info: dict[str, Any]) -> str | None:
-    """What a listing says of the bytes of a file, by the names that stores use; None where it says nothing.
+def content_hash(info: JsonMapping) -> str | None:
+    """Find the content hash of a file in what a listing tells of it.
 
-    In hexadecimal, so that an MD5 is the same wherever it was found.
+    Args:
+        info: fields of the listing, by the names that the kind of store uses.
+
+    Returns:
+        The hash in hexadecimal, so that an MD5 is the same whichever store tells it, or None.
     """
     if md5 := info.get("md5Hash"):
-        return base64.b64decode(md5).hex()
+        return base64.b64decode(str(md5)).hex()
     etag = info.get("ETag") or info.get("etag")
     return str(etag).strip('"') if etag else None
 
 
-def _elsewhere(fs: Any, path: str) -> tuple[bool, list[Found]]:
-    """Whether `path` names a file outright, and the files."""
-    # What is there under this very name is meant, even where the name has the signs of a glob.
+def _list_other(fs: Any, path: str) -> tuple[bool, list[ListedFile]]:
+    """List the files of a pattern that is not on S3; the first value tells whether `path` names a file exactly."""
+    # A file of this very name is meant, even where the name has the signs of a glob.
     if fs.isfile(path):
-        return True, [_found(fs, path, fs.info(path))]
+        return True, [_of_info(fs, path, fs.info(path))]
     if fs.isdir(path):
         path = f"{glob.escape(path.rstrip('/'))}/**"
     elif not glob.has_magic(path):
         return False, []
     infos = fs.glob(path, detail=True)
-    return False, [_found(fs, name, info) for name, info in infos.items() if info["type"] == "file"]
+    return False, [_of_info(fs, name, info) for name, info in infos.items() if info["type"] == "file"]
 
 
-def _found(fs: Any, name: str, info: dict[str, Any]) -> Found:
-    return Found(fs.unstrip_protocol(name), int(info["size"]), None if is_local(fs) else content_hash(info))
+def _of_info(fs: Any, name: str, info: dict[str, Any]) -> ListedFile:
+    return ListedFile(fs.unstrip_protocol(name), int(info["size"]), None if is_local(fs) else content_hash(info))
 
 
-def _on_s3(fs: Any, path: str) -> tuple[bool, list[Found]]:
+def _list_s3(fs: Any, path: str) -> tuple[bool, list[ListedFile]]:
+    """List the files of a pattern on S3; the first value tells whether `path` names a file exactly."""
     bucket, _, key = path.partition("/")
     if not key:
         return False, _flat(fs, bucket, [""])
     first = fs.first(bucket, key.rstrip("/"))
     if first is not None and first["Key"] == key:
-        return True, [_of_page(bucket, first)]
-    found = _flat(fs, bucket, [f"{key.rstrip('/')}/"]) if first is not None else []
-    return False, found or (_walk(fs, bucket, key) if glob.has_magic(key) else [])
+        return True, [_of_entry(bucket, first)]
+    below = _flat(fs, bucket, [f"{key.rstrip('/')}/"]) if first is not None else []
+    return False, below or (_walk(fs, bucket, key) if glob.has_magic(key) else [])
 
 
-def _of_page(bucket: str, entry: dict[str, Any]) -> Found:
-    return Found(f"s3://{bucket}/{entry['Key']}", int(entry["Size"]), content_hash(entry))
+def _of_entry(bucket: str, entry: dict[str, Any]) -> ListedFile:
+    return ListedFile(f"s3://{bucket}/{entry['Key']}", int(entry["Size"]), content_hash(entry))
 
 
-def _walk(fs: Any, bucket: str, key: str) -> list[Found]:
+def _walk(fs: Any, bucket: str, key: str) -> list[ListedFile]:
+    """The objects that match the glob `key`."""
     parts = key.split("/")
-    fixed = list(takewhile(lambda part: not glob.has_magic(part), parts))
+    fixed = _fixed_parts(key)
     level = ["".join(f"{part}/" for part in fixed)]
     for position, part in enumerate(parts[len(fixed) :], start=len(fixed)):
         if "**" in part:
             matches = re.compile(glob_translate(key)).match
-            return [one for one in _flat(fs, bucket, level) if matches(one.url.removeprefix(f"s3://{bucket}/"))]
+            return [file for file in _flat(fs, bucket, level) if matches(file.url.removeprefix(f"s3://{bucket}/"))]
         stem = re.split(r"[*?\[]", part, maxsplit=1)[0]
         matches = re.compile(glob_translate(part)).match
         folders, objects = _level(fs, bucket, [folder + stem for folder in level])
         if position == len(parts) - 1:
-            return [one for one in objects if matches(one.url.rsplit("/", 1)[1])]
+            return [file for file in objects if matches(file.url.rsplit("/", 1)[1])]
         level = [folder for folder in folders if matches(folder.rstrip("/").rsplit("/", 1)[-1])]
     return []
 
 
-def _level(fs: Any, bucket: str, prefixes: Iterable[str]) -> tuple[list[str], list[Found]]:
-    """The folders and the objects whose keys begin with one of `prefixes`, not looking into folders."""
+def _level(fs: Any, bucket: str, prefixes: Iterable[str]) -> tuple[list[str], list[ListedFile]]:
+    """The folders and the objects whose keys begin with one of `prefixes`, without those inside the folders."""
 
-    def one(prefix: str) -> tuple[list[str], list[Found]]:
+    def of_prefix(prefix: str) -> tuple[list[str], list[ListedFile]]:
         folders, objects = [], []
         for page in fs.pages(bucket, prefix, "/"):
             folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
             objects += _objects(bucket, page)
         return folders, objects
 
-    return _gathered(one, prefixes)
+    return _gather(of_prefix, prefixes)
 
 
-def _flat(fs: Any, bucket: str, folders: Iterable[str]) -> list[Found]:
+def _flat(fs: Any, bucket: str, folders: Iterable[str]) -> list[ListedFile]:
     """All objects below `folders`: of the first level at once, then of each folder in it."""
 
-    def one(prefix: str) -> tuple[list[str], list[Found]]:
+    def below_prefix(prefix: str) -> tuple[list[str], list[ListedFile]]:
         return [], list(chain.from_iterable(_objects(bucket, page) for page in fs.pages(bucket, prefix)))
 
     below, objects = _level(fs, bucket, folders)
-    return objects + _gathered(one, below)[1]
+    return objects + _gather(below_prefix, below)[1]
 
 
-def _gathered(
-    one: Callable[[str], tuple[list[str], list[Found]]], prefixes: Iterable[str]
-) -> tuple[list[str], list[Found]]:
+def _gather(
+    list_prefix: Callable[[str], tuple[list[str], list[ListedFile]]], prefixes: Iterable[str]
+) -> tuple[list[str], list[ListedFile]]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(one, prefixes))
-    return list(chain.from_iterable(f for f, _ in found)), list(chain.from_iterable(o for _, o in found))
+        listings = list(pool.map(list_prefix, prefixes))
+    return (
+        list(chain.from_iterable(folders for folders, _ in listings)),
+        list(chain.from_iterable(objects for _, objects in listings)),
+    )
 
 
-def _objects(bucket: str, page: dict[str, Any]) -> list[Found]:
+def _objects(bucket: str, page: dict[str, Any]) -> list[ListedFile]:
     # A key that ends in a slash is no file but what some tools leave for a folder.
-    return [_of_page(bucket, entry) for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
+    return [_of_entry(bucket, entry) for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
 
 
-def _fixed(path: str) -> list[str]:
+def _fixed_parts(path: str) -> list[str]:
     """The parts of a path before its first sign of a glob."""
     return list(takewhile(lambda part: not glob.has_magic(part), path.split("/")))
 

@@ -1,10 +1,10 @@
-"""Copies of files of a remote store on this machine: tokens to train on, weights, evidence.
+"""Local copies of files of a remote store: tokens to train on, weights, evidence.
 
     <cache>/copies/<SHA-256 of the URL>
 
-Only files whose content never changes are copied, so a copy is never out of date. Copies may fill the disk but for a
-tenth of it: beyond that, those unused for longest make room. One that was used within the last hour stays (its user
-may be about to open it); one that is open and removed stays readable, and is fetched again when it is next asked for.
+Only files whose content never changes are copied, so a copy is never out of date. A tenth of the disk stays free: the
+least recently used copies are removed beyond that. A copy that was used within the last hour stays, because its reader
+may be about to open it. A removed copy that is open stays readable, and is fetched again by its next reader.
 """
 
 import hashlib
@@ -16,12 +16,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-FREE = 0.1  # share of the disk
-IN_USE = 3600.0  # seconds
+FREE = 0.1  # share of the disk that stays free
+IN_USE = 3600.0  # seconds since its last use for which a copy stays
 
 
 def local_copy(url: str, fetch: Callable[[Path], object]) -> Path:
-    """The copy of `url`, brought by `fetch(path)` where there is none yet. Raises what `fetch` raises."""
+    """Find the copy of a file, or fetch it.
+
+    Args:
+        url: URL of the file.
+        fetch: writes the file to a path; what it raises is raised.
+
+    Returns:
+        Path of the copy.
+    """
     copy = _copy(url)
     folder, name = copy.parent, copy.name
     try:
@@ -39,12 +47,20 @@ def local_copy(url: str, fetch: Callable[[Path], object]) -> Path:
 
 
 def forget(url: str) -> None:
-    """Remove the copy of `url`, if there is one: it is not what it should be."""
+    """Remove the copy of a file, if there is one.
+
+    Args:
+        url: URL of the file.
+    """
     _copy(url).unlink(missing_ok=True)
 
 
 def make_room(folder: Path) -> None:
-    """Remove the copies unused for longest until a tenth of the disk is free."""
+    """Remove the least recently used copies until a tenth of the disk is free.
+
+    Args:
+        folder: folder of the copies.
+    """
     if _is_roomy(folder):
         return
     now = time.time()
@@ -66,14 +82,18 @@ def _is_roomy(folder: Path) -> bool:
 
 
 def _last_uses(folder: Path) -> list[tuple[float, Path]]:
-    found = []
+    uses = []
     for copy in folder.iterdir():
         with suppress(FileNotFoundError):  # removed by another process
-            found.append((copy.stat().st_mtime, copy))
-    return found
+            uses.append((copy.stat().st_mtime, copy))
+    return uses
 
 
 def cache_dir() -> Path:
-    """The folder for what this machine remembers for itself: $OLMIX_CACHE_DIR, else olmix in the user's cache."""
+    """Find the folder of caches of this machine.
+
+    Returns:
+        $OLMIX_CACHE_DIR, or ``olmix`` in the user's cache folder.
+    """
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "olmix"
     return Path(os.environ.get("OLMIX_CACHE_DIR") or default)

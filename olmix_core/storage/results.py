@@ -1,48 +1,81 @@
-"""What the store keeps of a step's result: Prefect's file around plain JSON, and nothing but plain JSON.
+"""Results of steps in the store: files of Prefect's that hold plain JSON, and nothing else.
 
-Prefect lets a result file's own metadata choose how it is read back, and some of the ways run code. So every file is
-looked at before Prefect parses it, and refused unless it is JSON without a decoder: writing to the store must not
-mean running code on a worker.
+Prefect lets the metadata of a result file choose how it is read, and some of the choices run code. Therefore every file
+is checked before Prefect parses it, and refused unless it is JSON without a decoder: who may write to the store must
+not be able to run code on a worker.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from olmix_core import errors
 from olmix_core.errors import DamageError
+from olmix_core.serialization import JsonMapping, JsonObject
 from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 
-# Whatever else a serialiser may be told, these decide whether reading runs code.
+# The settings of a serialiser that decide whether reading runs code.
 PLAIN: dict[str, Any] = {"type": "json", "jsonlib": "json", "object_decoder": None, "loads_kwargs": {}}
 
 
-def result_of(record: Any, where: str) -> dict[str, Any]:
-    """The result in a file of Prefect's. Raises DamageError where it is none, or asks to be read otherwise."""
+def result_of(record: Any, where: str) -> JsonObject:
+    """Read the result in a file of Prefect's.
+
+    Args:
+        record: the JSON in the file.
+        where: the file, for messages.
+
+    Returns:
+        The result of the step; its field `files`, if any, is {path: SHA-256, or None for a file with a seal}.
+
+    Raises:
+        DamageError: the file holds no result, or asks to be read as anything but plain JSON.
+    """
     try:
         serializer = record["metadata"]["serializer"]
         if any(serializer.get(name, PLAIN[name]) != PLAIN[name] for name in PLAIN):
             raise DamageError(where, "a result that asks to be read as something else than plain JSON")
-        result: dict[str, Any] = json.loads(record["result"])
-        known = all(sha256 is None or isinstance(sha256, str) for sha256 in result.get("files", {}).values())
+        result: JsonObject = json.loads(record["result"])
+        checksums = result.get("files", {}).values()
+        complete = all(sha256 is None or isinstance(sha256, str) for sha256 in checksums)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DamageError(where, "no result of a step") from error
-    if not known:
+    if not complete:
         raise DamageError(where, "files without their checksums")
     return result
 
 
-def file_of(store: Store, result: Mapping[str, Any], path: str) -> bytes:
-    """The file `path` that a result names. Raises DamageError, StoreError."""
-    if path not in result["files"]:
+def file_of(store: Store, result: JsonMapping, path: str) -> bytes:
+    """Read a file that a result names.
+
+    Args:
+        store: the store.
+        result: the result of a step.
+        path: the file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        DamageError: the result does not name the file, or the file is not what was written.
+        StoreError: the file cannot be read.
+    """
+    files = cast(dict[str, str | None], result["files"])
+    if path not in files:
         raise DamageError(store.place(path), "no word of it in the result that should name it")
-    return store.read_bytes(path, result["files"][path])
+    return store.read_bytes(path, files[path])
 
 
-def trained_run(store: Store, key: str) -> dict[str, Any] | None:
-    """run.json of a proxy that is there whole, which it is written last to say; else None."""
+def trained_run(store: Store, key: str) -> JsonObject | None:
+    """Read the record of a trained proxy, which is written last.
+
+    Args:
+        store: the store.
+        key: key of the proxy.
+
+    Returns:
+        The fields of run.json, or None where the proxy is not finished or its record is damaged.
+    """
     try:
         return store.read_json(proxy_run_path(key))
-    except (FileNotFoundError, errors.DamageError):
+    except (FileNotFoundError, DamageError):
         return None

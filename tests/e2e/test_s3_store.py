@@ -19,7 +19,7 @@ from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import StoreError
 from olmix_core.evidence import ledger
 from olmix_core.storage import s3 as s3fs
-from olmix_core.storage.conditional_writes import advance, create, refuses_changed, refuses_existing
+from olmix_core.storage.conditional_writes import advance, create_exclusive, supports_if_match, supports_if_none_match
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.listing import expand
 from olmix_core.storage.store import Store
@@ -209,8 +209,8 @@ for step in range(3):
 
 def test_of_many_writers_one_gets_the_name_and_the_pointer_ends_at_the_newest(bucket: str) -> None:
     store = Store(f"s3://{bucket}/store")
-    assert refuses_existing(store)
-    assert not refuses_changed(store)  # this server
+    assert supports_if_none_match(store)
+    assert not supports_if_match(store)  # this server
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIM, store.url, str(number)],
@@ -248,11 +248,11 @@ def test_where_the_server_can_a_pointer_that_changed_meanwhile_is_not_overwritte
             store.write_bytes("pointer", b"3")  # by another, between our reading and our writing
         return int(current) < 2
 
-    assert refuses_existing(store)
-    assert refuses_changed(store)
+    assert supports_if_none_match(store)
+    assert supports_if_match(store)
     advance(store, "pointer", b"1", lambda current: True)
     advance(store, "pointer", b"2", older)
     assert puts == [b"1"]
     assert store.read_bytes("pointer") == b"3"
-    assert create(store, "claim", b"a")
-    assert not create(store, "claim", b"b")
+    assert create_exclusive(store, "claim", b"a")
+    assert not create_exclusive(store, "claim", b"b")

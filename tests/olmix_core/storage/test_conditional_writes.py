@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from olmix_core.storage.conditional_writes import advance, create
+from olmix_core.storage.conditional_writes import advance, create_exclusive
 from olmix_core.storage.store import Store
 
 WRITER = """
 import sys
-from olmix_core.storage.conditional_writes import advance, create
+from olmix_core.storage.conditional_writes import advance, create_exclusive
 from olmix_core.storage.store import Store
 store, number = Store(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
-print(create(store, "claim", b"%d" % number), flush=True)
+print(create_exclusive(store, "claim", b"%d" % number), flush=True)
 for step in range(50):
     mine = 10 * step + number
     advance(store, "pointer", b"%d" % mine, lambda current: int(current) < mine)
@@ -26,8 +26,8 @@ for step in range(50):
 @pytest.mark.parametrize("kind", ["local", "memory"])
 def test_a_name_is_given_once_and_a_pointer_only_advances(kind: str, tmp_path: Path) -> None:
     store = Store(str(tmp_path) if kind == "local" else f"memory://{tmp_path.name}")
-    assert create(store, "a/claim", b"1")
-    assert not create(store, "a/claim", b"2")
+    assert create_exclusive(store, "a/claim", b"1")
+    assert not create_exclusive(store, "a/claim", b"2")
     assert store.read_bytes("a/claim") == b"1"
     for value, left in ((b"2", b"2"), (b"1", b"2"), (b"3", b"3")):
         advance(store, "a/pointer", value, lambda current, value=value: current < value)

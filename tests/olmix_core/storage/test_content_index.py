@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from olmix_core.identity import canonical, content_fingerprint, digest, fields, step_key
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import filesystem
-from olmix_core.storage.listing import Found
+from olmix_core.storage.listing import ListedFile
 from olmix_core.storage.local_cache import cache_dir
 
 JSON = st.recursive(
@@ -138,8 +138,8 @@ def test_a_file_on_a_server_is_known_by_its_listing_and_read_where_that_says_not
     md5 = hashlib.md5(b"some text").hexdigest()
     index = ContentIndex(tmp_path / "index")
     assert index.hash(url) == (md5, 9)
-    assert index.hash(Found(url, 9, None)) == (md5, 9)
-    assert index.hash(Found(url, 9, "its-etag")) == ("its-etag", 9)  # and nothing was read
+    assert index.hash(ListedFile(url, 9, None)) == (md5, 9)
+    assert index.hash(ListedFile(url, 9, "its-etag")) == ("its-etag", 9)  # and nothing was read
     with pytest.raises(FileNotFoundError, match=r"^there is no such file$"):
         index.hash(f"memory://{tmp_path.name}/b.txt")
     index.close()

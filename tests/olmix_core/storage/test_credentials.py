@@ -8,7 +8,7 @@ import pytest
 
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError, OlmixError
-from olmix_core.storage.credentials import carries_credentials, hidden
+from olmix_core.storage.credentials import carries_credentials, redact
 from olmix_core.storage.listing import expand
 from olmix_core.storage.store import Store
 
@@ -66,4 +66,4 @@ def test_a_configuration_with_a_secret_is_refused_without_repeating_it(case: str
 
 def test_a_secret_of_the_environment_is_hidden_in_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    assert hidden(f"signed with {SECRET}") == "signed with $AWS_SECRET_ACCESS_KEY"
+    assert redact(f"signed with {SECRET}") == "signed with $AWS_SECRET_ACCESS_KEY"

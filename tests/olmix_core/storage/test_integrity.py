@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.errors import DamageError
-from olmix_core.storage.integrity import CHUNK, CheckedTokens, checks, load_tensors, save_tensors, seal, unseal
+from olmix_core.storage.integrity import CHUNK, CheckedTokens, chunk_crcs, load_tensors, save_tensors, seal, unseal
 
 DOCUMENT = {"name": "mixé", "weights": {"a": 0.1, "b": 0.9}, "runs": [1, 2.5, None, True]}
 SEALED = seal(DOCUMENT)
@@ -82,7 +82,7 @@ def test_tokens_are_checked_where_they_are_read(tmp_path: Path) -> None:
     tokens = np.concatenate([tokens, tokens[:7]])
     path = tmp_path / "tokens.bin"
     tokens.tofile(path)
-    expected = checks(path)
+    expected = chunk_crcs(path)
     assert expected.size == 3
     whole = CheckedTokens(np.memmap(path, "<u2", "r"), expected, "t")
     assert (whole[CHUNK // 2 - 3 : CHUNK // 2 + 3] == tokens[CHUNK // 2 - 3 : CHUNK // 2 + 3]).all()
