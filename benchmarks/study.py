@@ -41,6 +41,7 @@ from olmix_core.data.corpus import tokenise  # noqa: E402
 from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402
 from olmix_core.identity import digest  # noqa: E402
 from olmix_core.mixes.published_mix import PublishedMix, load  # noqa: E402
+from olmix_core.mixes.record import as_mix  # noqa: E402
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs  # noqa: E402
 from olmix_core.storage.layout import corpus_folder, proxy_folder, proxy_run_path, tokenizer_path  # noqa: E402
 from olmix_core.storage.results import trained_run  # noqa: E402
@@ -153,8 +154,9 @@ def train_and_measure(
     evaluation_seconds, bpb}.
     """
     store = Store(config.store)
-    tokenizer = mix.record["tokenizer"]["fingerprint"]
-    fingerprint = {leaf["label"]: leaf["fingerprint"] for leaf in mix.record["domain_set"]}
+    record = as_mix(mix.record, mix.title)
+    tokenizer = record.tokenizer.fingerprint
+    fingerprint = {label: leaf for leaf, label in record.labels.items()}
     folders = {
         leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": tokenizer})) for leaf in fingerprint.values()
     }

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixes.record import as_mix
 
 Figures = dict[str, Any]
 Gain = Mapping[str, Any]
@@ -40,12 +41,12 @@ def figures(
     others = [name for name in mixtures if name != "natural"]
     return {
         "mix": {
-            "name": mix.record["name"],
-            "version": mix.record["version"],
-            "target_tokens": mix.record["target_tokens"],
+            "name": mix.record.name,
+            "version": mix.version,
+            "target_tokens": mix.record.target_tokens,
         },
         "law": mix.surrogate.family,
-        "proxies": dict(mix.record["proxies"]),
+        "proxies": as_mix(mix.record, mix.title).proxies.to_json(),
         "domains": mix.table[["domain", "tokens", "natural", "weight", "epochs", "cap", "at_cap"]].to_dict("records"),
         "tasks": [
             {

@@ -17,7 +17,7 @@ from flows.pipeline.run_state import RunState
 from flows.reports.plan import Plan, make_plan
 from flows.reports.plan_markdown import plan_markdown
 from olmix_core.config.config import Config
-from olmix_core.mixes.publish import MixDraft
+from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import resolve_inputs
@@ -96,7 +96,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         trade_offs=file_of(store, outcome.proposal, proposal_path(outcome.proposal["proposal"], TRADE_OFFS_FILE)),
         runs=from_parquet(file_of(store, outcome.fit, fit_path(fitted, RUNS_FILE))),
         plan=outcome.plan,
-        base=base.record["version"] if base.record else None,
+        base=base.record.version if base.record else None,
         change=base.change,
         splits=outcome.splits,
         contents=outcome.contents,
@@ -111,7 +111,7 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
         excluded=outcome.excluded,
         carried_over=outcome.carried_over,
         swarms=outcome.fit["swarms"],
-        pool=outcome.pool.to_json(),
+        pool=outcome.pool.pin(),
         pooled=outcome.pool.proxies,
         left_out=outcome.left_out,
         evidence=outcome.evidence,
@@ -122,4 +122,4 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     tracked.expect("publish", 1)
     published = publish(found, config.store, tracked.accounting())
     tracked.finished("publish")
-    return published
+    return published.to_json()

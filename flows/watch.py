@@ -39,12 +39,12 @@ def watch(config_file: str, again: bool = False) -> dict[str, Any]:
         observed = observe(store, config.name, read_domains(config, config_file, index))
     finally:
         index.close()
-    words = ", ".join(f"{one.domain} {one.change}" for one in observed.changes)
+    words = ", ".join(f"{leaf.domain} {leaf.change}" for leaf in observed.changes)
     if observed.since is None:
         logger.info("mix=%s: no version yet, so nothing to compare with; run the deployment `mix` first", config.name)
     elif not observed.changes:
         logger.info("mix=%s: the data is that of %s", config.name, observed.since)
-    elif observed.told and not again:
+    elif not observed.is_news and not again:
         logger.info("mix=%s: since %s: %s; told at %s", config.name, observed.since, words, observed.told)
     else:
         emitted = emit_event(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from flows.cli.swarm import swarm
 from flows.cli.tasks import tasks
 from olmix_core.config.execution import RunnerName
 from olmix_core.errors import OlmixError
+
+if TYPE_CHECKING:
+    from olmix_core.mixes.record import MixRecord
 
 # Heavy packages (prefect, torch, cvxpy) are imported by the commands that need them, so that help comes at once.
 
@@ -95,12 +98,13 @@ def run(
             return
     with console.status("Starting Prefect"):
         from flows.mix import run_mix
+        from olmix_core.mixes.record import MixRecord
         from tasks.runtime import progress
 
     tracked = progress.begin()
     try:
         with _watch(tracked):
-            record = run_mix(loaded, str(config), workers)
+            record = MixRecord.model_validate(run_mix(loaded, str(config), workers))
     except KeyboardInterrupt:
         console.print("\nstopped; what was finished is kept, and the next run goes on from there")
         raise typer.Exit(130) from None
@@ -138,7 +142,8 @@ def trade_offs(
     """Show what a weaker or stronger pull, more or fewer epochs, or another length of the run would give."""
     from flows.cli.locate import store_and_name
     from flows.cli.views import trade_offs_view
-    from olmix_core.mixes.record import read_mix, read_trade_offs
+    from olmix_core.mixes.record import read_mix
+    from olmix_core.mixes.tables import read_trade_offs
 
     opened, found = store_and_name(name, store)
     table = read_trade_offs(opened, read_mix(opened, found, version))
@@ -191,22 +196,22 @@ def why(
     from flows.pipeline.forecast import forecast
     from flows.reports.explain import explain, explain_version
     from olmix_core.config.load import load_config
-    from olmix_core.mixes.record import latest_version, read_mix
+    from olmix_core.mixes.record import read_latest, read_mix
     from olmix_core.storage.store import Store
 
     loaded = load_config(config)
     store = Store(loaded.store)
-    last = read_mix(store, loaded.name) if latest_version(store, loaded.name) else None
+    last = read_latest(store, loaded.name)
     found = forecast(loaded, str(config))
     names = dict(found.inputs.domains.labels)
     would_run = not found.is_nothing or last is None
     if would_run or last is None:
         reasons = explain(found, last, store)
     else:
-        parent = read_mix(store, loaded.name, last["parent"]) if last["parent"] else None
+        parent = read_mix(store, loaded.name, last.parent) if last.parent else None
         reasons = explain_version(last, parent, store)
         if not as_json:
-            console.print(f"nothing would run again; {last['name']} {last['version']} ran this:\n")
+            console.print(f"nothing would run again; {last.name} {last.version} ran this:\n")
     if what is not None:
         known = sorted({*found.counts, *names.values()})
         if what not in known:
@@ -233,7 +238,7 @@ def diff(
     opened = open_store(store)
     found = differences(find_record(opened, a), find_record(opened, b))
     if as_json:
-        _print_json(found)
+        _print_json(found.to_json())
     else:
         console.print(differences_view(found))
 
@@ -248,7 +253,7 @@ def history(name: MixName = None, store: StoreOption = ".olmix", as_json: JsonOp
     opened, found = store_and_name(name, store)
     rows = lineage(opened, found)
     if as_json:
-        _print_json(rows)
+        _print_json([row.to_json() for row in rows])
     else:
         console.print(history_view(rows))
 
@@ -267,7 +272,7 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
-def _mix_view(store: str, record: dict[str, Any]) -> Any:
+def _mix_view(store: str, record: "MixRecord") -> Any:
     from flows.cli.live import mix_view
     from olmix_core.storage.store import Store
 
@@ -275,27 +280,28 @@ def _mix_view(store: str, record: dict[str, Any]) -> Any:
     return mix_view(record, rows, folder)
 
 
-def _mix_json(store: Any, record: dict[str, Any]) -> dict[str, Any]:
+def _mix_json(store: Any, record: "MixRecord") -> dict[str, Any]:
     """docs/schemas/show.json"""
     folder, rows = _mixture(store, record)
     mixture = [{name: None if value != value else value for name, value in row.items()} for row in rows]
-    task = ("name", "weight", "natural", "previous", "proposed")
+    columns = ("name", "weight", "natural", "previous", "proposed")
+    tasks, whole = [task.to_json() for task in record.tasks], record.to_json()
     return {
-        **{name: record[name] for name in ("name", "version", "parent", "created")},
+        **{name: whole[name] for name in ("name", "version", "parent", "created")},
         "folder": folder,
-        "target_tokens": record["target_tokens"],
+        "target_tokens": record.target_tokens,
         "mixture": mixture,
-        "tasks": [{name: one[name] for name in task if name in one} for one in record["tasks"]],
-        **{name: record[name] for name in ("predicted", "gain", "proxies", "flags", "notes")},
+        "tasks": [{name: values[name] for name in columns if name in values} for values in tasks],
+        **{name: whole[name] for name in ("predicted", "gain", "proxies", "flags", "notes")},
     }
 
 
-def _mixture(store: Any, record: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+def _mixture(store: Any, record: "MixRecord") -> tuple[str, list[dict[str, Any]]]:
     """The folder of a published mix, and the rows of its mix.csv."""
-    from olmix_core.mixes.record import read_table
+    from olmix_core.mixes.tables import read_table
     from olmix_core.storage.layout import TABLE_FILE, version_folder
 
-    folder = version_folder(record["name"], record["version"])
+    folder = version_folder(record.name, record.version)
     rows: list[Any] = read_table(store.read_bytes(f"{folder}/{TABLE_FILE}")).to_dict("records")
     return f"{store.url}/{folder}", rows
 

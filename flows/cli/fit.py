@@ -8,8 +8,6 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from olmix_core.surrogate.intervals import Interval
-
 if TYPE_CHECKING:
     from olmix_core.interop.fit import PublishedFit
 
@@ -40,36 +38,32 @@ def _view(found: "PublishedFit") -> Group:
     from flows.cli.live import mixture_table
 
     rows: list[dict[str, Any]] = found.table.to_dict("records")  # type: ignore[assignment]
-    return Group(
-        _evidence(found), Text(), mixture_table(found.record, rows), _predicted(found), _worst(found), _remarks(found)
-    )
+    return Group(_evidence(found), Text(), mixture_table(rows), _predicted(found), _worst(found), _remarks(found))
 
 
 def _evidence(found: "PublishedFit") -> Text:
-    record, counts = found.record, found.record["evidence"]
-    gamma = "" if record["gamma"] is None else f", gamma {record['gamma']:g}"
+    record, counts = found.record, found.record.evidence
+    gamma = "" if record.gamma is None else f", gamma {record.gamma:g}"
     words = Text()
     words.append("fit", style="bold")
-    words.append(
-        f"  {record['family']}{gamma}: {counts['runs']} runs, {counts['domains']} domains, {len(record['tasks'])} tasks"
-    )
-    if counts["held_out"]:
-        words.append(f"; {counts['held_out']} runs held out")
+    words.append(f"  {record.family}{gamma}: {counts.runs} runs, {counts.domains} domains, {len(record.tasks)} tasks")
+    if counts.held_out:
+        words.append(f"; {counts.held_out} runs held out")
     return words
 
 
 def _predicted(found: "PublishedFit") -> Text:
-    predicted, gain = found.record["predicted"], found.record["gain"]["over_natural"]
+    predicted, gain = found.record.predicted, found.record.gain["over_natural"]
     words = Text()
     words.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
     for name, at in predicted.items():
-        words.append(f"  {name:<9} {at['bpb']:.4f}  ({at['low']:.4f} to {at['high']:.4f})\n")
-    share = gain["bpb"] / predicted["natural"]["bpb"]
-    words.append(f"  gain over natural: {gain['bpb']:.4f} ({gain['low']:.4f} to {gain['high']:.4f}), {share:.1%}")
-    words.append(f"{Interval.from_json(gain).caution}\n")
-    solver = found.record["solver"]
-    proof = "" if solver["gap"] is None else f", at most {solver['gap']:.1e} BPB from the optimum"
-    words.append(f"  solver: {solver['status']}{proof}\n")
+        words.append(f"  {name:<9} {at.bpb:.4f}  ({at.low:.4f} to {at.high:.4f})\n")
+    share = gain.bpb / predicted["natural"].bpb
+    words.append(f"  gain over natural: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}), {share:.1%}")
+    words.append(f"{gain.caution}\n")
+    solver = found.record.solver
+    proof = "" if solver.gap is None else f", at most {solver.gap:.1e} BPB from the optimum"
+    words.append(f"  solver: {solver.status}{proof}\n")
     return words
 
 
@@ -95,13 +89,13 @@ def _worst(found: "PublishedFit") -> Table:
 def _remarks(found: "PublishedFit") -> Text:
     record = found.record
     words = Text("\n")
-    for task, reason in record["flags"].items():
+    for task, reason in record.flags.items():
         words.append(f"task {task}: {reason}\n", style="yellow")
-    for note in record["notes"]:
+    for note in record.notes:
         words.append(f"note: {note}\n", style="yellow")
-    if record["differences"]:
+    if record.differences:
         words.append("where this differs from the published tool\n", style="bold")
-        for line in record["differences"]:
+        for line in record.differences:
             words.append(f"  {line}\n")
     words.append("files  ", style="bold")
     words.append(f"{found.output}: {', '.join(path.name for path in found.files)}")

@@ -1,6 +1,5 @@
 """What the terminal shows: the live table of steps, and a mixture."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from rich.bar import Bar
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.formatting import amount, duration
-from olmix_core.surrogate.intervals import Interval
+from olmix_core.mixes.record import MixRecord
 from tasks.runtime.progress import RunProgress, StepProgress
 
 STEPS = {
@@ -79,7 +78,7 @@ def line(progress: RunProgress) -> str:
     return ", ".join(running) or "starting"
 
 
-def mixture_table(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> Table:
+def mixture_table(rows: list[dict[str, Any]]) -> Table:
     """The mixture, a row per leaf, with bars."""
     has_previous = any(row["previous"] == row["previous"] and row["previous"] is not None for row in rows)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -107,40 +106,39 @@ def mixture_table(record: Mapping[str, Any], rows: list[dict[str, Any]]) -> Tabl
     return table
 
 
-def mix_view(record: Mapping[str, Any], rows: list[dict[str, Any]], folder: str) -> Group:
+def mix_view(record: MixRecord, rows: list[dict[str, Any]], folder: str) -> Group:
     """A published mix: its mixture, what it gains, and where its files are."""
-    predicted, gains = record["predicted"], record["gain"]
+    predicted, gains = record.predicted, record.gain
     words = Text()
-    words.append(f"\n{record['name']} {record['version']}", style="bold")
-    proxies = record["proxies"]
-    learnt = [f"{proxies['swarm']} proxies of {amount(proxies['parameters'])} parameters"] if proxies["swarm"] else []
-    earlier = proxies["carried_over"] - proxies["pooled"]
+    words.append(f"\n{record.name} {record.version}", style="bold")
+    proxies = record.proxies
+    learnt = [f"{proxies.swarm} proxies of {amount(proxies.parameters or 0)} parameters"] if proxies.swarm else []
+    earlier = proxies.carried_over - proxies.pooled
     if earlier:
         learnt.append(f"{earlier} proxies of earlier versions")
-    if proxies["pooled"]:
-        learnt.append(f"{proxies['pooled']} of other swarms on record")
-    words.append(f"  learnt from {' and '.join(learnt)}; for a run of {amount(record['target_tokens'])} tokens\n")
+    if proxies.pooled:
+        learnt.append(f"{proxies.pooled} of other swarms on record")
+    words.append(f"  learnt from {' and '.join(learnt)}; for a run of {amount(record.target_tokens)} tokens\n")
     tail = Text()
     tail.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
     for name in ("natural", "previous", "proposed"):
         if name in predicted:
             at = predicted[name]
-            tail.append(f"  {name:<9} {at['bpb']:.4f}  ({at['low']:.4f} to {at['high']:.4f})\n")
+            tail.append(f"  {name:<9} {at.bpb:.4f}  ({at.low:.4f} to {at.high:.4f})\n")
     for name, gain in gains.items():
-        reference = predicted[name.removeprefix("over_")]["bpb"]
+        reference = predicted[name.removeprefix("over_")].bpb
         tail.append(
-            f"  gain {name.replace('_', ' ')}: {gain['bpb']:.4f}"
-            f" ({gain['low']:.4f} to {gain['high']:.4f}), {gain['bpb'] / reference:.1%}"
-            f"{Interval.from_json(gain).caution}\n"
+            f"  gain {name.replace('_', ' ')}: {gain.bpb:.4f}"
+            f" ({gain.low:.4f} to {gain.high:.4f}), {gain.bpb / reference:.1%}{gain.caution}\n"
         )
-    for task, reason in record["flags"].items():
+    for task, reason in record.flags.items():
         tail.append(f"  task {task}: {reason}\n", style="yellow")
-    if proxies["left_out"]:
+    if proxies.left_out:
         tail.append(
-            f"  proxies on record that were left out: {describe_exclusions(proxies['left_out'])}\n", style="yellow"
+            f"  proxies on record that were left out: {describe_exclusions(proxies.left_out)}\n", style="yellow"
         )
-    for note in record["notes"]:
+    for note in record.notes:
         tail.append(f"  note: {note}\n", style="yellow")
     tail.append("\nfiles  ", style="bold")
     tail.append(folder)
-    return Group(words, mixture_table(record, rows), tail)
+    return Group(words, mixture_table(rows), tail)

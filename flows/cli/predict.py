@@ -37,11 +37,7 @@ def predict(
     found = find_mix(name, store, version)
     prediction = found.predict(None if mix is None else read_mixture(mix))
     if as_json:
-        print(
-            json.dumps(
-                {"name": found.record["name"], "version": found.record.get("version"), **prediction.to_json()}, indent=1
-            )
-        )
+        print(json.dumps({"name": found.record.name, "version": found.version, **prediction.to_json()}, indent=1))
     else:
         console.print(view(found, prediction, "the proposed mixture" if mix is None else str(mix)))
 

@@ -11,6 +11,7 @@ from flows.cli.live import STEPS
 from flows.reports.explain import Reason, named, shown
 from flows.reports.plan import UNTOUCHED, Plan
 from olmix_core.formatting import amount, duration
+from olmix_core.mixes.history import MixDifference, VersionSummary
 
 
 def _table(*columns: str) -> Table:
@@ -76,18 +77,18 @@ def reasons_view(reasons: Sequence[Reason], names: dict[str, str], detailed: boo
     return Group(*parts)
 
 
-def history_view(rows: list[dict[str, Any]]) -> Group:
+def history_view(rows: Sequence[VersionSummary]) -> Group:
     table = _table("version", "date", "on", "change", ">trained", ">cached", ">carried", ">full", ">gain")
     for row in rows:
-        change = ", ".join(f"{count} {kind}" for kind, count in row["change"].items()) or "-"
-        counts = [str(row[name]) for name in ("proxies", "cached", "carried_over", "full_recompute")]
-        gain = f"{row['gain'] / row['natural']:.1%}"
-        table.add_row(row["version"], row["created"][:10], row["builds_on"] or "-", change, *counts, gain)
+        change = ", ".join(f"{count} {kind}" for kind, count in row.change.items()) or "-"
+        counts = [str(count) for count in (row.proxies, row.cached, row.carried_over, row.full_recompute)]
+        gain = f"{row.gain / row.natural:.1%}"
+        table.add_row(row.version, row.created[:10], row.builds_on or "-", change, *counts, gain)
     for column in table.columns:
         column.no_wrap = column.header != "change"
-    spent = sum(row["proxies"] for row in rows)
+    spent = sum(row.proxies for row in rows)
     # A version with the domain set of its parent needs no swarm of its own.
-    full = sum(row["full_recompute"] for row in rows if row["builds_on"] is None or row["change"])
+    full = sum(row.full_recompute for row in rows if row.needs_swarm)
     words = (
         "\ntrained: proxies of this version; carried: of earlier ones that inform it; full: what full recomputation"
         f" would take; gain: predicted, over natural\nproxies trained: {spent}; full recomputation at every change of"
@@ -96,26 +97,24 @@ def history_view(rows: list[dict[str, Any]]) -> Group:
     return Group(table, Text(words))
 
 
-def differences_view(found: dict[str, Any]) -> Group:
+def differences_view(found: MixDifference) -> Group:
     def weight(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"
 
-    parts: list[RenderableType] = [Text(f"a: {found['a']}   b: {found['b']}\n", style="bold")]
+    parts: list[RenderableType] = [Text(f"a: {found.a.name}   b: {found.b.name}\n", style="bold")]
     leaves = _table("domain", ">a", ">b", ">b - a", "")
-    for row in found["leaves"]:
-        difference = "" if None in (row["a"], row["b"]) else f"{row['b'] - row['a']:+.4f}"
-        leaves.add_row(Text(row["domain"]), weight(row["a"]), weight(row["b"]), difference, row["change"])
+    for row in found.leaves:
+        difference = "" if row.a is None or row.b is None else f"{row.b - row.a:+.4f}"
+        leaves.add_row(Text(row.domain), weight(row.a), weight(row.b), difference, row.change)
     parts += [leaves, Text()]
     other = _table("", "a", "b")
-    for setting in found["settings"]:
-        other.add_row(setting["field"], shown(setting["a"]), shown(setting["b"]))
-    other.add_row("only these tasks", ", ".join(found["tasks"]["only in a"]), ", ".join(found["tasks"]["only in b"]))
-    evidence = [found["evidence"][side] for side in ("a", "b")]
-    other.add_row(
-        "evidence", *(f"{one['id']}: {one['swarm']} + {one['carried_over']} carried over" for one in evidence)
-    )
-    predicted = [found["predicted"][side] for side in ("a", "b")]
-    other.add_row("predicted BPB", *(f"{one['bpb']:.4f} ({one['low']:.4f} to {one['high']:.4f})" for one in predicted))
+    for setting in found.settings:
+        other.add_row(setting.field, shown(setting.a), shown(setting.b))
+    other.add_row("only these tasks", *(", ".join(side.only_tasks) for side in found.sides))
+    evidence = [side.evidence for side in found.sides]
+    other.add_row("evidence", *(f"{of.id}: {of.swarm} + {of.carried_over} carried over" for of in evidence))
+    predicted = [side.predicted for side in found.sides]
+    other.add_row("predicted BPB", *(f"{of.bpb:.4f} ({of.low:.4f} to {of.high:.4f})" for of in predicted))
     parts.append(other)
     return Group(*parts)
 

@@ -20,9 +20,9 @@ from olmix_core.data.corpus import LeafStatistics
 from olmix_core.errors import ConfigError
 from olmix_core.evidence.atoms import extended
 from olmix_core.evidence.ledger import set_name
-from olmix_core.evidence.pooling import evidence_of_versions
+from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
 from olmix_core.evidence.rows import EvidenceRow
-from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.mixes.record import read_latest
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.planning.bounds import previous_as_reference
 from olmix_core.planning.preflight import ResolvedInputs, check_statistics
@@ -112,9 +112,7 @@ def _reference(config: Config, inputs: ResolvedInputs, outcome: RunState) -> dic
         return inputs.bounds.reference
     if base.record is None or base.change is None:
         return None
-    return previous_as_reference(
-        base.record["weights_by_content"], base.change.revised, outcome.splits, outcome.natural
-    )
+    return previous_as_reference(base.record.weights_by_content, base.change.revised, outcome.splits, outcome.natural)
 
 
 def tokenizer_settings(config: Config, inputs: ResolvedInputs) -> dict[str, Any]:
@@ -130,10 +128,11 @@ def tokenizer_settings(config: Config, inputs: ResolvedInputs) -> dict[str, Any]
 def _tokenizer(config: Config, inputs: ResolvedInputs, run: Executor) -> str:
     """The fingerprint of the tokenizer: that of the last version of this mix, where its settings are the same."""
     settings, store = tokenizer_settings(config, inputs), Store(config.store)
-    if latest_version(store, config.name) is not None:
-        frozen = read_mix(store, config.name)["tokenizer"]
-        if frozen["settings"] == settings and store.exists(tokenizer_path(frozen["fingerprint"])):
-            return str(frozen["fingerprint"])
+    last = read_latest(store, config.name)
+    if last is not None:
+        frozen = last.tokenizer
+        if frozen.settings == settings and store.exists(tokenizer_path(frozen.fingerprint)):
+            return frozen.fingerprint
     leaves = inputs.domains.leaves if isinstance(config.tokenizer, TrainedBPE) else ()
     made = run.run(
         tokenizer,
@@ -168,18 +167,19 @@ def _carry_over(
     base = outcome.base
     if base.record is None or base.change is None or config.reuse.strategy == "full_recompute":
         return
-    known = {leaf["fingerprint"]: leaf["tokens"] - leaf["heldout_tokens"] for leaf in base.record["domain_set"]}
-    files = {leaf["fingerprint"]: leaf["contents"] for leaf in base.record["domain_set"]}
+    known = {leaf.fingerprint: leaf.available for leaf in base.record.domain_set}
+    files = {leaf.fingerprint: leaf.contents for leaf in base.record.domain_set}
     files |= {leaf.fingerprint: leaf.contents for leaf in inputs.domains.leaves}
     outcome.splits, outcome.contents = extended(
         base.splits,
         base.change.partitioned,
         base.change.merged,
         {**known, **tokens},
-        {**base.record["contents"], **files},
+        {**base.record.contents, **files},
     )
+    pinned = PinnedEvidence(base.record.evidence, base.record.pool.evidence)
     outcome.lineage = evidence_of_versions(
-        Store(config.store), base.record, recipe, outcome.tokenizer, evaluate.code_version
+        Store(config.store), pinned, recipe, outcome.tokenizer, evaluate.code_version
     )
 
 
@@ -198,7 +198,7 @@ def _plan_base(config: Config, config_file: str, inputs: ResolvedInputs, outcome
     origins |= {part: {old: 1.0} for old, parts in change.partitioned.items() for part in parts}
     origins |= {new: dict(outcome.splits[new]) for new in change.merged if new in outcome.splits}
     return {
-        "weights": {leaf: base.record["weights_by_content"][leaf] for leaf in sorted(change.same)},
+        "weights": {leaf: base.record.weights_by_content[leaf] for leaf in sorted(change.same)},
         "affected": sorted(change.affected),
         "added": sorted(change.added),
         "origins": dict(sorted(origins.items())),

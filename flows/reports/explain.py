@@ -10,6 +10,7 @@ from typing import Any
 
 from flows.pipeline.forecast import AFTER_EVALUATION, Entry, Forecast
 from olmix_core.identity import fields
+from olmix_core.mixes.record import MixRecord
 from olmix_core.storage.layout import payload_path
 from olmix_core.storage.store import Store
 
@@ -73,7 +74,7 @@ class Reason:
         }
 
 
-def explain(found: Forecast, last: Mapping[str, Any] | None, store: Store) -> list[Reason]:
+def explain(found: Forecast, last: MixRecord | None, store: Store) -> list[Reason]:
     """Why each step of a dry run would execute something, compared with the last published version."""
     missing = [entry for entry in found.run.entries if not entry.cached]
     reasons = explain_entries(missing, last, store, found.inputs.domains.labels)
@@ -89,12 +90,12 @@ def explain(found: Forecast, last: Mapping[str, Any] | None, store: Store) -> li
     return reasons
 
 
-def explain_version(record: Mapping[str, Any], parent: Mapping[str, Any] | None, store: Store) -> list[Reason]:
+def explain_version(record: MixRecord, parent: MixRecord | None, store: Store) -> list[Reason]:
     """Why each step of a published version was executed, compared with its parent."""
-    known = {key for keys in (parent["keys"] if parent else {}).values() for key in keys}
-    labels = {leaf["fingerprint"]: leaf["label"] for leaf in record["domain_set"]}
+    known = {key for keys in (parent.step_keys if parent else {}).values() for key in keys}
+    labels = record.labels
     entries = []
-    for step, keys in record["keys"].items():
+    for step, keys in record.step_keys.items():
         for key in keys:
             if key not in known and (payload := _payload(store, step, key)) is not None:
                 content = payload["payload"].get("content") if step == "statistics" else None
@@ -104,7 +105,7 @@ def explain_version(record: Mapping[str, Any], parent: Mapping[str, Any] | None,
 
 
 def explain_entries(
-    entries: Sequence[Entry], last: Mapping[str, Any] | None, store: Store, labels: Mapping[str, str]
+    entries: Sequence[Entry], last: MixRecord | None, store: Store, labels: Mapping[str, str]
 ) -> list[Reason]:
     """One reason for each step, and one for each leaf's statistics."""
     by_step: dict[str, list[Entry]] = {}
@@ -112,8 +113,8 @@ def explain_entries(
         name = f"{entry.step} {entry.label}" if entry.step == "statistics" else entry.step
         by_step.setdefault(name, []).append(entry)
     names = dict(labels)
-    for leaf in last["domain_set"] if last else []:
-        names.setdefault(leaf["fingerprint"], f"{leaf['label']} (before)")
+    for leaf in last.domain_set if last else ():
+        names.setdefault(leaf.fingerprint, f"{leaf.label} (before)")
     reasons: list[Reason] = []
     for group in by_step.values():
         entry = group[0]
@@ -129,13 +130,13 @@ def _payload(store: Store, step: str, key: str) -> dict[str, Any] | None:
         return None
 
 
-def _counterpart(entry: Entry, last: Mapping[str, Any] | None, store: Store) -> dict[str, Any] | None:
+def _counterpart(entry: Entry, last: MixRecord | None, store: Store) -> dict[str, Any] | None:
     """The payload of the last version that the entry stands in the place of."""
-    if last is None or entry.step not in last["keys"]:
+    if last is None or entry.step not in last.step_keys:
         return None
-    payloads = [one for key in last["keys"][entry.step] if (one := _payload(store, entry.step, key)) is not None]
+    payloads = [one for key in last.step_keys[entry.step] if (one := _payload(store, entry.step, key)) is not None]
     if entry.step == "statistics":
-        before = {leaf["label"]: leaf["fingerprint"] for leaf in last["domain_set"]}.get(entry.label)
+        before = {leaf.label: leaf.fingerprint for leaf in last.domain_set}.get(entry.label)
         same = [one for one in payloads if one["payload"]["content"] in (entry.payload["content"], before)]
         return same[0] if same else None
     if entry.step == "evaluate":
@@ -150,7 +151,7 @@ def _reason(
     old: Mapping[str, Any] | None,
     before: Sequence[Reason],
     names: Mapping[str, str],
-    last: Mapping[str, Any] | None,
+    last: MixRecord | None,
 ) -> Reason:
     if old is None:
         cause = "DATA" if last is not None and entry.step == "statistics" else "FIRST"

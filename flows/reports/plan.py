@@ -10,7 +10,8 @@ from olmix_core.config.config import Config
 from olmix_core.config.recipe import caution
 from olmix_core.config.reuse import Reuse
 from olmix_core.evidence.compatibility import describe_exclusions
-from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.mixes.record import MixRecord, read_latest
+from olmix_core.mixes.record_parts import Speed
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.store import Store
 
@@ -135,13 +136,13 @@ def make_plan(
         OlmixError: If the run would fail before its first step that costs anything.
     """
     store = Store(config.store)
-    last = read_mix(store, config.name) if latest_version(store, config.name) else None
+    last = read_latest(store, config.name)
     prospect = forecast(config, config_file, inputs)
     outcome = prospect.outcome
     return Plan(
         name=config.name,
         strategy=config.reuse.strategy,
-        builds_on=outcome.base.record["version"] if outcome.base.record else None,
+        builds_on=outcome.base.record.version if outcome.base.record else None,
         pending=not prospect.is_nothing or last is None or not _same_labels(prospect, last),
         estimated=prospect.run.estimated,
         leaves=_leaves(prospect),
@@ -154,11 +155,10 @@ def make_plan(
     )
 
 
-def _same_labels(prospect: Forecast, last: Mapping[str, Any]) -> bool:
-    leaves = {leaf["fingerprint"]: leaf["label"] for leaf in last["domain_set"]}
-    tasks = {task["fingerprint"]: task["name"] for task in last["tasks"]}
+def _same_labels(prospect: Forecast, last: MixRecord) -> bool:
+    tasks = {task.fingerprint: task.name for task in last.tasks}
     new_tasks = {task.fingerprint: task.label for task in prospect.inputs.tasks}
-    return leaves == prospect.inputs.domains.labels and tasks == new_tasks
+    return last.labels == prospect.inputs.domains.labels and tasks == new_tasks
 
 
 def _steps(prospect: Forecast) -> dict[str, StepPlan]:
@@ -206,26 +206,25 @@ def _removed(prospect: Forecast) -> list[str]:
     base = prospect.outcome.base
     if base.record is None or base.change is None:
         return []
-    labels = {leaf["fingerprint"]: leaf["label"] for leaf in base.record["domain_set"]}
-    return [labels[leaf] for leaf in base.change.removed]
+    return [base.record.labels[leaf] for leaf in base.change.removed]
 
 
-def _cost(prospect: Forecast, last: Mapping[str, Any] | None, workers: int | None) -> Cost:
+def _cost(prospect: Forecast, last: MixRecord | None, workers: int | None) -> Cost:
     counts = prospect.counts
     proxies = counts.get("train", {"executed": 0})["executed"]
     evaluations = counts.get("evaluate", {"executed": 0})["executed"]
     tokens = proxies * (prospect.inputs.recipe.tokens or 0)
     seconds = None
-    same_recipe = last is not None and last["settings"]["proxy"] == prospect.inputs.recipe.identity()
-    speed = last["speed"] if last is not None and same_recipe else {}
-    if "train_seconds_per_token" in speed:
-        work = tokens * speed["train_seconds_per_token"] + evaluations * speed["evaluate_seconds"]
+    same_recipe = last is not None and last.settings.proxy == prospect.inputs.recipe.identity()
+    speed = last.speed if last is not None and same_recipe else Speed()
+    if speed.train_seconds_per_token is not None:
+        work = tokens * speed.train_seconds_per_token + evaluations * (speed.evaluate_seconds or 0.0)
         seconds = work / (workers or os.cpu_count() or 1)
     return Cost(proxies, tokens, evaluations, seconds)
 
 
 def _alternatives(
-    config: Config, config_file: str, prospect: Forecast, last: Mapping[str, Any] | None, workers: int | None
+    config: Config, config_file: str, prospect: Forecast, last: MixRecord | None, workers: int | None
 ) -> dict[str, Cost]:
     """What other strategies would cost; each distinct chain is walked once."""
     costs: dict[str, Cost] = {}

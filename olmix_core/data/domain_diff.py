@@ -9,7 +9,6 @@ leaves is their *merger*; a leaf with the label of an old leaf but other content
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from olmix_core.data.domains import DomainSet, Leaf
 from olmix_core.errors import DataError
@@ -88,18 +87,6 @@ class DomainDiff:
         if leaf in self.merged:
             return "merged"
         return "unchanged" if leaf in self.same else "partitioned"
-
-
-def old_leaves(record: Mapping[str, Any]) -> tuple[OldLeaf, ...]:
-    """The leaves of a published mix, from its mix.json."""
-    return tuple(
-        OldLeaf(
-            leaf["label"],
-            leaf["fingerprint"],
-            tuple((str(value), int(size), str(reader)) for value, size, reader in leaf["contents"]),
-        )
-        for leaf in record["domain_set"]
-    )
 
 
 def diff_domains(old: Sequence[OldLeaf], new: DomainSet) -> DomainDiff:

@@ -34,6 +34,19 @@ class VersionEvidence:
 
 
 @dataclass(frozen=True)
+class PinnedPool:
+    """What a published version keeps of its pool.
+
+    asked: digest of what it was chosen for. evidence: name of the set of its rows, None where it is empty. left_out:
+    {reason: proxies of the ledger not used}.
+    """
+
+    asked: str = ""
+    evidence: str | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LedgerSelection:
     """Further evidence of the ledger.
 
@@ -50,18 +63,26 @@ class LedgerSelection:
     left_out: Mapping[str, int] = field(default_factory=dict)
     later: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """What a record keeps of it."""
-        return {"asked": self.asked, "evidence": self.evidence, "left_out": dict(self.left_out)}
+    def pin(self) -> PinnedPool:
+        """The part of it that a published version keeps."""
+        return PinnedPool(self.asked, self.evidence, self.left_out)
+
+
+@dataclass(frozen=True)
+class PinnedEvidence:
+    """The sets of rows of a published version: `evidence`, and `pooled`, the part of it that came from the pool."""
+
+    evidence: str
+    pooled: str | None = None
 
 
 def evidence_of_versions(
-    store: Store, base: Mapping[str, Any], recipe: Mapping[str, Any], tokenizer: str, evaluation: int
+    store: Store, base: PinnedEvidence, recipe: Mapping[str, Any], tokenizer: str, evaluation: int
 ) -> VersionEvidence:
     """The evidence of a published version, but for what it had from the pool. Raises StoreError."""
-    table = ledger.pinned(store, base["evidence"])
-    if base["pool"]["evidence"] is not None:
-        pooled = ledger.of_set(store, base["pool"]["evidence"], table)
+    table = ledger.pinned(store, base.evidence)
+    if base.pooled is not None:
+        pooled = ledger.of_set(store, base.pooled, table)
         table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pooled["proxy"].combine_chunks())))
     key = recipe_key(recipe)
     found: dict[str, EvidenceRow] = {}
@@ -87,7 +108,7 @@ def select_from_ledger(
     batch: str,
     wanted: Requirements,
     also_asked: Any,
-    pinned: Sequence[Mapping[str, Any]],
+    pinned: Sequence[PinnedPool],
 ) -> LedgerSelection:
     """Choose what else of the ledger is usable.
 
@@ -114,11 +135,11 @@ def select_from_ledger(
             "also": also_asked,
         }
     )
-    earlier = next((one for one in pinned if one["asked"] == asked), None)
+    earlier = next((pool for pool in pinned if pool.asked == asked), None)
     left_out, possible = choice.left_out, set(usable.proxies)
     if earlier is not None:
-        left_out = earlier["left_out"]
-        rows = table.slice(0, 0) if earlier["evidence"] is None else ledger.of_set(store, earlier["evidence"], table)
+        left_out = earlier.left_out
+        rows = table.slice(0, 0) if earlier.evidence is None else ledger.of_set(store, earlier.evidence, table)
         usable = select_compatible(rows, wanted).usable
     ids = usable.table["row"].to_pylist()
     return LedgerSelection(

@@ -21,8 +21,9 @@ import pandas as pd
 from olmix_core.interop import plots
 from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs, read_inputs
-from olmix_core.interop.fit_outputs import FILES, as_csv, labelled, mix_record, mix_table, write_folder
+from olmix_core.interop.fit_outputs import FILES, as_csv, fit_record, labelled, mix_table, write_folder
 from olmix_core.mixes.published_mix import read_files
+from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.runs import held_out as held_out_runs
 from olmix_core.mixes.runs import to_parquet
 from olmix_core.proposal.solve import Proposal, propose
@@ -119,24 +120,9 @@ class PublishedFit:
         return trade_offs(self.surrogate, solve, varied, domains.natural(), inputs.task_weights)
 
     @cached_property
-    def record(self) -> Mapping[str, Any]:
+    def record(self) -> FitRecord:
         """mix.json, without the checksums of the other files."""
-        inputs, config = self.inputs, self.inputs.config
-        families = {} if config.eval is None else config.eval.families
-        return {
-            **mix_record(
-                inputs.file.stem, inputs.domains, self.surrogate, self.proposal, inputs.task_weights, families
-            ),
-            "notes": [*inputs.notes(), *self.surrogate.notes],
-            "weights": dict(zip(self.table["domain"], self.table["weight"], strict=True)),
-            "evidence": {
-                "runs": len(inputs.training.runs),
-                "held_out": 0 if inputs.held_out is None else len(inputs.held_out.runs),
-                "domains": len(self.surrogate.leaves),
-            },
-            "differences": inputs.differences(),
-            "settings": {**config.model_dump(mode="json"), "published_behaviour": inputs.published_behaviour},
-        }
+        return fit_record(self.inputs, self.surrogate, self.proposal, self.table)
 
 
 def fit_published(
@@ -209,7 +195,7 @@ def _contents(fit: PublishedFit) -> dict[str, bytes]:
     contents = {name: render(fit) for name, render in _CONTENTS.items() if name in names}
     if RECORD_FILE in names:
         checksums = {name: checksum(content) for name, content in contents.items()}
-        contents[RECORD_FILE] = seal({**fit.record, "files": checksums})
+        contents[RECORD_FILE] = seal(fit.record.model_copy(update={"files": checksums}).to_json())
     if REPORT_FILE in names:
         contents[REPORT_FILE] = report_html(read_files(contents))
     return contents

@@ -3,20 +3,20 @@
 The formats are those of a published mix (`record`), with null for what only content can tell.
 """
 
-import importlib.metadata
 import math
-import platform
 import tempfile
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from olmix_core.errors import StoreError
 from olmix_core.interop.fit_domains import Domains
+from olmix_core.interop.fit_inputs import FitInputs
+from olmix_core.mixes.record import FitRecord
+from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures
+from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, FitSettings, SolverRecord, TaskRecord
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import region
 from olmix_core.proposal.rounding import whole_sequences
@@ -31,7 +31,6 @@ from olmix_core.storage.layout import (
     TRADE_OFFS_FILE,
 )
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.intervals import interval
 
 FILES = (
     TABLE_FILE,
@@ -91,51 +90,64 @@ def mix_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
     return table.sort_values(["weight", "domain"], ascending=[False, True], ignore_index=True)
 
 
-def mix_record(
-    name: str,
-    domains: Domains,
-    surrogate: Surrogate,
-    proposal: Proposal,
-    weights: Array,
-    families: Mapping[str, Sequence[str]],
-) -> dict[str, Any]:
-    """mix.json, without what belongs to the configuration and the swarm. families: {family: tasks}."""
-    family_of = {task: family for family, members in families.items() for task in members}
+def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, table: pd.DataFrame) -> FitRecord:
+    """Build mix.json, without the checksums of the other files.
+
+    Args:
+        inputs: Configuration, swarm and domains.
+        surrogate: The fitted law.
+        proposal: The proposed mixture over the columns of ratios.
+        table: mix.csv, of which the weights by label are taken in its order.
+    """
+    config, domains = inputs.config, inputs.domains
     natural = domains.natural()
-    by_task = {"natural": surrogate.predict(natural[None])[0], "proposed": proposal.predicted}
-    return {
-        "name": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "predicted": {
-            "natural": interval(surrogate, natural, weights).to_json(),
-            "proposed": interval(surrogate, proposal.weights, weights).to_json(),
-        },
-        "gain": {"over_natural": interval(surrogate, proposal.weights, weights, natural).to_json()},
-        "tasks": [
-            {
-                "name": task,
-                "fingerprint": None,
-                "family": family_of.get(task),
-                "weight": float(weights[t]),
-                **{name: float(bpb[t]) for name, bpb in by_task.items()},
-            }
-            for t, task in enumerate(surrogate.tasks)
-        ],
-        "domain_set": [
-            {"label": leaf, "fingerprint": None, "column": column.name, "tokens": _known(tokens)}
+    values = predict_mixtures(surrogate, {"natural": natural, "proposed": proposal.weights}, inputs.task_weights)
+    return FitRecord(
+        name=inputs.file.stem,
+        created=now(),
+        predicted=values.predicted,
+        gain=values.gain,
+        tasks=_tasks(inputs, surrogate, values.by_task["natural"], proposal.predicted),
+        domain_set=tuple(
+            FitLeaf(label=leaf, column=column.name, tokens=_known(tokens))
             for column in domains.columns
             for leaf, tokens in zip(column.leaves, column.tokens, strict=True)
-        ],
-        "target_tokens": domains.target_tokens,
-        "family": surrogate.family,
-        "gamma": surrogate.gamma,
-        "solver": {"status": proposal.status, "gap": proposal.gap, "residual": proposal.residual},
-        "flags": dict(surrogate.flags),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
-    }
+        ),
+        target_tokens=domains.target_tokens,
+        family=surrogate.family,
+        gamma=surrogate.gamma,
+        solver=SolverRecord(status=proposal.status, gap=proposal.gap, residual=proposal.residual),
+        flags=dict(surrogate.flags),
+        versions=package_versions(_PACKAGES),
+        notes=(*inputs.notes(), *surrogate.notes),
+        weights=dict(zip(table["domain"], table["weight"], strict=True)),
+        evidence=FitEvidence(
+            runs=len(inputs.training.runs),
+            held_out=0 if inputs.held_out is None else len(inputs.held_out.runs),
+            domains=len(surrogate.leaves),
+        ),
+        differences=tuple(inputs.differences()),
+        settings=FitSettings.model_validate(
+            {**config.model_dump(mode="json"), "published_behaviour": inputs.published_behaviour}
+        ),
+        files={},
+    )
+
+
+def _tasks(inputs: FitInputs, surrogate: Surrogate, natural: Array, proposed: Array) -> tuple[TaskRecord, ...]:
+    """The tasks with their predicted BPB [T] at the natural and the proposed mixture."""
+    families = {} if inputs.config.eval is None else inputs.config.eval.families
+    family_of = {task: family for family, members in families.items() for task in members}
+    return tuple(
+        TaskRecord(
+            name=task,
+            family=family_of.get(task),
+            weight=float(inputs.task_weights[t]),
+            natural=float(natural[t]),
+            proposed=float(proposed[t]),
+        )
+        for t, task in enumerate(surrogate.tasks)
+    )
 
 
 def labelled(columns: tuple[str, ...]) -> list[dict[str, str | None]]:

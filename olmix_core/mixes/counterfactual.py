@@ -5,12 +5,13 @@ pessimism, bounds of leaves and groups, task weights.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from olmix_core.config.defaults import PAPER_KL
 from olmix_core.errors import OlmixError
+from olmix_core.mixes.record import FitRecord, MixRecord
 from olmix_core.mixture import Array, caps
 from olmix_core.proposal.constraints import Groups
 from olmix_core.proposal.expansion import expansion, released_for_caps
@@ -38,11 +39,11 @@ def propose_again(
     leaves, asked = mix.leaves, _asked(mix.record)
     highest = _caps(mix, asked, repetition, target_tokens)
     columns: list[dict[str, float]] = [{leaf: 1.0} for leaf in leaves]
-    if "plan" in mix.record and not every_leaf:
-        columns, _ = released_for_caps(mix.record["plan"]["columns"], dict(zip(leaves, highest.tolist(), strict=True)))
+    if isinstance(mix.record, MixRecord) and not every_leaf:
+        columns, _ = released_for_caps(mix.record.plan.columns, dict(zip(leaves, highest.tolist(), strict=True)))
     low, high, groups = _limits(mix, lower, upper)
     belongs = (mix.columns > 0).astype(np.float64)  # what a leaf is made of belongs to no other
-    reference = (mix.record.get("wish") or {}).get("reference")
+    reference = mix.record.wish.reference if isinstance(mix.record, MixRecord) else None
     found = propose(
         mix.surrogate,
         expansion=mix.columns @ expansion(columns, leaves),
@@ -59,15 +60,15 @@ def propose_again(
     return dict(zip(leaves, (found.weights @ belongs).tolist(), strict=True))
 
 
-def _asked(record: Mapping[str, Any]) -> dict[str, float]:
+def _asked(record: MixRecord | FitRecord) -> dict[str, float]:
     """kl, repetition and pessimism of the record, whether of a mix or of a folder of `olmix fit`."""
-    settings = record["settings"]
-    if "proposal" in settings:
-        return {name: settings["proposal"][name] for name in ("kl", "repetition", "pessimism")}
-    kl = settings["proposer"]["kl_reg"]
+    if isinstance(record, MixRecord):
+        settings = record.settings.proposal
+        return {"kl": settings.kl, "repetition": settings.repetition, "pessimism": settings.pessimism}
+    kl = record.settings.proposer.kl_reg
     return {
         "kl": PAPER_KL if kl is None else kl,
-        "repetition": settings["constraints"]["repetition_factor"],
+        "repetition": record.settings.constraints.repetition_factor,
         "pessimism": 0.0,
     }
 
@@ -78,7 +79,7 @@ def _caps(
     """[leaves] the caps k N / R of the record, with another k or R where that is given."""
     if repetition is None and target_tokens is None:
         return mix.table["cap"].to_numpy(np.float64)
-    target = mix.record["target_tokens"] if target_tokens is None else target_tokens
+    target = mix.record.target_tokens if target_tokens is None else target_tokens
     if target is None:
         raise OlmixError("propose: found no target_tokens on record; expected target_tokens to be given")
     epochs = asked["repetition"] if repetition is None else repetition
@@ -94,13 +95,13 @@ def _limits(mix: "PublishedMix", lower: Mapping[str, float], upper: Mapping[str,
     low = np.array([lower.get(leaf, 0.0) for leaf in place])
     high = np.array([upper.get(leaf, 1.0) for leaf in place])
     members, least, most = [], [], []
-    for bound in (mix.record.get("wish") or {"bounds": []})["bounds"]:
-        inside = [place[leaf] for leaf in bound["domains"]]
+    for bound in mix.record.wish.bounds if isinstance(mix.record, MixRecord) else ():
+        inside = [place[leaf] for leaf in bound.domains]
         if len(inside) == 1:
-            low[inside], high[inside] = np.maximum(low[inside], bound["low"]), np.minimum(high[inside], bound["high"])
+            low[inside], high[inside] = np.maximum(low[inside], bound.low), np.minimum(high[inside], bound.high)
         else:
             members.append(np.isin(np.arange(len(place)), inside).astype(np.float64))
-            least.append(bound["low"])
-            most.append(bound["high"])
+            least.append(bound.low)
+            most.append(bound.high)
     names = tuple(f"bound {k + 1}" for k in range(len(members)))
     return low, high, Groups(names, np.array(members).reshape(-1, len(place)), np.array(least), np.array(most))

@@ -1,107 +1,222 @@
-"""Looking back: the versions of a mix one after another, and two of them side by side."""
+"""The versions of a mix one after another, and two of them side by side."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+
+from pydantic import JsonValue
 
 from olmix_core.errors import StoreError
 from olmix_core.identity import fields
-from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.mixes.record import MixRecord, latest_version, read_mix
+from olmix_core.mixes.record_parts import JsonObject, StepCounts
 from olmix_core.storage.layout import MIXES_FOLDER
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.intervals import Interval
 
 
-def history(store: Store, name: str, version: str | None = None) -> list[dict[str, Any]]:
-    """The lineage of a mix up to `version` (the latest), oldest first: what changed, what was spent and gained.
+@dataclass(frozen=True)
+class VersionSummary:
+    """A version in the history of a mix.
 
-    Raises StoreError.
+    change: {kind of change: leaves} since the version that it builds on. domains: number of leaves. proxies, cached:
+    trained, and taken from the cache, by the run that published. carried_over: proxies on record that inform it.
+    full_recompute: proxies that training with every domain free takes. natural, proposed: predicted mean BPB. gain:
+    of the proposed mixture over the natural one, BPB.
+    """
+
+    version: str
+    created: str
+    builds_on: str | None
+    change: Mapping[str, int]
+    domains: int
+    strategy: str
+    proxies: int
+    cached: int
+    carried_over: int
+    full_recompute: int
+    natural: float
+    proposed: float
+    gain: float
+
+    @property
+    def needs_swarm(self) -> bool:
+        """Whether full recomputation would train a swarm: for a first version, and for every change of the domains."""
+        return self.builds_on is None or bool(self.change)
+
+    def to_json(self) -> JsonObject:
+        """The fields, as in docs/schemas/history.json."""
+        return {**asdict(self), "change": dict(self.change)}
+
+
+@dataclass(frozen=True)
+class LeafDifference:
+    """A leaf in two versions: its weights, None where it is in one of them only, and how it differs."""
+
+    domain: str
+    change: str
+    a: float | None
+    b: float | None
+
+
+@dataclass(frozen=True)
+class SettingDifference:
+    """A setting that two versions differ in; None where one of them lacks it."""
+
+    field: str
+    a: JsonValue
+    b: JsonValue
+
+
+@dataclass(frozen=True)
+class EvidenceSummary:
+    """The evidence of a version: the beginning of its id, and proxies of its swarm and carried over."""
+
+    id: str
+    swarm: int
+    carried_over: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two versions: NAME@VERSION, tasks that only it has, its evidence, and its predicted mean BPB."""
+
+    name: str
+    only_tasks: tuple[str, ...]
+    evidence: EvidenceSummary
+    predicted: Interval
+
+
+@dataclass(frozen=True)
+class MixDifference:
+    """Two versions side by side; leaves are matched by content, the heaviest first."""
+
+    a: Side
+    b: Side
+    leaves: tuple[LeafDifference, ...]
+    settings: tuple[SettingDifference, ...]
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both versions."""
+        return self.a, self.b
+
+    def to_json(self) -> JsonObject:
+        """As in docs/schemas/diff.json."""
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "leaves": [asdict(leaf) for leaf in self.leaves],
+            "settings": [asdict(setting) for setting in self.settings],
+            "tasks": {"only in a": list(self.a.only_tasks), "only in b": list(self.b.only_tasks)},
+            "evidence": {"a": asdict(self.a.evidence), "b": asdict(self.b.evidence)},
+            "predicted": {"a": asdict(self.a.predicted), "b": asdict(self.b.predicted)},
+        }
+
+
+def history(store: Store, name: str, version: str | None = None) -> list[VersionSummary]:
+    """Read the lineage of a mix, oldest first.
+
+    Args:
+        store: The store of the mix.
+        name: Name of the mix.
+        version: The version to end with, by default the latest.
+
+    Raises:
+        StoreError: There is no such version, or a record cannot be read.
     """
     version = version or latest_version(store, name)
     if version is None:
         read_mix(store, name)  # raises, naming the mixes that are there
-    rows: list[dict[str, Any]] = []
+    rows = []
     while version is not None:
         record = read_mix(store, name, version)
-        kinds = [kind for kind in record["change"].values() if kind not in ("unchanged",)]
-        changed = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
-        removed = record["removed"]
-        if removed:
-            changed["removed"] = len(removed)
-        predicted = record["predicted"]
-        rows.append(
-            {
-                "version": version,
-                "created": record["created"],
-                "builds_on": record["base"],
-                "change": changed,
-                "domains": len(record["domain_set"]),
-                "strategy": record["settings"]["reuse"]["strategy"],
-                "proxies": record["run"].get("train", {"executed": 0})["executed"],
-                "cached": record["run"].get("train", {"cached": 0})["cached"],
-                "carried_over": record["proxies"]["carried_over"],
-                "full_recompute": record["proxies"]["full_recompute"],
-                "natural": predicted["natural"]["bpb"],
-                "proposed": predicted["proposed"]["bpb"],
-                "gain": record["gain"]["over_natural"]["bpb"],
-            }
-        )
-        version = record["parent"]
-    rows.reverse()
-    return rows
+        rows.append(summarise(record))
+        version = record.parent
+    return rows[::-1]
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Two mix records side by side: leaves, weights, settings, evidence.
+def summarise(record: MixRecord) -> VersionSummary:
+    """Summarise a version: what changed, what was spent and gained."""
+    kinds = [kind for kind in record.change.values() if kind != "unchanged"]
+    change = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    if record.removed:
+        change["removed"] = len(record.removed)
+    trained = record.run.get("train", StepCounts())
+    return VersionSummary(
+        version=record.version,
+        created=record.created,
+        builds_on=record.base,
+        change=change,
+        domains=len(record.domain_set),
+        strategy=record.settings.reuse.strategy,
+        proxies=trained.executed,
+        cached=trained.cached,
+        carried_over=record.proxies.carried_over,
+        full_recompute=record.proxies.full_recompute,
+        natural=record.predicted["natural"].bpb,
+        proposed=record.predicted["proposed"].bpb,
+        gain=record.gain["over_natural"].bpb,
+    )
 
-    {a, b, leaves: [{domain, change, a, b}], settings: [{field, a, b}], evidence: {a, b}}; leaves are matched by
-    content, so that a renamed one is one leaf.
+
+def differences(old: MixRecord, new: MixRecord) -> MixDifference:
+    """Compare two versions: leaves, weights, settings, tasks, evidence.
+
+    Leaves are matched by content, so that a renamed one is one leaf.
     """
-    labels = [{leaf["fingerprint"]: leaf["label"] for leaf in one["domain_set"]} for one in (old, new)]
+    return MixDifference(
+        a=_side(old, new),
+        b=_side(new, old),
+        leaves=_leaf_differences(old, new),
+        settings=_setting_differences(old, new),
+    )
+
+
+def _side(record: MixRecord, other: MixRecord) -> Side:
+    shared = {task.fingerprint for task in other.tasks}
+    return Side(
+        name=f"{record.name}@{record.version}",
+        only_tasks=tuple(sorted(task.name for task in record.tasks if task.fingerprint not in shared)),
+        evidence=EvidenceSummary(record.evidence[:12], record.proxies.swarm, record.proxies.carried_over),
+        predicted=record.predicted["proposed"],
+    )
+
+
+def _leaf_differences(old: MixRecord, new: MixRecord) -> tuple[LeafDifference, ...]:
     rows = []
-    for content in {**labels[1], **labels[0]}:
-        before, after = labels[0].get(content), labels[1].get(content)
+    for content in {**new.labels, **old.labels}:
+        before, after = old.labels.get(content), new.labels.get(content)
         if before is None:
             change = "only in b"
         elif after is None:
             change = "only in a"
         else:
             change = f"was {before}" if before != after else ""
-        weights = [one["weights_by_content"].get(content) for one in (old, new)]
-        rows.append({"domain": after or before, "change": change, "a": weights[0], "b": weights[1]})
-    settings = [
-        {"field": field, "a": flat_old.get(field), "b": flat_new.get(field)}
-        for flat_old, flat_new in [(fields(old["settings"]), fields(new["settings"]))]
-        for field in sorted({*flat_old, *flat_new})
-        if flat_old.get(field) != flat_new.get(field)
-    ]
-    tasks = [{task["fingerprint"]: task["name"] for task in one["tasks"]} for one in (old, new)]
-    return {
-        "a": f"{old['name']}@{old['version']}",
-        "b": f"{new['name']}@{new['version']}",
-        "leaves": sorted(rows, key=lambda row: -max(row["a"] or 0.0, row["b"] or 0.0)),
-        "settings": settings,
-        "tasks": {
-            "only in a": sorted(name for key, name in tasks[0].items() if key not in tasks[1]),
-            "only in b": sorted(name for key, name in tasks[1].items() if key not in tasks[0]),
-        },
-        "evidence": {
-            side: {
-                "id": one["evidence"][:12],
-                "swarm": one["proxies"]["swarm"],
-                "carried_over": one["proxies"]["carried_over"],
-            }
-            for side, one in (("a", old), ("b", new))
-        },
-        "predicted": {side: one["predicted"]["proposed"] for side, one in (("a", old), ("b", new))},
-    }
+        weights = old.weights_by_content.get(content), new.weights_by_content.get(content)
+        rows.append(LeafDifference(after or before or content, change, *weights))
+    return tuple(sorted(rows, key=lambda row: -max(row.a or 0.0, row.b or 0.0)))
 
 
-def find_record(store: Store, reference: str) -> dict[str, Any]:
-    """mix.json of NAME, NAME@VERSION, or VERSION where the store holds one mix. Raises StoreError."""
+def _setting_differences(old: MixRecord, new: MixRecord) -> tuple[SettingDifference, ...]:
+    before, after = fields(old.settings.to_json()), fields(new.settings.to_json())
+    return tuple(
+        SettingDifference(field, before.get(field), after.get(field))
+        for field in sorted({*before, *after})
+        if before.get(field) != after.get(field)
+    )
+
+
+def find_record(store: Store, reference: str) -> MixRecord:
+    """Read the record of NAME, NAME@VERSION, or VERSION where the store holds one mix.
+
+    Raises:
+        StoreError: The store holds no such mix or version, or its record cannot be read.
+    """
     name, _, version = reference.partition("@")
     if not version and name not in store.list(MIXES_FOLDER):
         names = store.list(MIXES_FOLDER)
         if len(names) == 1:
             return read_mix(store, names[0], name)
-        found = ", ".join(names) or "none"
-        raise StoreError(f"{store.url}: found no mix {name!r}; expected NAME or NAME@VERSION of one of: {found}")
+        choices = ", ".join(names) or "none"
+        raise StoreError(f"{store.url}: found no mix {name!r}; expected NAME or NAME@VERSION of one of: {choices}")
     return read_mix(store, name, version or None)

@@ -1,53 +1,64 @@
-"""What a version keeps of its parts, in the labels of the version: people read labels, the software knows contents."""
+"""The parts of a version in the labels of the version: people read labels, the software knows contents."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from olmix_core.mixes.draft import MixDraft
+from olmix_core.mixes.record_parts import BoundRecord, Column, CouplingRecord, LeafCoupling, PlanRecord, RequestRecord
 from olmix_core.mixes.runs import FittedRun, from_parquet
 from olmix_core.storage.layout import RUNS_FILE, proxy_run_path, version_path
 from olmix_core.storage.store import Store
 
-if TYPE_CHECKING:
-    from olmix_core.mixes.publish import MixDraft
-
 _READERS = 16  # files of the store read at once
 
 
-def mix_label(mix: "MixDraft", task: str) -> str:
-    return next((t.label for t in mix.tasks if t.fingerprint == task), task)
+def label_task(draft: MixDraft, task: str) -> str:
+    """The label of a task, or `task` itself where it is none of today."""
+    return next((t.label for t in draft.tasks if t.fingerprint == task), task)
 
 
-def surrogate(mix: "MixDraft") -> dict[str, Any]:
-    record: dict[str, Any] = dict(mix.surrogate.to_json())
-    labels = mix.domains.labels
-    # An atom that is no leaf of today (removed, revised, merged) has no label.
-    record["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in mix.surrogate.leaves]
-    record["tasks"] = {mix_label(mix, task): law for task, law in record["tasks"].items()}
-    record["flags"] = {mix_label(mix, task): reason for task, reason in record["flags"].items()}
-    return record
+def label_surrogate(draft: MixDraft) -> dict[str, Any]:
+    """The content of surrogate.json: a column has a label where it is a leaf of today, and always a fingerprint."""
+    law: dict[str, Any] = dict(draft.surrogate.to_json())
+    labels = draft.domains.labels
+    law["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in draft.surrogate.leaves]
+    law["tasks"] = {label_task(draft, task): parameters for task, parameters in law["tasks"].items()}
+    law["flags"] = {label_task(draft, task): reason for task, reason in law["flags"].items()}
+    return law
 
 
-def diagnostics(mix: "MixDraft") -> bytes:
-    table = pd.read_csv(io.BytesIO(mix.diagnostics), dtype={"task": str}, keep_default_na=False)
-    table["task"] = [mix_label(mix, task) for task in table["task"]]
+def label_diagnostics(draft: MixDraft) -> bytes:
+    """The content of diagnostics.csv."""
+    table = pd.read_csv(io.BytesIO(draft.diagnostics), dtype={"task": str}, keep_default_na=False)
+    table["task"] = [label_task(draft, task) for task in table["task"]]
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def runs(store: Store, mix: "MixDraft", version: str, parent: str | None) -> list[FittedRun]:
-    """The runs with labels, the version whose swarm each belongs to, and how its loss fell."""
-    known: dict[str, FittedRun] = {}
-    for earlier in filter(None, (parent, mix.base)):
-        path = version_path(mix.name, earlier, RUNS_FILE)
-        known |= {run.run: run for run in from_parquet(store.read_bytes(path))} if store.exists(path) else {}
-    swarm = {proxy["proxy"] for proxy in mix.proxies}
-    labels = {**mix.domains.labels, **{task.fingerprint: task.label for task in mix.tasks}}
+def label_runs(store: Store, draft: MixDraft, version: str, parent: str | None) -> list[FittedRun]:
+    """The runs with labels, the version whose swarm each belongs to, and how its loss fell.
 
-    def labelled(run: FittedRun) -> FittedRun:
-        before = known.get(run.run)
+    Args:
+        store: Where losses and earlier versions are read.
+        draft: The mix.
+        version: The version that is being published.
+        parent: The one before, of which runs are known already.
+
+    Raises:
+        StoreError: A file of the store cannot be read.
+    """
+    published: dict[str, FittedRun] = {}
+    for earlier in filter(None, (parent, draft.base)):
+        path = version_path(draft.name, earlier, RUNS_FILE)
+        published |= {run.run: run for run in from_parquet(store.read_bytes(path))} if store.exists(path) else {}
+    swarm = {proxy["proxy"] for proxy in draft.proxies}
+    labels = {**draft.domains.labels, **{task.fingerprint: task.label for task in draft.tasks}}
+
+    def label_run(run: FittedRun) -> FittedRun:
+        before = published.get(run.run)
         return FittedRun(
             run=run.run,
             vintage=before.vintage if before else version if run.run in swarm else None,
@@ -60,55 +71,59 @@ def runs(store: Store, mix: "MixDraft", version: str, parent: str | None) -> lis
 
     # On an object store a file takes long to come, and many come at once.
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(labelled, mix.runs))
+        return list(pool.map(label_run, draft.runs))
 
 
 def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
     try:
         return [(step, loss) for step, loss in store.read_json(proxy_run_path(proxy)).get("losses", [])]
-    except FileNotFoundError:  # somebody made room
+    except FileNotFoundError:  # the proxy was removed by `olmix store gc`
         return ()
 
 
-def wish(mix: "MixDraft") -> dict[str, Any]:
-    """Bounds and reference of the proposal with labels."""
-    labels, reference = mix.domains.labels, mix.wish["reference"]
-    return {
-        "bounds": [
-            {"domains": [labels[leaf] for leaf in leaves], "low": low, "high": high}
-            for leaves, low, high in mix.wish["bounds"]
-        ],
-        "reference": None if reference is None else {labels[leaf]: share for leaf, share in reference.items()},
-    }
+def label_request(draft: MixDraft) -> RequestRecord:
+    """Bounds and reference of the proposal."""
+    labels, reference = draft.domains.labels, draft.wish["reference"]
+    return RequestRecord(
+        bounds=tuple(
+            BoundRecord(domains=tuple(labels[leaf] for leaf in leaves), low=low, high=high)
+            for leaves, low, high in draft.wish["bounds"]
+        ),
+        reference=None if reference is None else _label_column(reference, labels),
+    )
 
 
-def plan(mix: "MixDraft") -> dict[str, Any]:
-    """The plan with labels: columns, kept leaves, runs, and the coupling of every kept leaf."""
-    labels, plan = mix.domains.labels, mix.plan
-    found: dict[str, Any] = {
-        "columns": [{labels[leaf]: share for leaf, share in column.items()} for column in plan["columns"]],
-        "kept": sorted(labels[leaf] for leaf in plan["kept"]),
-        "released": sorted(labels[leaf] for leaf in plan["released"]),
-        "runs": plan["runs"],
-        "reusable": None,
-        "coupling": None,
-    }
-    if plan["reusable"] is not None:
-        found["reusable"] = [{labels[leaf]: share for leaf, share in column.items()} for column in plan["reusable"]]
-    if plan["coupling"] is not None:
-        coupling = dict(plan["coupling"])
-        for part in ("released", "leaves"):
-            coupling[part] = [{**one, "leaf": labels[one["leaf"]]} for one in coupling[part]]
-        coupling["resembles"] = {
-            labels[leaf]: {labels[one]: share for one, share in shares.items()}
-            for leaf, shares in coupling["resembles"].items()
-        }
-        found["coupling"] = coupling
-    return found
+def label_plan(draft: MixDraft) -> PlanRecord:
+    """The content of plan.json: columns, kept leaves, runs, and the coupling of every kept leaf."""
+    labels, plan = draft.domains.labels, draft.plan
+    reusable, coupling = plan["reusable"], plan["coupling"]
+    return PlanRecord(
+        columns=tuple(_label_column(column, labels) for column in plan["columns"]),
+        kept=tuple(sorted(labels[leaf] for leaf in plan["kept"])),
+        released=tuple(sorted(labels[leaf] for leaf in plan["released"])),
+        runs=plan["runs"],
+        reusable=None if reusable is None else tuple(_label_column(column, labels) for column in reusable),
+        coupling=None if coupling is None else _label_coupling(coupling, labels),
+    )
 
 
-def change(mix: "MixDraft") -> dict[str, str]:
-    """{label: what happened to it since the base}; empty for a first version."""
-    if mix.change is None:
+def _label_column(column: Mapping[str, float], labels: Mapping[str, str]) -> Column:
+    return {labels[leaf]: share for leaf, share in column.items()}
+
+
+def _label_coupling(coupling: Mapping[str, Any], labels: Mapping[str, str]) -> CouplingRecord:
+    released, leaves = (
+        tuple(LeafCoupling(**{**leaf, "leaf": labels[leaf["leaf"]]}) for leaf in coupling[part])
+        for part in ("released", "leaves")
+    )
+    resembles = {labels[leaf]: _label_column(shares, labels) for leaf, shares in coupling["resembles"].items()}
+    return CouplingRecord(
+        before=coupling["before"], after=coupling["after"], released=released, leaves=leaves, resembles=resembles
+    )
+
+
+def describe_change(draft: MixDraft) -> dict[str, str]:
+    """{label: what happened to the leaf since the base}; empty for a first version."""
+    if draft.change is None:
         return {}
-    return {leaf.label: mix.change.kind(leaf.fingerprint) for leaf in mix.domains.leaves}
+    return {leaf.label: draft.change.kind(leaf.fingerprint) for leaf in draft.domains.leaves}

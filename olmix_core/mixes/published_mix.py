@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from olmix_core.errors import OlmixError, StoreError
 from olmix_core.evidence.atoms import in_atoms
-from olmix_core.mixes.history import history
-from olmix_core.mixes.record import latest_version, read_labelled, read_mix, read_table
+from olmix_core.mixes.history import VersionSummary, history
+from olmix_core.mixes.record import FitRecord, MixRecord, parse_record, read_mix
 from olmix_core.mixes.runs import FittedRun, from_parquet
+from olmix_core.mixes.tables import read_labelled, read_table
 from olmix_core.mixture import Array
 from olmix_core.storage.integrity import unseal, verify
 from olmix_core.storage.layout import (
@@ -39,9 +40,6 @@ from olmix_core.surrogate.fit import load as load_surrogate
 from olmix_core.surrogate.prediction import Prediction, PredictionContext, predict
 from olmix_core.surrogate.task_weights import normalised
 
-if TYPE_CHECKING:
-    pass
-
 FILES = (RECORD_FILE, TABLE_FILE, SURROGATE_FILE, RUNS_FILE, DIAGNOSTICS_FILE)
 
 _FAMILY_ENDS = ":_"  # where the family ends in the name of a task
@@ -57,13 +55,13 @@ class PublishedMix:
     one, oldest first (see `lineage.history`); empty for a folder. trade_offs: trade_offs.csv, None where there is none.
     """
 
-    record: Mapping[str, Any]
+    record: MixRecord | FitRecord
     table: pd.DataFrame
     surrogate: Surrogate
     columns: Array
     runs: Sequence[FittedRun]
     diagnostics: pd.DataFrame
-    lineage: Sequence[Mapping[str, Any]]
+    lineage: Sequence[VersionSummary]
     trade_offs: pd.DataFrame | None
 
     @property
@@ -74,13 +72,18 @@ class PublishedMix:
     @property
     def title(self) -> str:
         """Name and version."""
-        version = self.record.get("version")
-        return f"{self.record['name']} {version}" if version else str(self.record["name"])
+        version = self.version
+        return f"{self.record.name} {version}" if version else self.record.name
+
+    @property
+    def version(self) -> str | None:
+        """The version; None for a folder."""
+        return self.record.version if isinstance(self.record, MixRecord) else None
 
     @cached_property
     def task_weights(self) -> Array:
         """[T] weights of the tasks in the objective, in the order of the surrogate; they sum to 1."""
-        weights = {task["name"]: task["weight"] for task in self.record["tasks"]}
+        weights = {task.name: task.weight for task in self.record.tasks}
         return normalised([weights[task] for task in self.surrogate.tasks], self.surrogate.tasks)
 
     @cached_property
@@ -88,7 +91,7 @@ class PublishedMix:
         """{family: its tasks}. A task's family is the one on record, or else the beginning of its name (up to : or _)
         where another task shares it, or else the task itself.
         """
-        on_record = {task["name"]: task.get("family") for task in self.record["tasks"]}
+        on_record = {task.name: task.family for task in self.record.tasks}
         begins = [_beginning(task) for task in self.surrogate.tasks]
         found: dict[str, list[str]] = {}
         for task, begin in zip(self.surrogate.tasks, begins, strict=True):
@@ -110,7 +113,7 @@ class PublishedMix:
     @property
     def epochs(self) -> Array:
         """[leaves] epochs per unit of weight, R / N; NaN where unknown."""
-        target = self.record["target_tokens"]
+        target = self.record.target_tokens
         tokens = self.table["tokens"].to_numpy(np.float64)
         return np.asarray(np.divide(target or np.nan, tokens, out=np.full(len(tokens), np.nan), where=tokens > 0))
 
@@ -175,10 +178,10 @@ class PublishedMix:
 
         It does, but for what `olmix fit` made of columns of several leaves or with fixed weights.
         """
-        if "plan" in self.record:
+        if isinstance(self.record, MixRecord):
             return True
         single = self.columns.shape[0] == self.columns.shape[1]
-        return single and not self.record["settings"]["filtering"]["fixed_weight"]
+        return single and not self.record.settings.filtering.fixed_weight
 
     def propose(
         self,
@@ -231,8 +234,8 @@ def load(store: str | Store = ".olmix", name: str | None = None, version: str | 
             found = ", ".join(names) or "none"
             raise StoreError(f"{opened.url}: found the mixes: {found}; expected one, or the name of the one meant")
         name = names[0]
-    record = read_mix(opened, name, version or latest_version(opened, name))
-    return read_folder(opened, version_folder(name, record["version"]), history(opened, name, record["version"]))
+    record = read_mix(opened, name, version)
+    return read_folder(opened, version_folder(name, record.version), history(opened, name, record.version))
 
 
 def load_folder(folder: str | Path) -> PublishedMix:
@@ -240,7 +243,7 @@ def load_folder(folder: str | Path) -> PublishedMix:
     return read_folder(Store(str(folder)), "", ())
 
 
-def read_folder(store: Store, folder: str, lineage: Sequence[Mapping[str, Any]]) -> PublishedMix:
+def read_folder(store: Store, folder: str, lineage: Sequence[VersionSummary]) -> PublishedMix:
     """The mix whose files lie in `folder` of a store. Raises StoreError."""
     prefix = f"{folder}/" if folder else ""
     contents = {}
@@ -257,11 +260,11 @@ def read_folder(store: Store, folder: str, lineage: Sequence[Mapping[str, Any]])
     return read_files(contents, lineage)
 
 
-def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any]] = ()) -> PublishedMix:
+def read_files(contents: Mapping[str, bytes], lineage: Sequence[VersionSummary] = ()) -> PublishedMix:
     """The mix that the files {name: content} of its folder describe. Raises DamageError."""
-    record = unseal(contents[RECORD_FILE], RECORD_FILE)
+    record = parse_record(unseal(contents[RECORD_FILE], RECORD_FILE), RECORD_FILE)
     for name in contents.keys() - {RECORD_FILE}:
-        verify(contents[name], record["files"][name], name)
+        verify(contents[name], record.files[name], name)
     law = unseal(contents[SURROGATE_FILE], SURROGATE_FILE)
     table = read_table(contents[TABLE_FILE])
     names = [domain["label"] or domain["fingerprint"] for domain in law["domains"]]
@@ -277,18 +280,18 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[Mapping[str, Any
     )
 
 
-def _columns(record: Mapping[str, Any], leaves: Sequence[str], domains: Sequence[Mapping[str, Any]]) -> Array:
+def _columns(record: MixRecord | FitRecord, leaves: Sequence[str], domains: Sequence[Mapping[str, Any]]) -> Array:
     """[law columns, leaves] what each leaf is in the columns of the law."""
     row = {domain["fingerprint"] or domain["label"]: index for index, domain in enumerate(domains)}
     place = {leaf: index for index, leaf in enumerate(leaves)}
     matrix = np.zeros((len(domains), len(leaves)))
-    for leaf in record["domain_set"]:
-        if leaf["fingerprint"] is None:
-            parts = {leaf["column"]: 1.0}
-        else:
-            parts = in_atoms({leaf["fingerprint"]: 1.0}, record["splits"])
-        for part, share in parts.items():
-            matrix[row[part], place[leaf["label"]]] = share
+    if isinstance(record, FitRecord):
+        parts = {leaf.label: {leaf.column: 1.0} for leaf in record.domain_set}
+    else:
+        parts = {leaf.label: in_atoms({leaf.fingerprint: 1.0}, record.splits) for leaf in record.domain_set}
+    for label, shares in parts.items():
+        for part, share in shares.items():
+            matrix[row[part], place[label]] = share
     return matrix
 
 

@@ -1,30 +1,162 @@
-"""The record of a published mix: everything that a person or a later update needs to know about it.
+"""mix.json: the record of a published mix, or of a fit of files, with a type for every part.
 
     mixes/<name>/<version>/    mix.json, mix.csv, surrogate.json, diagnostics.csv, trade_offs.csv, plan.json,
                                runs.parquet, report.html
     mixes/<name>/latest.json   {"version"}: written last, so that it never points at something half-written
 
-`publishing` writes it; here it is read.
+`publish` writes a MixRecord, `olmix_core.interop.fit` a FitRecord; `parse_record` reads both.
 """
 
-import io
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
-import pandas as pd
+from pydantic import Field, ValidationError
 
+from olmix_core.data.domain_diff import OldLeaf
 from olmix_core.errors import StoreError
+from olmix_core.evidence.pooling import PinnedPool
+from olmix_core.mixes.record_parts import (
+    Column,
+    FileContent,
+    FitEvidence,
+    FitLeaf,
+    FitSettings,
+    LeafRecord,
+    MixSettings,
+    PlanRecord,
+    ProxyCounts,
+    RecordPart,
+    RequestRecord,
+    SolverRecord,
+    Speed,
+    StepCounts,
+    SwarmRecord,
+    TaskRecord,
+    TokenizerRecord,
+)
 from olmix_core.storage.layout import (
     MIXES_FOLDER,
     RECORD_FILE,
-    TRADE_OFFS_FILE,
     latest_path,
     mix_folder,
     published_versions,
     version_path,
 )
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.intervals import Interval
+
+FORMAT_VERSION = 2  # of mix.json; records of release 0.1.0 have none, and are version 1
+
+
+class MixRecord(RecordPart):
+    """mix.json of a published version; docs/store.md describes every field."""
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    version: str
+    parent: str | None
+    created: str
+    identity: str
+    weights: dict[str, float]
+    weights_by_content: dict[str, float]
+    predicted: dict[str, Interval]
+    gain: dict[str, Interval]
+    tasks: tuple[TaskRecord, ...]
+    domain_set: tuple[LeafRecord, ...]
+    target_tokens: float
+    run_tokens: int
+    settings: MixSettings
+    tokenizer: TokenizerRecord
+    evidence: str
+    pool: PinnedPool
+    proxies: ProxyCounts
+    speed: Speed
+    wish: RequestRecord
+    solver: SolverRecord
+    flags: dict[str, str]
+    notes: tuple[str, ...]
+    swarms: tuple[SwarmRecord, ...]
+    base: str | None
+    change: dict[str, str]
+    removed: tuple[str, ...]
+    origins: dict[str, tuple[str, ...]]
+    plan: PlanRecord
+    splits: dict[str, Column]
+    contents: dict[str, tuple[FileContent, ...]]
+    loosened: tuple[str, ...]
+    step_keys: dict[str, tuple[str, ...]] = Field(alias="keys")  # `keys` would make the record look like a mapping
+    run: dict[str, StepCounts]
+    versions: dict[str, str]
+    files: dict[str, str]
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """{fingerprint: label} of the leaves."""
+        return {leaf.fingerprint: leaf.label for leaf in self.domain_set}
+
+    @property
+    def old_leaves(self) -> tuple[OldLeaf, ...]:
+        """The leaves, to compare with a new domain set."""
+        return tuple(OldLeaf(leaf.label, leaf.fingerprint, leaf.contents) for leaf in self.domain_set)
+
+
+class FitRecord(RecordPart):
+    """mix.json of a folder that `olmix fit` wrote: nothing is known of contents, versions and proxies."""
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    created: str
+    predicted: dict[str, Interval]
+    gain: dict[str, Interval]
+    tasks: tuple[TaskRecord, ...]
+    domain_set: tuple[FitLeaf, ...]
+    target_tokens: float | None
+    family: str
+    gamma: float | None
+    solver: SolverRecord
+    flags: dict[str, str]
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+    weights: dict[str, float]
+    evidence: FitEvidence
+    differences: tuple[str, ...]
+    settings: FitSettings
+    files: dict[str, str]
+
+
+def parse_record(value: Mapping[str, Any], file: str) -> MixRecord | FitRecord:
+    """Read the content of a mix.json.
+
+    Args:
+        value: The JSON document, its seal taken off.
+        file: Where it comes from, for messages.
+
+    Raises:
+        StoreError: The record was written by a newer version or by one before 0.1.0, or lacks a field.
+    """
+    version = value.get("format_version", 1)
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise StoreError(
+            f"{file}: format_version: found {version!r}; expected a number from 1 to {FORMAT_VERSION}: if a newer"
+            " version of olmix-flows wrote the record, install that version to read it"
+        )
+    if "version" in value and "pool" not in value:
+        raise StoreError(
+            f"{file}: found a record from before evidence was a ledger; expected one of release 0.1.0 or later: name"
+            " another store, where a run begins anew"
+        )
+    try:
+        return (MixRecord if "version" in value else FitRecord).model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        found = "no such field" if first["type"] == "missing" else repr(first["input"])
+        raise StoreError(
+            f"{file}: {field}: found {found}; expected a record of format version {version}"
+            f" ({first['msg'].lower()}): restore the file from a copy, or run or fit the mix again in another place"
+        ) from error
 
 
 def latest_version(store: Store, name: str) -> str | None:
@@ -35,22 +167,40 @@ def latest_version(store: Store, name: str) -> str | None:
         return None
 
 
-def read_mix(store: Store, name: str, version: str | None = None) -> dict[str, Any]:
-    """mix.json of a version, by default the latest. Raises StoreError where there is none."""
+def read_mix(store: Store, name: str, version: str | None = None) -> MixRecord:
+    """Read the record of a version, by default the latest.
+
+    Raises:
+        StoreError: There is no such version, or its record cannot be read.
+    """
     version = version or latest_version(store, name)
     if version is None:
-        known = ", ".join(store.list(MIXES_FOLDER)) or "none"
-        raise StoreError(f"{store.url}: found no mix called {name!r}; expected one of: {known}")
+        names = ", ".join(store.list(MIXES_FOLDER)) or "none"
+        raise StoreError(f"{store.url}: found no mix called {name!r}; expected one of: {names}")
+    path = version_path(name, version, RECORD_FILE)
     try:
-        record = dict(store.read_json(version_path(name, version, RECORD_FILE)))
+        return as_mix(parse_record(store.read_json(path), store.place(path)), store.place(path))
     except FileNotFoundError as error:
-        known = ", ".join(published_versions(store.list(mix_folder(name)))) or "none"
-        raise StoreError(f"{store.url}: mix {name!r} has no version {version!r}; expected one of: {known}") from error
-    if "pool" not in record:
+        versions = ", ".join(published_versions(store.list(mix_folder(name)))) or "none"
         raise StoreError(
-            f"{store.url}: mix {name!r} {version}: found a record from before evidence was a ledger; expected one that"
-            " this version wrote: name another store, where a run begins anew"
-        )
+            f"{store.url}: mix {name!r} has no version {version!r}; expected one of: {versions}"
+        ) from error
+
+
+def read_latest(store: Store, name: str) -> MixRecord | None:
+    """Read the record of the latest version, None where nothing was published under `name`.
+
+    Raises:
+        StoreError: The record cannot be read.
+    """
+    version = latest_version(store, name)
+    return None if version is None else read_mix(store, name, version)
+
+
+def as_mix(record: MixRecord | FitRecord, file: str) -> MixRecord:
+    """The record of a published version. Raises StoreError where it is of a fit of files."""
+    if isinstance(record, FitRecord):
+        raise StoreError(f"{file}: found the record of a fit of files; expected one that `olmix run` published")
     return record
 
 
@@ -65,28 +215,3 @@ def number_of(version: str | None) -> int:
     if match is None:
         raise StoreError(f"found the mix version {version!r}; expected v and a number")
     return int(match.group(1))
-
-
-def read_table(content: bytes) -> pd.DataFrame:
-    """mix.csv read back."""
-    return read_labelled(content, "domain")
-
-
-def read_labelled(content: bytes, *labels: str) -> pd.DataFrame:
-    """A CSV file whose columns `labels` are text whatever they spell (NA, 1e5 ...); an empty number is NaN."""
-    columns = pd.read_csv(io.BytesIO(content), nrows=0).columns
-    empty = {name: [""] for name in columns if name not in labels}
-    return pd.read_csv(
-        io.BytesIO(content),
-        dtype=dict.fromkeys(labels, str),
-        keep_default_na=False,
-        na_values=empty,
-    )
-
-
-def read_trade_offs(store: Store, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of trade_offs.csv of a version; None where a wish cannot be met."""
-    content = store.read_bytes(version_path(record["name"], record["version"], TRADE_OFFS_FILE))
-    table = pd.read_csv(io.BytesIO(content)).astype(object)
-    rows: list[Any] = table.where(table.notna(), None).to_dict("records")
-    return rows

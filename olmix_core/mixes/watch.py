@@ -1,18 +1,18 @@
-"""Whether the domains changed since the last version of a mix, and whether that was told before.
+"""Whether the domains changed since the last version of a mix, and whether that change was reported before.
 
-A change is known by what it is: the version that it is a change of, and the content of all leaves now. What was told
-last is in watched/<name>.json of the store, so that a change is told once however often somebody looks, also while a
-run that deals with it is still under way. It is forgotten when the domains are those of the last version again.
+A change is known by the version that it is a change of, and by the content of all leaves now. The change that was
+reported last is in watched/<name>.json of the store, so that it is reported once however often somebody looks, also
+while a run that deals with it is still under way. It is forgotten when the domains are those of the last version again.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from olmix_core.data.domain_diff import DomainDiff, diff_domains, old_leaves
+from olmix_core.data.domain_diff import DomainDiff, diff_domains
 from olmix_core.data.domains import DomainSet
 from olmix_core.identity import digest
-from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.mixes.record import read_latest
+from olmix_core.mixes.record_parts import JsonObject
 from olmix_core.storage.layout import watched_path
 from olmix_core.storage.store import Store
 
@@ -25,54 +25,71 @@ class LeafChange:
     change: str
     origins: tuple[str, ...] = ()  # labels of the old leaves
 
+    def to_json(self) -> JsonObject:
+        """{domain, change, origins}"""
+        return {"domain": self.domain, "change": self.change, "origins": list(self.origins)}
+
 
 @dataclass(frozen=True)
 class Observed:
-    """The domains as they are now, beside the version `since`; None where there is no version yet."""
+    """The domains as they are now, beside the version `since`; None where there is no version yet.
+
+    id: identity of the change. told: when this change was reported, UTC; None where it was not.
+    """
 
     since: str | None
     id: str
-    changes: tuple[LeafChange, ...]
-    told: str | None  # when this change was told, UTC
+    changes: tuple[LeafChange, ...] = ()
+    told: str | None = None
 
     @property
     def is_news(self) -> bool:
+        """Whether there is a change that was not reported."""
         return bool(self.changes) and self.told is None
 
-    def to_json(self) -> dict[str, Any]:
-        """{since, id, changes: [{domain, change, origins}], told}"""
-        return {
-            **{name: getattr(self, name) for name in ("since", "id", "told")},
-            "changes": [{**asdict(one), "origins": list(one.origins)} for one in self.changes],
-        }
+    def to_json(self) -> JsonObject:
+        """{since, id, told, changes: [{domain, change, origins}]}"""
+        changes = [change.to_json() for change in self.changes]
+        return {"since": self.since, "id": self.id, "told": self.told, "changes": list(changes)}
 
 
 def observe(store: Store, name: str, domains: DomainSet) -> Observed:
-    """Compare `domains` with the last version of the mix `name`. Raises StoreError, DataError."""
-    since = latest_version(store, name)
-    found = digest({"since": since, "leaves": list(domains.fingerprints)})
-    if since is None:
-        return Observed(None, found, (), None)
-    changes = leaf_changes(diff_domains(old_leaves(read_mix(store, name, since)), domains), domains)
+    """Compare a domain set with the last version of a mix.
+
+    Args:
+        store: The store of the mix.
+        name: Name of the mix.
+        domains: The domains as they are now.
+
+    Raises:
+        StoreError: The store cannot be read.
+        DataError: A `partition_of` of the configuration names no leaf of the last version.
+    """
+    last = read_latest(store, name)
+    since = None if last is None else last.version
+    identity = digest({"since": since, "leaves": list(domains.fingerprints)})
+    if last is None:
+        return Observed(since, identity)
+    changes = leaf_changes(diff_domains(last.old_leaves, domains), domains)
     if not changes:
         store.remove(watched_path(name))
     try:
-        known = store.read_json(watched_path(name))
+        reported = store.read_json(watched_path(name))
     except FileNotFoundError:
-        known = {"id": None}
-    return Observed(since, found, changes, known["told"] if known["id"] == found else None)
+        reported = {"id": None}
+    return Observed(since, identity, changes, reported["told"] if reported["id"] == identity else None)
 
 
 def remember(store: Store, name: str, observed: Observed) -> None:
-    """Keep that this change was told, so that it is not told again."""
+    """Record that this change was reported, so that it is not reported again. Raises StoreError."""
     store.write_json(
         watched_path(name), {**observed.to_json(), "told": datetime.now(UTC).isoformat(timespec="seconds")}
     )
 
 
 def leaf_changes(change: DomainDiff, domains: DomainSet) -> tuple[LeafChange, ...]:
-    """By label; names alone are no change."""
-    found = [
+    """List the changes of a diff by label; names alone are no change."""
+    changes = [
         LeafChange(
             leaf.label,
             change.kind(leaf.fingerprint),
@@ -81,5 +98,5 @@ def leaf_changes(change: DomainDiff, domains: DomainSet) -> tuple[LeafChange, ..
         for leaf in domains.leaves
         if leaf.fingerprint in change.affected
     ]
-    found += [LeafChange(change.old_labels[leaf], "removed") for leaf in change.removed]
-    return tuple(sorted(found, key=lambda one: (one.domain, one.change)))
+    changes += [LeafChange(change.old_labels[leaf], "removed") for leaf in change.removed]
+    return tuple(sorted(changes, key=lambda leaf: (leaf.domain, leaf.change)))

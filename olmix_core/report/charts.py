@@ -79,7 +79,7 @@ def _mixture(mix: PublishedMix) -> Chart:
 
 
 def _tasks(mix: PublishedMix) -> Chart:
-    changes = {task["name"]: task["proposed"] / task["natural"] - 1 for task in mix.record["tasks"]}
+    changes = {task.name: task.proposed / task.natural - 1 for task in mix.record.tasks}
     best, least = min(changes, key=lambda name: changes[name]), max(changes, key=lambda name: changes[name])
     return Chart(
         "What each task gains",
@@ -92,13 +92,13 @@ def _tasks(mix: PublishedMix) -> Chart:
 def _lineage(mix: PublishedMix) -> Chart | None:
     if len(mix.lineage) < 2:
         return None
-    spent = sum(row["proxies"] for row in mix.lineage)
+    spent = sum(row.proxies for row in mix.lineage)
     return Chart(
         "Lineage and what it cost",
         "An arrow leads from the version that was built on. The dashed line is what training every proxy anew at each"
         " change of the domain set would have taken.",
         f"{len(mix.lineage)} versions took {spent} proxies in all. "
-        + " ".join(f"{row['version']}: {row['proxies']} trained, {row['carried_over']} reused." for row in mix.lineage),
+        + " ".join(f"{row.version}: {row.proxies} trained, {row.carried_over} reused." for row in mix.lineage),
         lambda: mixture.lineage(mix),
     )
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixes.record import MixRecord
 from olmix_core.mixture import Array
 from olmix_core.report.style import BAD, FAINT, GOOD, INK, NATURAL, PALETTE, PREVIOUS, PROPOSED, short
 
@@ -91,14 +92,14 @@ def lineage(mix: PublishedMix) -> Figure:
     The dashed line is what full recomputation would have taken.
     """
     rows = list(mix.lineage)
-    trained = np.cumsum([row["proxies"] for row in rows])
-    full = np.cumsum([row["full_recompute"] if row["builds_on"] is None or row["change"] else 0 for row in rows])
-    place = {row["version"]: k for k, row in enumerate(rows)}
+    trained = np.cumsum([row.proxies for row in rows])
+    full = np.cumsum([row.full_recompute if row.needs_swarm else 0 for row in rows])
+    place = {row.version: k for k, row in enumerate(rows)}
     figure = Figure(figsize=(8.6, 3.4), layout="constrained")
     axis = figure.subplots()
     axis.plot(range(len(rows)), full, "--", color=FAINT, marker=".", label="full recomputation at every change")
     for k, row in enumerate(rows):
-        base = place.get(row["builds_on"])
+        base = None if row.builds_on is None else place.get(row.builds_on)
         if base is not None:
             axis.annotate(
                 "",
@@ -108,17 +109,17 @@ def lineage(mix: PublishedMix) -> Figure:
             )
     axis.plot(range(len(rows)), trained, "o", color=PROPOSED, markersize=8, label="proxies trained")
     for k, row in enumerate(rows):
-        changed = ", ".join(f"{n} {kind}" for kind, n in row["change"].items()) or (
-            "first" if row["builds_on"] is None else "settings"
+        changed = ", ".join(f"{n} {kind}" for kind, n in row.change.items()) or (
+            "first" if row.builds_on is None else "settings"
         )
-        told = f"{row['version']}\n{changed}\n+{row['proxies']} proxies, {row['carried_over']} carried over"
+        told = f"{row.version}\n{changed}\n+{row.proxies} proxies, {row.carried_over} carried over"
         axis.annotate(
             told, (k, trained[k]), xytext=(0, -11), textcoords="offset points", va="top", ha="center", fontsize=7.5
         )
     highest = max(float(full.max()), float(trained.max()), 1.0)
     axis.set_ylim(-0.42 * highest, 1.12 * highest)
     axis.set_xlim(-0.6, len(rows) - 0.4)
-    axis.set_xticks(range(len(rows)), [row["version"] for row in rows])
+    axis.set_xticks(range(len(rows)), [row.version for row in rows])
     axis.set_xlabel("version")
     axis.set_ylabel("proxies, added up")
     axis.set_yticks([tick for tick in axis.get_yticks() if 0 <= tick <= 1.12 * highest])
@@ -129,8 +130,7 @@ def lineage(mix: PublishedMix) -> Figure:
 
 def by_task(mix: PublishedMix) -> Figure:
     """Predicted BPB of the natural and the proposed mixture on each task: a line from one to the other."""
-    tasks = pd.DataFrame(mix.record["tasks"]).set_index("name")
-    change = (tasks["proposed"] / tasks["natural"] - 1) * 100
+    change = pd.Series({task.name: (task.proposed / task.natural - 1) * 100 for task in mix.record.tasks})
     change = change.sort_values(ascending=False)
     place = np.arange(len(change))
     figure = Figure(figsize=(8.6, 1.0 + 0.19 * len(change)), layout="constrained")
@@ -180,7 +180,7 @@ def vintages(mix: PublishedMix) -> pd.DataFrame:
         leaf: {mix.surrogate.leaves[row] for row in np.flatnonzero(mix.columns[:, j])}
         for j, leaf in enumerate(mix.leaves)
     }
-    unknown = "other swarms" if "plan" in mix.record else "on record"
+    unknown = "other swarms" if isinstance(mix.record, MixRecord) else "on record"
     found = sorted({run.vintage or unknown for run in mix.runs})
     counts = pd.DataFrame(0, index=mix.leaves, columns=found)
     for run in mix.runs:

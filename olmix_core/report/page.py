@@ -10,11 +10,13 @@ from markupsafe import Markup
 
 from olmix_core.formatting import amount, duration
 from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixes.record import FitRecord, MixRecord
+from olmix_core.mixes.record_parts import StepCounts
 from olmix_core.report.charts import charts
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import to_svg
 from olmix_core.report.whatif import whatif
-from olmix_core.surrogate.intervals import REAL, Interval
+from olmix_core.surrogate.intervals import REAL
 
 
 def report_html(mix: PublishedMix) -> bytes:
@@ -35,6 +37,8 @@ def report_html(mix: PublishedMix) -> bytes:
     page = environment.get_template("report.html.j2").render(
         mix=mix,
         record=mix.record,
+        is_published=isinstance(mix.record, MixRecord),
+        settings=mix.record.settings.to_json(),
         figures=drawn,
         rows=_rows(mix),
         changes=_changes(mix),
@@ -52,32 +56,32 @@ def verdicts(mix: PublishedMix) -> list[dict[str, Any]]:
     """For each mixture that the proposed one is compared with: gain, its share, its interval, whether it is real."""
     found = []
     for name in ("natural", "previous"):
-        gain = mix.record["gain"].get(f"over_{name}")
+        gain = mix.record.gain.get(f"over_{name}")
         if gain is not None:
-            share = gain["bpb"] / mix.record["predicted"][name]["bpb"]
-            words = Interval.from_json(gain).verdict
-            found.append({"over": name, "share": share, "words": words, "real": words == REAL, **gain})
+            share = gain.bpb / mix.record.predicted[name].bpb
+            words = gain.verdict
+            found.append({"over": name, "share": share, "words": words, "real": words == REAL, **gain.to_json()})
     return found
 
 
 def costs(mix: PublishedMix) -> list[tuple[str, str]]:
     """What the mixture rests on and what it cost, in words."""
     record = mix.record
-    if "proxies" not in record:
-        counts = record["evidence"]
-        return [("runs on record", str(counts["runs"])), ("runs held out", str(counts["held_out"]))]
-    proxies, run = record["proxies"], record["run"].get("train", {"executed": 0, "cached": 0})
+    if isinstance(record, FitRecord):
+        counts = record.evidence
+        return [("runs on record", str(counts.runs)), ("runs held out", str(counts.held_out))]
+    proxies, run = record.proxies, record.run.get("train", StepCounts())
     found = [
-        ("proxies trained", str(run["executed"])),
-        ("cached", str(run["cached"])),
-        ("reused from earlier versions", str(proxies["carried_over"])),
+        ("proxies trained", str(run.executed)),
+        ("cached", str(run.cached)),
+        ("reused from earlier versions", str(proxies.carried_over)),
     ]
-    if proxies["swarm"]:
-        found.append(("training", f"{amount(proxies['tokens'])} tokens, {duration(proxies['seconds'])} of one worker"))
-    full = f"{proxies['full_recompute']} proxies"
-    if "train_seconds_per_token" in record["speed"]:
-        recipe = record["settings"]["proxy"]["tokens"]
-        seconds = proxies["full_recompute"] * recipe * record["speed"]["train_seconds_per_token"]
+    if proxies.swarm:
+        found.append(("training", f"{amount(proxies.tokens)} tokens, {duration(proxies.seconds)} of one worker"))
+    full = f"{proxies.full_recompute} proxies"
+    tokens, per_token = record.settings.proxy["tokens"], record.speed.train_seconds_per_token
+    if per_token is not None and isinstance(tokens, int):
+        seconds = proxies.full_recompute * tokens * per_token
         full += f", {duration(seconds)} of one worker"
     return [*found, ("full recomputation would take", full)]
 
@@ -89,24 +93,24 @@ def _rows(mix: PublishedMix) -> list[dict[str, Any]]:
 
 def _changes(mix: PublishedMix) -> list[dict[str, str]]:
     """What happened to each leaf since the base, and what was done about it; the changed ones first."""
-    change, plan = mix.record.get("change") or {}, mix.record.get("plan")
-    if not change or plan is None:
+    if isinstance(mix.record, FitRecord) or not mix.record.change:
         return []
-    released = {one["leaf"]: one for one in (plan["coupling"] or {"released": []})["released"]}
+    change, plan = mix.record.change, mix.record.plan
+    falls = {leaf.leaf: leaf.fall for leaf in plan.coupling.released} if plan.coupling else {}
     rows = []
     for leaf, kind in change.items():
-        if leaf in plan["kept"]:
+        if leaf in plan.kept:
             action = "its ratio to the other kept leaves is kept"
-        elif leaf in released:
-            action = f"explored again: releasing it takes {released[leaf]['fall']:.0%} off the coupling"
-        elif leaf in plan["released"]:
+        elif leaf in falls:
+            action = f"explored again: releasing it takes {falls[leaf]:.0%} off the coupling"
+        elif leaf in plan.released:
             action = "explored again, as the configuration asks"
         else:
             action = "explored"
         rows.append({"domain": leaf, "change": kind, "action": action})
     rows += [
         {"domain": leaf, "change": "removed", "action": "weight 0; what was learnt of it stays in the law"}
-        for leaf in mix.record["removed"]
+        for leaf in mix.record.removed
     ]
     return sorted(rows, key=lambda row: (row["change"] == "unchanged", row["domain"]))
 

@@ -25,7 +25,7 @@ def whatif(mix: PublishedMix) -> dict[str, Any] | None:
     errors = surrogate.covariance.factors()
     lower = np.tril_indices(errors.inverse.shape[1])
     return {
-        "name": mix.record["name"],
+        "name": mix.record.name,
         "gamma": surrogate.gamma,
         "z90": NORMAL_90,
         "leaves": [

@@ -19,8 +19,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.formatting import amount, duration
-from olmix_core.mixes.record import read_labelled
 from olmix_core.mixes.runs import from_parquet
+from olmix_core.mixes.tables import read_labelled
 from olmix_core.report import law, mixture, swarm
 from olmix_core.report.style import look, to_png
 from olmix_core.storage.layout import DIAGNOSTICS_FILE, RUNS_FILE, evidence_set_path, fit_path, proxy_folder

@@ -7,12 +7,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from olmix_core.mixes import publish as publishing
+from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.published_mix import load
+from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.tables import mix_table
 from olmix_core.report import page
 from olmix_core.report.charts import charts
 from olmix_core.storage.layout import REPORT_FILE, version_path
 from olmix_core.storage.store import Store
-from olmix_core.surrogate.intervals import Interval
 from tasks.runtime import progress
 from tasks.runtime.artifacts import picture, publish_markdown, table
 
@@ -20,40 +22,40 @@ PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-def publish(mix: publishing.MixDraft, store: str, accounting: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def publish(mix: MixDraft, store: str, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
     """Publish the mix; the same mix again keeps its version."""
     progress.current().started("publish")
     opened = Store(store)
     published = publishing.publish(opened, mix, accounting)
-    report = version_path(mix.name, published["version"], REPORT_FILE)
-    found = load(opened, mix.name, published["version"])
+    report = version_path(mix.name, published.version, REPORT_FILE)
+    found = load(opened, mix.name, published.version)
     if not opened.exists(report):
         opened.write_bytes(report, page.report_html(found))
-    words = summary(published, publishing.mix_table(mix, None).to_dict("records"), accounting)
+    words = summary(published, mix_table(mix, None).to_dict("records"), accounting)
     shown = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := charts(found).get(name))]
     where = f"Everything behind it: `{report}` in the store `{opened.url}`."
     publish_markdown(
         f"mix-{mix.name}",
         "\n\n".join([words, where, *shown]) + "\n",
-        f"Mixture {mix.name} {published['version']}",
+        f"Mixture {mix.name} {published.version}",
     )
     return published
 
 
 def summary(
-    published: Mapping[str, Any],
+    published: MixRecord,
     rows: list[dict[Any, Any]],
     accounting: Mapping[str, Mapping[str, int]],
 ) -> str:
     """The mixture and what is known of it, as markdown."""
-    predicted, gain = published["predicted"], published["gain"]["over_natural"]
+    predicted, gain = published.predicted, published.gain["over_natural"]
     lines = [
-        f"# {published['name']} {published['version']}",
+        f"# {published.name} {published.version}",
         "",
-        f"Predicted mean BPB: natural **{predicted['natural']['bpb']:.4f}**, proposed"
-        f" **{predicted['proposed']['bpb']:.4f}**; gain {gain['bpb']:.4f}"
-        f" ({gain['bpb'] / predicted['natural']['bpb']:.1%}; 90 % interval"
-        f" {gain['low']:.4f} to {gain['high']:.4f}): **{Interval.from_json(gain).verdict}**.",
+        f"Predicted mean BPB: natural **{predicted['natural'].bpb:.4f}**, proposed"
+        f" **{predicted['proposed'].bpb:.4f}**; gain {gain.bpb:.4f}"
+        f" ({gain.bpb / predicted['natural'].bpb:.1%}; 90 % interval"
+        f" {gain.low:.4f} to {gain.high:.4f}): **{gain.verdict}**.",
         "",
         *table(
             [

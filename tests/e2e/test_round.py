@@ -134,8 +134,8 @@ def test_data_that_changes_is_dealt_with_once(
     ended(local, "mix")
     store = Store(str(tmp_path / "store"))
     first = read_mix(store, "round")
-    assert first["run"]["train"]["executed"] == 6  # of the form, not the 8 of the file
-    assert first["settings"]["proposal"]["kl"] == 0.1
+    assert first.run["train"].executed == 6  # of the form, not the 8 of the file
+    assert first.settings.proposal.kl == 0.1
 
     # Nothing changed: a look says so, and tells nobody.
     watched_every_20_seconds(local, config)
@@ -146,11 +146,11 @@ def test_data_that_changes_is_dealt_with_once(
         file.write(json.dumps({"text": "A document that was not there before. " * 50}) + "\n")
     ended(local, "update-on-change")
     second = read_mix(store, "round")
-    assert (second["version"], second["base"]) == ("v0002", "v0001")
-    assert second["change"] == {"code": "unchanged", "manual": "unchanged", "guide": "revised"}
-    assert second["run"]["statistics"] == {"executed": 1, "cached": 2, "reused": 0}
-    assert second["run"]["train"]["executed"] == second["plan"]["runs"] == 8
-    assert second["settings"]["proposal"]["kl"] == 0.05  # the file's: changes of a form are for one run
+    assert (second.version, second.base) == ("v0002", "v0001")
+    assert second.change == {"code": "unchanged", "manual": "unchanged", "guide": "revised"}
+    assert second.run["statistics"].to_json() == {"executed": 1, "cached": 2, "reused": 0}
+    assert second.run["train"].executed == second.plan.runs == 8
+    assert second.settings.proposal.kl == 0.05  # the file's: changes of a form are for one run
 
     # Looks during the update and after it did not tell it again.
     before = len(looks(local, config))

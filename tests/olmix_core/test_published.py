@@ -15,6 +15,7 @@ from olmix_core.interop.fit import ALL_OUTPUTS, PublishedFit, fit_published
 from olmix_core.interop.fit_config import FitConfig, load_fit_config
 from olmix_core.interop.fit_domains import find_domains
 from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
+from olmix_core.mixes.record import FitRecord, parse_record
 
 ROOT = Path(__file__).resolve().parents[2]
 SWARMS = ROOT.parent / "shared" / "swarms"
@@ -100,13 +101,14 @@ def test_what_a_fit_leaves_behind(project: Any, ratios: pd.DataFrame, metrics: p
     curves = pd.read_csv(out / "trade_offs.csv")
     assert curves[curves["asked"]]["parameter"].tolist() == ["kl", "repetition", "target_tokens"]
 
-    record = json.loads((out / "mix.json").read_text())
-    assert record["weights"] == pytest.approx(table["weight"].to_dict())
-    assert set(record["predicted"]) == {"natural", "proposed"}
-    assert record["gain"]["over_natural"]["low"] > 0
-    gain = record["predicted"]["natural"]["bpb"] - record["predicted"]["proposed"]["bpb"]
-    assert record["gain"]["over_natural"]["bpb"] == pytest.approx(gain)
-    assert record["evidence"] == {"runs": RUNS, "held_out": 0, "domains": len(DOMAINS)}
+    record = parse_record(json.loads((out / "mix.json").read_text()), "mix.json")
+    assert isinstance(record, FitRecord)
+    assert record.weights == pytest.approx(table["weight"].to_dict())
+    assert set(record.predicted) == {"natural", "proposed"}
+    assert record.gain["over_natural"].low > 0
+    gain = record.predicted["natural"].bpb - record.predicted["proposed"].bpb
+    assert record.gain["over_natural"].bpb == pytest.approx(gain)
+    assert record.evidence.to_json() == {"runs": RUNS, "held_out": 0, "domains": len(DOMAINS)}
 
     surrogate = json.loads((out / "surrogate.json").read_text())
     assert surrogate["domains"] == [{"label": name, "fingerprint": None} for name in sorted(DOMAINS)]
@@ -133,7 +135,7 @@ def test_the_truth_is_found(project: Any, ratios: pd.DataFrame, metrics: pd.Data
     assert objective["spearman"] > 0.98
     assert objective["mae"] < 0.02
     truth = metrics.mean(axis=1)
-    assert found.record["predicted"]["proposed"]["bpb"] < truth.min() + 0.02
+    assert found.record.predicted["proposed"].bpb < truth.min() + 0.02
 
 
 def test_an_earlier_fit_is_replaced(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
@@ -146,8 +148,8 @@ def test_an_earlier_fit_is_replaced(project: Any, ratios: pd.DataFrame, metrics:
 @pytest.mark.parametrize("family", ["search", "bimix", "autoscale"])
 def test_families_to_compare_with(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame, family: str) -> None:
     found = run(project(ratios, metrics, regression={"type": family, "seed": 3}), outputs={"trade_offs.csv"})
-    assert found.record["family"] == family
-    assert found.record["solver"]["gap"] is None
+    assert found.record.family == family
+    assert found.record.solver.gap is None
     assert (found.table["weight"] <= found.table["cap"] * (1 + 1e-12)).all()
     assert pd.read_csv(found.output / "trade_offs.csv").empty
 
@@ -155,7 +157,7 @@ def test_families_to_compare_with(project: Any, ratios: pd.DataFrame, metrics: p
 @pytest.mark.parametrize("family", ["diminishing_returns", "auto"])
 def test_families_of_our_own(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame, family: str) -> None:
     found = run(project(ratios, metrics, regression={"type": family}))
-    assert found.record["family"] in ("log_linear", "diminishing_returns")
+    assert found.record.family in ("log_linear", "diminishing_returns")
     assert found.diagnostics.at["objective", "spearman"] > 0.95
 
 
@@ -177,7 +179,7 @@ def test_the_split_does_not_depend_on_the_order_of_rows(
     settings = {"n_test": 8, "train_split": 24, "seed": 3}
     straight = run(project(ratios, metrics, regression=settings))
     shuffled = run(project(ratios.iloc[::-1], metrics, regression=settings))
-    assert straight.record["evidence"]["held_out"] == RUNS - 24
+    assert straight.record.evidence.held_out == RUNS - 24
     assert straight.held_out is not None
     assert straight.held_out.equals(shuffled.held_out)
     published = run(project(ratios.iloc[::-1], metrics, regression=settings), published_behaviour=True)
@@ -186,9 +188,9 @@ def test_the_split_does_not_depend_on_the_order_of_rows(
 
 def test_fewer_runs_than_parameters_are_noticed(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
     found = run(project(ratios.head(5), metrics))
-    assert any("5 runs for 7 parameters" in note for note in found.record["notes"])
+    assert any("5 runs for 7 parameters" in note for note in found.record.notes)
     few = run(project(ratios.head(12).iloc[:, :], metrics, regression={"train_split": 5}))
-    assert any("5 runs for 7 parameters" in note for note in few.record["notes"])
+    assert any("5 runs for 7 parameters" in note for note in few.record.notes)
 
 
 def test_without_an_optimum_nothing_is_written(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
@@ -199,10 +201,10 @@ def test_without_an_optimum_nothing_is_written(project: Any, ratios: pd.DataFram
 
 
 def test_the_answer_of_the_solver_has_a_certificate(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
-    solver = run(project(ratios, metrics)).record["solver"]
-    assert solver["status"] == "optimal"
-    assert solver["gap"] < 1e-6
-    assert solver["residual"] < 1e-8
+    solver = run(project(ratios, metrics)).record.solver
+    assert solver.status == "optimal"
+    assert solver.gap < 1e-6
+    assert solver.residual < 1e-8
 
 
 VIRTUAL = {"web:news": {"web:news:old": 0.9, "web:news:new": "1/10"}}
@@ -225,7 +227,7 @@ def test_virtual_domains_are_capped_on_their_leaves(project: Any, ratios: pd.Dat
     assert not table.at["web:news:new", "at_cap"]
     assert table.at["web:news:old", "shadow_price"] > 0
     assert table.at["web:news:old", "weight"] == pytest.approx(9 * table.at["web:news:new", "weight"])
-    assert any("leaves inside web:news" in line for line in found.record["differences"])
+    assert any("leaves inside web:news" in line for line in found.record.differences)
 
     summed = run(path, published_behaviour=True).table.set_index("domain")
     repeated = 0.9 * summed.at["web:news", "weight"] * 1e10 / INNER["web:news:old"]
@@ -254,11 +256,11 @@ def test_held_out_runs_come_with_a_proposal(project: Any, ratios: pd.DataFrame, 
     found = run(project(ratios, metrics, regression={"n_test": 10}), outputs={"held_out.csv"})
     assert found.table["weight"].sum() == pytest.approx(1)
     assert found.held_out is not None
-    assert found.record["evidence"] == {"runs": 30, "held_out": 10, "domains": len(DOMAINS)}
+    assert found.record.evidence.to_json() == {"runs": 30, "held_out": 10, "domains": len(DOMAINS)}
     written = pd.read_csv(found.output / "held_out.csv").set_index("task")
     assert written.loc["objective", "runs"] == 10
     assert written.loc["objective", "spearman"] > 0.9
-    assert any("held out" in line for line in found.record["differences"])
+    assert any("held out" in line for line in found.record.differences)
 
 
 # The swarm files
@@ -300,7 +302,7 @@ def test_an_empty_cell_leaves_the_other_tasks_as_they_are(
     metrics.loc["r05", "coding"] = np.nan
     path = project(ratios, metrics)
     found = run(path)
-    assert "task coding: measured in 39 of 40 runs" in found.record["notes"]
+    assert "task coding: measured in 39 of 40 runs" in found.record.notes
     for t in (1, 2):
         assert found.surrogate.tasks[t] != "coding"
         assert found.surrogate.parameters.v[t] == pytest.approx(whole.surrogate.parameters.v[t], abs=1e-9)
@@ -308,13 +310,13 @@ def test_an_empty_cell_leaves_the_other_tasks_as_they_are(
     assert coding["runs"] == 39
     assert coding["spearman"] > 0.95
     published = run(path, published_behaviour=True)
-    assert published.record["evidence"]["runs"] == 39
+    assert published.record.evidence.runs == 39
 
 
 def test_a_task_missing_in_half_the_runs(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
     metrics.loc[metrics.index[::2], "sums"] = np.nan
     found = run(project(ratios, metrics))
-    assert "task sums: measured in 20 of 40 runs" in found.record["notes"]
+    assert "task sums: measured in 20 of 40 runs" in found.record.notes
     assert found.diagnostics.at["sums", "runs"] == 20
     assert found.diagnostics.at["sums", "spearman"] > 0.9
     best = found.surrogate.predict(np.eye(len(DOMAINS)))[:, found.surrogate.tasks.index("sums")]
@@ -422,7 +424,7 @@ def test_families_are_means_of_their_tasks(project: Any, ratios: pd.DataFrame, s
     )
     found = run(path)
     assert found.surrogate.tasks == ("code", "rest")
-    assert [task["weight"] for task in found.record["tasks"]] == [0.25, 0.75]
+    assert [task.weight for task in found.record.tasks] == [0.25, 0.75]
     stem = (152 * subjects["mmlu_astronomy:rc::olmes"] + 112 * subjects["coding"]) / 264
     expected = (subjects["sums"] + stem) / 2
     assert read(path).evidence.Y[:, 1] == pytest.approx(expected.to_numpy(), abs=1e-12)
@@ -455,7 +457,7 @@ def test_a_domain_without_a_prior(project: Any, ratios: pd.DataFrame, metrics: p
 def test_priors_of_other_domains_are_named(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
     sizes = {**dict.fromkeys(DOMAINS, "1/5"), "wiki": 0.2}
     found = run(project(ratios, metrics, priors={"relative_sizes": sizes}))
-    assert "priors without a column of ratios, not used: wiki" in found.record["notes"]
+    assert "priors without a column of ratios, not used: wiki" in found.record.notes
     assert found.table["natural"].to_numpy() == pytest.approx(0.2)
 
 
@@ -481,7 +483,7 @@ def test_only_some_domains(project: Any, ratios: pd.DataFrame, metrics: pd.DataF
 
 def test_fixed_weights(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
     found = run(project(ratios, metrics, filtering={"fixed_weight": {"web:blogs": "1/8", "math": 0.25}}))
-    weights = found.record["weights"]
+    weights = found.record.weights
     assert weights["web:blogs"] == pytest.approx(0.125, abs=1e-9)
     assert weights["math"] == pytest.approx(0.25, abs=1e-9)
     with refused(ConfigError, "filtering.fixed_weight", "'web'"):
@@ -489,8 +491,8 @@ def test_fixed_weights(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame
 
 
 def test_task_weights(project: Any, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
-    coding = run(project(ratios, metrics, filtering={"obj_weights": {"coding": 10}})).record["weights"]
-    sums = run(project(ratios, metrics, filtering={"obj_weights": {"sums": 10}})).record["weights"]
+    coding = run(project(ratios, metrics, filtering={"obj_weights": {"coding": 10}})).record.weights
+    sums = run(project(ratios, metrics, filtering={"obj_weights": {"sums": 10}})).record.weights
     assert coding["code:c"] > sums["code:c"]
     assert sums["math"] > coding["math"]
     with refused(ConfigError, "filtering.obj_weights.trivia", "coding, reading, sums"):
@@ -502,7 +504,7 @@ def test_published_behaviour_does_not_divide_by_the_task_weights(
 ) -> None:
     path = project(ratios, metrics, filtering={"obj_weights": {"coding": 98}}, constraints={"enabled": False})
     ours, published = run(path), run(path, published_behaviour=True)
-    assert any("sum to 100" in line for line in ours.record["differences"])
+    assert any("sum to 100" in line for line in ours.record.differences)
     # A hundredth of the KL term lets it go nearly wherever the tasks want.
     assert published.table["weight"].max() > ours.table["weight"].max()
 
@@ -628,13 +630,13 @@ def released(name: str, folder: Path, **priors: Any) -> Path:
 def test_released_swarms(name: str, held_out: int, tmp_path: Path) -> None:
     found = fit_published(released(name, tmp_path), tmp_path / "out", outputs=())
     assert len(found.surrogate.tasks) == 52
-    assert found.record["evidence"]["runs"] == 64
-    assert found.record["evidence"]["held_out"] == held_out
+    assert found.record.evidence.runs == 64
+    assert found.record.evidence.held_out == held_out
     assert found.diagnostics.at["objective", "spearman"] > 0.85
-    gain = found.record["gain"]["over_natural"]
-    assert gain["bpb"] > 0
+    gain = found.record.gain["over_natural"]
+    assert gain.bpb > 0
     # Of pdf22 two proxies would differ by more than the gain: its runs hardly differ at all.
-    assert (gain["low"] > 0) == (name == "dclm24")
+    assert (gain.low > 0) == (name == "dclm24")
     assert (found.table["epochs"] <= 4 + 1e-8).all()
 
 

@@ -91,7 +91,7 @@ def test_what_is_damaged_is_made_anew_and_the_mixture_stays(
     after, executed = run(config)
     executed.pop("publish")
     assert executed == again
-    assert after["weights"] == before["weights"]
+    assert after["weights"] == before.weights
     assert [finding for finding in check(store) if finding.is_harm] == []
 
 
@@ -102,7 +102,7 @@ def test_damage_heals_by_itself_where_a_step_can_see_it(run: Run, config: Path, 
     shutil.rmtree(one(store, "cache/tokens/*"))  # deleted in part
     after, executed = run(config)
     assert executed == {"statistics": 1, "train": 1, "fit": 1, "publish": 1}
-    assert after["weights"] == before["weights"]
+    assert after["weights"] == before.weights
 
 
 def test_damage_to_the_record_is_named_and_not_used(run: Run, config: Path, store: Store) -> None:

@@ -47,9 +47,7 @@ def test_a_learning_rate(edited: Edit) -> None:
 
 def test_one_appended_line_in_one_file(edited: Edit, tmp_path: Path) -> None:
     config = edited()
-    before = {
-        leaf["label"]: leaf["fingerprint"] for leaf in read_mix(Store(str(tmp_path / "store")), "test")["domain_set"]
-    }
+    before = {leaf.label: leaf.fingerprint for leaf in read_mix(Store(str(tmp_path / "store")), "test").domain_set}
     with (tmp_path / "guide.jsonl").open("a") as file:
         file.write(json.dumps({"text": "one more line"}) + "\n")
     found = reasons(config)

@@ -25,19 +25,19 @@ def test_the_lineage_of_a_mix(run: Run, finished: Callable[..., Callable[..., Pa
     run(edit(change))
     store = Store(str(tmp_path / "store"))
     first, second = history(store, "test")
-    assert (first["version"], first["proxies"], first["builds_on"]) == ("v0001", 6, None)
-    assert (second["version"], second["proxies"], second["builds_on"]) == ("v0002", 0, "v0001")
-    assert second["carried_over"] == 6
-    assert second["change"] == {"renamed": 1, "removed": 1}
-    assert second["full_recompute"] == 3 * (2 + 1)
+    assert (first.version, first.proxies, first.builds_on) == ("v0001", 6, None)
+    assert (second.version, second.proxies, second.builds_on) == ("v0002", 0, "v0001")
+    assert second.carried_over == 6
+    assert second.change == {"renamed": 1, "removed": 1}
+    assert second.full_recompute == 3 * (2 + 1)
 
     found = differences(find_record(store, "test@v0001"), find_record(store, "test"))
-    leaves = {leaf["domain"]: leaf for leaf in found["leaves"]}
-    assert leaves["renamed"]["change"] == "was code"
-    assert leaves["guide"]["change"] == "only in a"
-    assert leaves["guide"]["b"] is None
-    assert {setting["field"] for setting in found["settings"]} == {"proposal.kl", "proposal.repetition"}
-    assert find_record(store, "v0001")["version"] == "v0001"
+    leaves = {leaf.domain: leaf for leaf in found.leaves}
+    assert leaves["renamed"].change == "was code"
+    assert leaves["guide"].change == "only in a"
+    assert leaves["guide"].b is None
+    assert {setting.field for setting in found.settings} == {"proposal.kl", "proposal.repetition"}
+    assert find_record(store, "v0001").version == "v0001"
     with pytest.raises(StoreError, match=r"no version 'v0009'; expected one of: v0001, v0002"):
         find_record(store, "test@v0009")
     with pytest.raises(StoreError, match=r"found no mix called 'other'; expected one of: test"):

@@ -1,6 +1,7 @@
 """A mix read back: what it predicts is what its record says, and what it is asked wrongly is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ def mix(fitted: Path) -> PublishedMix:
 def test_it_says_of_the_proposed_mixture_what_the_record_says(mix: PublishedMix) -> None:
     found = mix.predict().to_json()
     for name in ("bpb", "low", "high"):
-        assert found["objective"][name] == pytest.approx(mix.record["predicted"]["proposed"][name], abs=1e-12)
-        assert found["gain"]["over_natural"][name] == pytest.approx(mix.record["gain"]["over_natural"][name], abs=1e-12)
-    by_task = {task["name"]: task["proposed"] for task in mix.record["tasks"]}
+        assert found["objective"][name] == pytest.approx(getattr(mix.record.predicted["proposed"], name), abs=1e-12)
+        assert found["gain"]["over_natural"][name] == pytest.approx(
+            getattr(mix.record.gain["over_natural"], name), abs=1e-12
+        )
+    by_task = {task.name: task.proposed for task in mix.record.tasks}
     assert {task: one["bpb"] for task, one in found["tasks"].items()} == pytest.approx(by_task)
     assert found["broken_caps"] == []
     assert sum(found["weights"].values()) == pytest.approx(1)
@@ -38,8 +41,8 @@ def test_families_are_those_on_record_and_weigh_tasks_as_the_objective_does(mix:
 
 
 def test_families_from_names_where_none_are_on_record(mix: PublishedMix) -> None:
-    for task in mix.record["tasks"]:
-        task["family"] = None
+    tasks = tuple(task.model_copy(update={"family": None}) for task in mix.record.tasks)
+    mix = replace(mix, record=mix.record.model_copy(update={"tasks": tasks}))
     assert mix.families == {"coding": ["coding"], "read": ["read_books", "read_news"]}
 
 
@@ -101,9 +104,9 @@ def test_predictions_are_plain_json(mix: PublishedMix) -> None:
 
 
 def test_the_same_wishes_give_the_same_mixture_and_others_another(mix: PublishedMix) -> None:
-    assert mix.propose() == pytest.approx(mix.record["weights"], abs=1e-6)
+    assert mix.propose() == pytest.approx(mix.record.weights, abs=1e-6)
     freer = mix.propose(repetition=40.0)
-    assert freer["code:c"] > mix.record["weights"]["code:c"] + 0.05
+    assert freer["code:c"] > mix.record.weights["code:c"] + 0.05
     held = mix.propose(lower={"web:news": 0.5}, upper={"code:c": 0.01})
     assert held["web:news"] >= 0.5 - 1e-9
     assert held["code:c"] <= 0.01 + 1e-9

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from olmix_core.mixes.watch import LeafChange, Observed, observe, remember
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.layout import watched_path
 from olmix_core.storage.store import Store
+from tests.support.records import leaves_json, record_json
 
 Domains = Callable[..., DomainSet]
 
@@ -48,12 +48,9 @@ def domains(tmp_path: Path) -> Domains:
 
 
 def publish(store: Store, version: str, found: DomainSet) -> None:
-    """What of a version is looked at."""
-    leaves: list[dict[str, Any]] = [
-        {"label": leaf.label, "fingerprint": leaf.fingerprint, "contents": [list(one) for one in leaf.contents]}
-        for leaf in found.leaves
-    ]
-    store.write_json(f"mixes/test/{version}/mix.json", {"domain_set": leaves, "pool": None})
+    """A version with these leaves."""
+    record = record_json(version=version, domain_set=leaves_json(found))
+    store.write_json(f"mixes/test/{version}/mix.json", record)
     store.write_json("mixes/test/latest.json", {"version": version})
 
 

@@ -95,7 +95,7 @@ def test_a_mix_of_one_leaf_and_one_task_has_a_page(fitted: Path) -> None:
         columns=np.ones((1, 1)),
         runs=runs,
         diagnostics=cross_validate(evidence, FitSettings(family="log_linear")).table(),
-        record={**mix.record, "tasks": [task for task in mix.record["tasks"] if task["name"] == "coding"]},
+        record=mix.record.model_copy(update={"tasks": [task for task in mix.record.tasks if task.name == "coding"]}),
     )
     page = report_html(small).decode()
     assert page.count("<figure") == len(charts(small))

@@ -1,0 +1,213 @@
+"""Build the record of a version from a draft of its mix."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from olmix_core.config.defaults import default_runs
+from olmix_core.config.recipe import caution
+from olmix_core.evidence.atoms import in_atoms
+from olmix_core.mixes.draft import MixDraft
+from olmix_core.mixes.labels import describe_change, label_plan, label_request, label_task
+from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.record_parts import (
+    LeafRecord,
+    MixSettings,
+    ProxyCounts,
+    SolverRecord,
+    Speed,
+    StepCounts,
+    SwarmRecord,
+    TaskRecord,
+    TokenizerRecord,
+)
+from olmix_core.mixture import Array
+from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.intervals import Interval, interval
+
+PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a record says of its publication: its version, the one before, {step: counts} and {file: SHA-256}."""
+
+    version: str
+    previous: MixRecord | None
+    run: Mapping[str, StepCounts]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PredictedMixtures:
+    """What the law says of some mixtures: BPB of the objective, gains of the proposed one, and {mixture: BPB [T]}."""
+
+    predicted: dict[str, Interval]
+    gain: dict[str, Interval]
+    by_task: dict[str, Array]
+
+
+def predict_mixtures(surrogate: Surrogate, mixtures: Mapping[str, Array], task_weights: Array) -> PredictedMixtures:
+    """Predict mixtures that a record names.
+
+    Args:
+        surrogate: The law, of T tasks over m columns.
+        mixtures: {natural, proposed, ...: [m]}.
+        task_weights: Weights of the tasks, [T].
+    """
+    proposed = mixtures["proposed"]
+    return PredictedMixtures(
+        predicted={name: interval(surrogate, q, task_weights) for name, q in mixtures.items()},
+        gain={
+            f"over_{name}": interval(surrogate, proposed, task_weights, q)
+            for name, q in mixtures.items()
+            if name != "proposed"
+        },
+        by_task={name: surrogate.predict(q[None])[0] for name, q in mixtures.items()},
+    )
+
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """{python or package: version} of what is installed."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def now() -> str:
+    """The time, UTC, as records write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame) -> MixRecord:
+    """Build mix.json of a version.
+
+    Args:
+        draft: The mix.
+        publication: What is known of its publication.
+        table: mix.csv, of which the weights by label are taken in its order.
+    """
+    previous = publication.previous
+    weights = {task.fingerprint: task.weight for task in draft.tasks}
+    task_weights = np.array([weights[task] for task in draft.surrogate.tasks])
+    values = predict_mixtures(draft.surrogate, _known_mixtures(draft, previous), task_weights)
+    labels, change = draft.domains.labels, draft.change
+    return MixRecord(
+        name=draft.name,
+        version=publication.version,
+        parent=None if previous is None else previous.version,
+        created=now(),
+        identity=draft.identity,
+        weights=dict(zip(table["domain"], table["weight"], strict=True)),
+        weights_by_content=dict(draft.proposal["weights"]),
+        predicted=values.predicted,
+        gain=values.gain,
+        tasks=_tasks(draft, values.by_task),
+        domain_set=_leaves(draft),
+        target_tokens=draft.target_tokens,
+        run_tokens=sum(draft.proposal["sequences"].values()) * draft.settings["proposal"]["sequence_length"],
+        settings=MixSettings.model_validate(draft.settings),
+        tokenizer=TokenizerRecord.model_validate(draft.tokenizer),
+        evidence=draft.evidence,
+        pool=draft.pool,
+        proxies=_proxies(draft),
+        speed=_speed(draft, previous),
+        wish=label_request(draft),
+        solver=SolverRecord.model_validate({name: draft.proposal[name] for name in ("status", "gap", "residual")}),
+        flags={label_task(draft, task): reason for task, reason in draft.surrogate.flags.items()},
+        notes=_notes(draft),
+        swarms=tuple(SwarmRecord.model_validate(swarm) for swarm in draft.swarms),
+        base=draft.base,
+        change=describe_change(draft),
+        removed=() if change is None else tuple(sorted(change.old_labels[leaf] for leaf in change.removed)),
+        origins={leaf: tuple(old) for leaf, old in draft.origins.items()},
+        plan=label_plan(draft),
+        splits={leaf: dict(parts) for leaf, parts in draft.splits.items()},
+        contents={leaf: tuple(files) for leaf, files in draft.contents.items()},
+        loosened=tuple(labels[leaf] for leaf in draft.proposal["loosened"]),
+        step_keys={step: tuple(keys) for step, keys in draft.keys.items()},
+        run=dict(publication.run),
+        versions=package_versions(PACKAGES),
+        files=dict(publication.files),
+    )
+
+
+def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Array]:
+    """{mixture: weights over the columns of the law}, of mixtures over content that some proxy was trained on."""
+    mixtures = {"natural": draft.natural, "proposed": draft.proposal["weights"]}
+    if previous is not None:
+        mixtures["previous"] = previous.weights_by_content
+    if draft.proposal["full_reuse"] is not None:
+        mixtures["full_reuse"] = draft.proposal["full_reuse"]
+    columns = draft.surrogate.leaves
+    over_atoms = {name: in_atoms(mixture, draft.splits) for name, mixture in mixtures.items()}
+    return {
+        name: np.array([mixture.get(leaf, 0.0) for leaf in columns])
+        for name, mixture in over_atoms.items()
+        if mixture.keys() <= set(columns)
+    }
+
+
+def _tasks(draft: MixDraft, by_task: Mapping[str, Array]) -> tuple[TaskRecord, ...]:
+    """The tasks with their predicted BPB, by label."""
+    position = {task: index for index, task in enumerate(draft.surrogate.tasks)}
+    return tuple(
+        TaskRecord(
+            name=task.label,
+            family=task.family,
+            fingerprint=task.fingerprint,
+            weight=task.weight,
+            standard_error=draft.standard_errors.get(task.fingerprint),
+            **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
+        )
+        for task in sorted(draft.tasks, key=lambda task: task.label)
+    )
+
+
+def _leaves(draft: MixDraft) -> tuple[LeafRecord, ...]:
+    """The leaves with their statistics, by label."""
+    return tuple(
+        LeafRecord(
+            label=leaf.label,
+            fingerprint=leaf.fingerprint,
+            **draft.statistics[leaf.fingerprint].to_json(),
+            bytes_per_token=draft.statistics[leaf.fingerprint].bytes_per_token,
+            contents=tuple(leaf.contents),
+        )
+        for leaf in sorted(draft.domains.leaves, key=lambda leaf: leaf.label)
+    )
+
+
+def _proxies(draft: MixDraft) -> ProxyCounts:
+    return ProxyCounts(
+        swarm=len(draft.proxies),
+        carried_over=draft.carried_over,
+        pooled=draft.pooled,
+        left_out=dict(draft.left_out),
+        diverged=len(draft.excluded),
+        tokens=sum(proxy["tokens"] for proxy in draft.proxies),
+        seconds=sum(proxy["seconds"] for proxy in draft.proxies),
+        parameters=draft.proxies[0]["parameters"] if draft.proxies else None,
+        full_recompute=default_runs(len(draft.domains.free_columns)),
+    )
+
+
+def _speed(draft: MixDraft, previous: MixRecord | None) -> Speed:
+    """The speed of this run, and that of earlier versions where this one trained or evaluated nothing."""
+    speed = Speed() if previous is None else previous.speed
+    tokens = sum(proxy["tokens"] for proxy in draft.proxies)
+    if tokens:
+        seconds = sum(proxy["seconds"] for proxy in draft.proxies)
+        speed = speed.model_copy(update={"train_seconds_per_token": seconds / tokens})
+    if draft.evaluation_seconds is not None:
+        speed = speed.model_copy(update={"evaluate_seconds": draft.evaluation_seconds})
+    return speed
+
+
+def _notes(draft: MixDraft) -> tuple[str, ...]:
+    """Remarks on the fit, on proxies that were left out, and on the size of the proxies."""
+    warning = caution(draft.proxies[0]["parameters"]) if draft.proxies else None
+    return (*draft.surrogate.notes, *draft.excluded, *([warning] if warning else []))
