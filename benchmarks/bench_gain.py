@@ -20,7 +20,7 @@ from laboratory import QUICKSTART, Array, Laboratory, tasks_of
 from scipy.stats import spearmanr
 
 from olmix_core.config.defaults import default_runs
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
@@ -40,7 +40,10 @@ def proposals(law: Surrogate, text: Laboratory, asked: Array) -> Array:
     caps = REPETITION * text.tokens / text.tokens.sum()
     one = np.eye(len(text.leaves))
     return np.array(
-        [propose(law, expansion=one, natural=text.natural, caps=caps, task_weights=row).weights for row in asked]
+        [
+            propose(law, ProposalProblem(expansion=one, natural=text.natural, caps=caps, task_weights=row)).weights
+            for row in asked
+        ]
     )
 
 

@@ -19,9 +19,9 @@ from scipy.optimize import LinearConstraint, minimize
 from swarms import SWARMS, load
 
 from olmix_core.mixture import Array
-from olmix_core.proposal.constraints import region
+from olmix_core.proposal.constraints import feasible_set
 from olmix_core.proposal.objective import Program
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
@@ -47,7 +47,7 @@ def side_by_side(name: str) -> dict[str, float | str]:
     times = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
-        found = propose(surrogate, expansion=np.eye(64), natural=natural, caps=caps, lower=lower)
+        found = propose(surrogate, ProposalProblem(expansion=np.eye(64), natural=natural, caps=caps, lower=lower))
         times.append(time.perf_counter() - begin)
     program = Program(
         surrogate=surrogate,
@@ -55,7 +55,7 @@ def side_by_side(name: str) -> dict[str, float | str]:
         reference=natural,
         kl=0.05,
         pessimism=0.0,
-        region=region(np.eye(64), caps, lower, None),
+        feasible=feasible_set(np.eye(64), caps, lower, None),
     )
     ours = program.value(found.weights)
     row: dict[str, float | str] = {
@@ -78,7 +78,7 @@ def side_by_side(name: str) -> dict[str, float | str]:
             options={"maxiter": 2000},
         )
         row[f"{method}_s"] = time.perf_counter() - begin
-        row[f"ours_minus_{method}"] = ours - program.value(program.region.repaired(other.x))
+        row[f"ours_minus_{method}"] = ours - program.value(program.feasible.project(other.x))
     return row
 
 

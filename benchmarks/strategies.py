@@ -23,7 +23,7 @@ from olmix_core.config.swarm import Swarm
 from olmix_core.mixture import Array
 from olmix_core.planning.sequential import Objective, draw_optima, select_batch
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
@@ -87,7 +87,9 @@ def _on_columns(E: Array, natural: Array) -> Array:
 
 def optimum(world: World, surrogate: LawSurrogate, E: Array, stage: Stage) -> Array:
     """[m] what is proposed."""
-    return propose(surrogate, expansion=E, natural=world.natural(stage), caps=world.caps(), kl=KL).weights
+    return propose(
+        surrogate, ProposalProblem(expansion=E, natural=world.natural(stage), caps=world.caps(), kl=KL)
+    ).weights
 
 
 def reused(world: World, stage: Stage, old: Array, released: tuple[str, ...] = ()) -> Array:
@@ -143,7 +145,7 @@ def _in_columns(world: World, law: LawSurrogate, E: Array, natural: Array) -> Ar
     with np.errstate(divide="ignore", invalid="ignore"):
         caps = np.nanmin(np.where(E > 0, world.caps()[:, None] / E, np.nan), axis=0)
     prior = _on_columns(E, natural)
-    q: Array = E @ propose(law, expansion=np.eye(len(prior)), natural=prior, caps=caps, kl=KL).weights
+    q: Array = E @ propose(law, ProposalProblem(expansion=np.eye(len(prior)), natural=prior, caps=caps, kl=KL)).weights
     return q
 
 

@@ -26,7 +26,7 @@ from olmix_core.mixes.published_mix import read_files
 from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.runs import held_out as held_out_runs
 from olmix_core.mixes.runs import to_parquet
-from olmix_core.proposal.solve import Proposal, propose
+from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.proposal.tradeoffs import Point, trade_offs
 from olmix_core.report.page import report_html
 from olmix_core.storage.integrity import checksum, seal
@@ -164,11 +164,13 @@ def _propose(surrogate: Surrogate, inputs: FitInputs, domains: Domains, kl: floa
     """The optimal mixture for the given domains (and so caps) and weight of the KL term."""
     return propose(
         surrogate,
-        expansion=inputs.expansion,
-        natural=domains.reference(),
-        caps=domains.caps(),
-        kl=kl,
-        task_weights=inputs.task_weights,
+        ProposalProblem(
+            expansion=inputs.expansion,
+            natural=domains.reference(),
+            caps=domains.caps(),
+            kl=kl,
+            task_weights=inputs.task_weights,
+        ),
     )
 
 

@@ -18,8 +18,8 @@ from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures
 from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, FitSettings, SolverRecord, TaskRecord
 from olmix_core.mixture import Array
-from olmix_core.proposal.constraints import region
-from olmix_core.proposal.rounding import whole_sequences
+from olmix_core.proposal.constraints import feasible_set
+from olmix_core.proposal.rounding import round_to_sequences
 from olmix_core.proposal.solve import Proposal
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
@@ -81,8 +81,8 @@ def mix_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     sequences = np.full(len(table), math.nan)
     if target is not None:
-        limits = region(np.eye(len(table)), table["cap"].to_numpy(), None, None)
-        sequences = whole_sequences(table["weight"].to_numpy(), target, SEQUENCE_LENGTH, limits).astype(np.float64)
+        limits = feasible_set(np.eye(len(table)), table["cap"].to_numpy(), None, None)
+        sequences = round_to_sequences(table["weight"].to_numpy(), target, SEQUENCE_LENGTH, limits).astype(np.float64)
     epochs = sequences * SEQUENCE_LENGTH / table["tokens"].replace(0.0, math.nan)
     place = list(table.columns).index("ratio") + 1
     table.insert(place, "sequences", sequences)

@@ -15,7 +15,7 @@ from olmix_core.mixes.record import FitRecord, MixRecord
 from olmix_core.mixture import Array, caps
 from olmix_core.proposal.constraints import Groups
 from olmix_core.proposal.expansion import expansion, released_for_caps
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 
 if TYPE_CHECKING:
     from olmix_core.mixes.published_mix import PublishedMix
@@ -46,16 +46,18 @@ def propose_again(
     reference = mix.record.wish.reference if isinstance(mix.record, MixRecord) else None
     found = propose(
         mix.surrogate,
-        expansion=mix.columns @ expansion(columns, leaves),
-        natural=mix.columns @ mix.mixtures["natural"],
-        reference=None if reference is None else mix.columns @ np.array([reference[leaf] for leaf in leaves]),
-        caps=mix.columns @ np.minimum(highest, 1.0),
-        kl=asked["kl"] if kl is None else kl,
-        task_weights=mix.task_weights if task_weights is None else task_weights,
-        lower=mix.columns @ low,
-        upper=np.where(belongs.any(axis=1), mix.columns @ high, np.inf),
-        groups=Groups(groups.names, groups.members @ belongs.T, groups.lower, groups.upper),
-        pessimism=asked["pessimism"] if pessimism is None else pessimism,
+        ProposalProblem(
+            expansion=mix.columns @ expansion(columns, leaves),
+            natural=mix.columns @ mix.mixtures["natural"],
+            reference=None if reference is None else mix.columns @ np.array([reference[leaf] for leaf in leaves]),
+            caps=mix.columns @ np.minimum(highest, 1.0),
+            kl=asked["kl"] if kl is None else kl,
+            task_weights=mix.task_weights if task_weights is None else task_weights,
+            lower=mix.columns @ low,
+            upper=np.where(belongs.any(axis=1), mix.columns @ high, np.inf),
+            groups=Groups(groups.names, groups.members @ belongs.T, groups.lower, groups.upper),
+            pessimism=asked["pessimism"] if pessimism is None else pessimism,
+        ),
     )
     return dict(zip(leaves, (found.weights @ belongs).tolist(), strict=True))
 

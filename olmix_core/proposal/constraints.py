@@ -1,4 +1,4 @@
-"""Where a proposal may lie: mixtures q = E r, r on the simplex, with lower <= q <= upper on every leaf and group.
+"""The feasible set of a proposal: mixtures q = E r, r on the simplex, with lower <= q <= upper on leaves and groups.
 
 Caps (a leaf's tokens times the epochs allowed, over the tokens to train on) are always on leaves, never on the columns
 of E: capping a virtual domain by the sum of its tokens would let its small leaves be repeated far too often. Bounds
@@ -23,7 +23,14 @@ _NAMED = 5  # leaves named in a message
 
 @dataclass(frozen=True)
 class Groups:
-    """Bounds on summed weights: members [g, m] is 1 where leaf j belongs to a group, else 0; lower and upper [g]."""
+    """Bounds on summed weights of leaves.
+
+    Attributes:
+        names: [g] names of the groups.
+        members: [g, m] 1 where leaf j belongs to a group, else 0.
+        lower: [g].
+        upper: [g].
+    """
 
     names: tuple[str, ...]
     members: Array
@@ -32,14 +39,26 @@ class Groups:
 
     @classmethod
     def none(cls, leaves: int) -> "Groups":
-        """No group at all."""
+        """Make an empty set of groups.
+
+        Args:
+            leaves: number of leaves, m.
+
+        Returns:
+            No groups.
+        """
         return cls((), np.zeros((0, leaves)), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True)
 class FeasibleSet:
-    """expansion E [m, d] with columns on the simplex; rows [n, m], the leaves (identity) and then the groups; lower and
-    upper [n] of rows q, upper np.inf where there is none.
+    """Limits on mixtures of m leaves through d columns; n = m + g counts leaves and groups.
+
+    Attributes:
+        expansion: [m, d] E, with columns on the simplex.
+        rows: [n, m] the identity, then the members of groups.
+        lower: [n] lower limits of rows q.
+        upper: [n] upper limits of rows q; np.inf where there is none.
     """
 
     expansion: Array
@@ -49,32 +68,56 @@ class FeasibleSet:
 
     @cached_property
     def matrix(self) -> Array:
-        """[n, d] what is limited, as a function of the columns r."""
+        """[n, d] the limited sums as a function of the columns r."""
         return np.asarray(self.rows @ self.expansion)
 
     @property
-    def leaves(self) -> int:
+    def n_leaves(self) -> int:
+        """The number of leaves, m."""
         return len(self.expansion)
 
-    def lowest(self, slopes: Array) -> tuple[float, Array]:
-        """The least slopes . r over the region, and how fast it falls per unit of each upper limit
-        [n] (>= 0).
+    def linear_minimum(self, slopes: Array) -> tuple[float, Array]:
+        """Minimise a linear function.
+
+        Args:
+            slopes: [d].
+
+        Returns:
+            The least slopes . r, and its fall per unit of each upper limit [n] (>= 0).
+
+        Raises:
+            ProposalError: the linear program failed.
         """
-        found = self._program(slopes)
+        solution = self._linear_program(slopes)
         prices = np.zeros(len(self.upper))
         bounded = np.flatnonzero(np.isfinite(self.upper))
-        prices[bounded] = np.maximum(0.0, -np.asarray(found.ineqlin.marginals)[: len(bounded)])
-        return float(found.fun), prices
+        prices[bounded] = np.maximum(0.0, -np.asarray(solution.ineqlin.marginals)[: len(bounded)])
+        return float(solution.fun), prices
 
-    def vertex(self, slopes: Array) -> Array:
-        """A mixture of columns r [d] at which slopes . r is least."""
-        return np.asarray(self._program(slopes).x, dtype=np.float64)
+    def linear_minimiser(self, slopes: Array) -> Array:
+        """Find where a linear function is least.
 
-    def repaired(self, q: Array) -> Array:
-        """q [m] moved by a solver's rounding so that it keeps every bound on leaves and sums to 1 to machine
-        accuracy.
+        Args:
+            slopes: [d].
+
+        Returns:
+            Columns r [d].
+
+        Raises:
+            ProposalError: the linear program failed.
         """
-        lower, upper = self.lower[: self.leaves], self.upper[: self.leaves]
+        return np.asarray(self._linear_program(slopes).x, dtype=np.float64)
+
+    def project(self, q: Array) -> Array:
+        """Correct a solver's rounding: keep every bound on leaves, and sum to 1 to machine accuracy.
+
+        Args:
+            q: [m] a nearly feasible mixture.
+
+        Returns:
+            [m] weights.
+        """
+        lower, upper = self.lower[: self.n_leaves], self.upper[: self.n_leaves]
         q = np.clip(q, lower, upper)
         for _ in range(3):
             missing = 1.0 - q.sum()
@@ -85,15 +128,22 @@ class FeasibleSet:
         return q
 
     def violation(self, q: Array) -> float:
-        """By how much q [m] breaks a bound or the sum, at most."""
+        """Measure how far a mixture is from feasible.
+
+        Args:
+            q: [m] weights.
+
+        Returns:
+            The largest violation of a bound or of the sum.
+        """
         limited = self.rows @ q
         parts = (limited - self.upper, self.lower - limited, np.atleast_1d(abs(q.sum() - 1)))
         return float(max(0.0, *(part.max() for part in parts)))
 
-    def _program(self, slopes: Array) -> OptimizeResult:
+    def _linear_program(self, slopes: Array) -> OptimizeResult:
         bounded = np.isfinite(self.upper)
         raised = self.lower > 0
-        found = linprog(
+        solution = linprog(
             slopes,
             A_ub=np.vstack([self.matrix[bounded], -self.matrix[raised]]),
             b_ub=np.concatenate([self.upper[bounded], -self.lower[raised]]),
@@ -101,16 +151,28 @@ class FeasibleSet:
             b_eq=[1.0],
             bounds=(0, None),
         )
-        if not found.success:
-            raise ProposalError(f"the linear program over feasible mixtures failed: {found.message}")
-        return found
+        if not solution.success:
+            raise ProposalError(f"the linear program over feasible mixtures failed: {solution.message}")
+        return solution
 
 
-def region(
+def feasible_set(
     expansion: Array, caps: Array, lower: Array | None, upper: Array | None, groups: Groups | None = None
 ) -> FeasibleSet:
-    """The region of a proposal: upper limits of leaves are the smaller of cap and upper bound. Raises
-    ProposalError.
+    """Combine caps and bounds: the upper limit of a leaf is the smaller of its cap and its upper bound.
+
+    Args:
+        expansion: [m, d] E.
+        caps: [m] highest weights; np.inf where there is none.
+        lower: [m] lower bounds; None for none.
+        upper: [m] upper bounds; None for none.
+        groups: bounds on groups; None for none.
+
+    Returns:
+        The feasible set, which may be empty.
+
+    Raises:
+        ProposalError: a shape or a value is invalid.
     """
     m = len(expansion)
     caps = np.asarray(caps, dtype=np.float64)
@@ -144,11 +206,20 @@ def check_feasible(
     leaves: Sequence[str],
     groups: Groups | None = None,
 ) -> None:
-    """Raise ProposalError, in words, when no mixture meets the constraints; else return.
+    """Check that some mixture meets the constraints.
 
-    expansion [m, d]; caps, lower, upper [m]; leaves [m] are the names used in the message.
+    Args:
+        expansion: [m, d] E.
+        caps: [m] highest weights; np.inf where there is none.
+        lower: [m] lower bounds; None for none.
+        upper: [m] upper bounds; None for none.
+        leaves: [m] names for messages.
+        groups: bounds on groups; None for none.
+
+    Raises:
+        ProposalError: none does; the message names the limits and says what to change.
     """
-    limits = region(expansion, caps, lower, upper, groups)
+    limits = feasible_set(expansion, caps, lower, upper, groups)
     names = [*leaves, *(groups.names if groups else ())]
     _check_each(limits, names)
     _check_caps(limits, names)
@@ -156,7 +227,7 @@ def check_feasible(
 
 
 def _check_each(limits: FeasibleSet, names: Sequence[str]) -> None:
-    """Each leaf and group by itself: can it hold its lower bound, and does any column reach it?"""
+    """Check each leaf and group by itself: its lower bound against its upper limit and the reach of the columns."""
     crossed = _indices(limits.lower > limits.upper + _SLACK)
     if crossed:
         each = [f"{names[j]} (at least {limits.lower[j]:.4g}, at most {limits.upper[j]:.4g})" for j in crossed]
@@ -172,7 +243,7 @@ def _check_each(limits: FeasibleSet, names: Sequence[str]) -> None:
             f"no mixture is possible: frozen ratios keep leaves below their lower bounds: {_some(each)}; "
             "lower those bounds or free the ratios"
         )
-    lowest = limits.lower[: limits.leaves]
+    lowest = limits.lower[: limits.n_leaves]
     if lowest.sum() > 1 + _SLACK:
         raise ProposalError(
             f"no mixture is possible: the lower bounds sum to {lowest.sum():.4g}, more than 1; "
@@ -181,7 +252,7 @@ def _check_each(limits: FeasibleSet, names: Sequence[str]) -> None:
 
 
 def _check_caps(limits: FeasibleSet, names: Sequence[str]) -> None:
-    """Caps and upper bounds together: do they let the weights reach 1?"""
+    """Check that caps and upper bounds together let the weights reach 1."""
     bounded = _indices(np.isfinite(limits.upper))
     if (limits.matrix[bounded].max(axis=0, initial=0.0) <= 0).any():
         return  # a column without any cap can take all of the weight
@@ -210,7 +281,7 @@ def _check_caps(limits: FeasibleSet, names: Sequence[str]) -> None:
 
 
 def _check_bounds(limits: FeasibleSet, names: Sequence[str]) -> None:
-    """Everything together: the mixture that breaks lower bounds least."""
+    """Check everything together by the mixture that misses lower bounds least."""
     n, d = limits.matrix.shape
     bounded = np.flatnonzero(np.isfinite(limits.upper))
     upper_rows = np.hstack([limits.matrix[bounded], np.zeros((len(bounded), n))])

@@ -1,8 +1,8 @@
-"""The proposal of a family that is not convex: candidates are drawn, the best kept, and slopes followed.
+"""The proposal for a surrogate without a law: random candidates, the best of which are improved along their slopes.
 
-Rounds of candidates from Dirichlet distributions, first around the KL reference and then ever closer around the best so
-far; a candidate outside the region is pulled towards a point inside until it is in. The mixtures that proxies were
-trained on are candidates as well, and for `search` the only ones. Seeded, so that the answer is always the same one.
+Rounds of candidates are drawn from Dirichlet distributions, first around the KL reference and then ever closer around
+the best so far; a candidate outside the feasible set is moved towards a point inside until it is in. The mixtures of
+the runs are candidates as well, and for some families the only ones. The seed is fixed.
 """
 
 import numpy as np
@@ -11,64 +11,80 @@ from scipy.optimize import nnls
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
-from olmix_core.proposal.objective import Program, corners, solve_locally
-from olmix_core.surrogate.base import Surrogate
+from olmix_core.proposal.local import corners, solve_locally
+from olmix_core.proposal.objective import Program
 
 _ROUNDS, _DRAWS = 12, 4096
 _FIRST, _LAST = 5.0, 5000.0  # Dirichlet strength of the first and of the last round
 _THIN = 1e-3  # strength that every leaf has, so that a weight of 0 can grow
-_INSIDE = 16  # corners whose mean is a point inside
+_INSIDE = 16  # corners, the mean of which is a point inside
 _FOLLOWED = 4  # candidates from which slopes are followed
 _SAME = 1e-9
 
 
-def solve_by_sampling(program: Program, model: Surrogate) -> tuple[Array, str]:
-    """Columns r [d] of the best mixture found, and how it was found.
+def solve_by_sampling(program: Program) -> tuple[Array, str]:
+    """Search the feasible set for the best mixture.
 
-    Raises ProposalError where `search` has no run in the region.
+    Args:
+        program: the objective and its feasible set.
+
+    Returns:
+        Columns r [d], and how they were found.
+
+    Raises:
+        ProposalError: only runs may be proposed, and none is feasible.
     """
-    region = program.region
-    run = _within(region, model.trained_mixtures)
-    if model.proposes_runs_only:
-        if not len(run):
+    surrogate, feasible = program.surrogate, program.feasible
+    runs = _within(feasible, surrogate.trained_mixtures)
+    if surrogate.proposes_runs_only:
+        if not len(runs):
             raise ProposalError(
-                "family 'search' proposes one of the mixtures that were run, and none of them meets the caps, bounds"
-                " and frozen ratios; choose another family or allow more epochs"
+                f"family {surrogate.family!r} proposes one of the mixtures that were run, and none of them meets the"
+                " caps, bounds and frozen ratios; choose another family or allow more epochs"
             )
-        return run[np.argmin(program.values(run))], f"best of {len(run)} runs"
-    inside = np.mean(corners(region, _INSIDE), axis=0)
-    around, _ = nnls(region.expansion, program.reference)
-    pool = np.vstack([run, shrink_into(region, inside, around[None] / around.sum())])
+        return runs[np.argmin(program.values(runs))], f"best of {len(runs)} runs"
+    inside = np.mean(corners(feasible, _INSIDE), axis=0)
+    around, _ = nnls(feasible.expansion, program.reference)
+    pool = np.vstack([runs, shrink_into(feasible, inside, around[None] / around.sum())])
     values = program.values(pool)
     random = np.random.default_rng(0)
     for strength in np.geomspace(_FIRST, _LAST, _ROUNDS):
         centre = pool[np.argmin(values)]
-        drawn = shrink_into(region, inside, random.dirichlet(strength * centre + _THIN, _DRAWS))
+        drawn = shrink_into(feasible, inside, random.dirichlet(strength * centre + _THIN, _DRAWS))
         pool, values = np.vstack([pool, drawn]), np.concatenate([values, program.values(drawn)])
         best = np.argsort(values, kind="stable")[:_FOLLOWED]
         pool, values = pool[best], values[best]
-    if not model.is_smooth:
+    if not surrogate.is_smooth:
         return pool[0], f"best of {_ROUNDS * _DRAWS} candidates"
     free, _ = solve_locally(program, list(pool))
-    found = min((free, pool[0]), key=program.value)
-    return found, f"local optimum from the best of {_ROUNDS * _DRAWS} candidates"
+    best_free = min((free, pool[0]), key=program.value)
+    return best_free, f"local optimum from the best of {_ROUNDS * _DRAWS} candidates"
 
 
-def shrink_into(region: FeasibleSet, inside: Array, R: Array) -> Array:
-    """R [n, d], those outside the region moved towards `inside` [d] until they are in."""
-    at, step = region.matrix @ inside, (R - inside) @ region.matrix.T
+def shrink_into(feasible: FeasibleSet, inside: Array, R: Array) -> Array:
+    """Move points outside the feasible set towards a point inside until they are in.
+
+    Args:
+        feasible: the feasible set.
+        inside: [d] a feasible point.
+        R: [n, d] points.
+
+    Returns:
+        [n, d] feasible points.
+    """
+    at, step = feasible.matrix @ inside, (R - inside) @ feasible.matrix.T
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        up = np.where(step > 0, (region.upper - at) / step, np.inf)
-        down = np.where(step < 0, (region.lower - at) / step, np.inf)
+        up = np.where(step > 0, (feasible.upper - at) / step, np.inf)
+        down = np.where(step < 0, (feasible.lower - at) / step, np.inf)
     share = np.clip(np.minimum(up, down).min(axis=1), 0.0, 1.0)
     return np.asarray(inside + share[:, None] * (R - inside))
 
 
-def _within(region: FeasibleSet, Q: Array) -> Array:
-    """[n', d] the columns behind those of the mixtures Q [n, m] that lie in the region."""
-    found = []
+def _within(feasible: FeasibleSet, Q: Array) -> Array:
+    """[n', d] the columns behind those of the mixtures Q [n, m] that lie in the feasible."""
+    inside = []
     for q in Q:
-        r, distance = nnls(region.expansion, q)
-        if distance < _SAME and region.violation(region.expansion @ r) < _SAME:
-            found.append(r / r.sum())
-    return np.array(found).reshape(-1, region.expansion.shape[1])
+        r, distance = nnls(feasible.expansion, q)
+        if distance < _SAME and feasible.violation(feasible.expansion @ r) < _SAME:
+            inside.append(r / r.sum())
+    return np.array(inside).reshape(-1, feasible.expansion.shape[1])

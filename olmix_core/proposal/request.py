@@ -1,21 +1,24 @@
-"""A wish: what is asked of the mixture, in the terms of the leaves of today; and the proposal that answers it.
+"""A request for a mixture over today's leaves, and the proposal that answers it.
 
-The law may speak of other content as well (`carry`: atoms). A wish is turned into a program over atoms and its answer
-back into leaves. Caps, bounds and the KL reference are always on leaves. Published are whole sequences (`quantise`).
+The surrogate's columns are atoms: today's leaves and, where evidence was carried over, the older contents that they are
+made of (`olmix_core.evidence.atoms`). A request is solved over atoms, and the solution is given back over leaves. Caps,
+bounds and the KL reference are always on leaves.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NotRequired, Self, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.evidence.atoms import Split, atom_matrix
 from olmix_core.mixture import Array, LeafIndex, caps
-from olmix_core.proposal.constraints import Groups, check_feasible, region
+from olmix_core.proposal.constraints import FeasibleSet, Groups, check_feasible, feasible_set
 from olmix_core.proposal.expansion import Column, expansion, released_for_caps
-from olmix_core.proposal.rounding import whole_sequences
-from olmix_core.proposal.solve import Proposal, propose
+from olmix_core.proposal.rounding import round_to_sequences
+from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate
 
 
@@ -28,19 +31,50 @@ class Bound:
     high: float
 
 
+class ProposalRequestJSON(TypedDict):
+    """JSON of a `ProposalRequest`: part of the payload of the step `propose`, and so of its cache key."""
+
+    columns: list[Column]
+    reusable: NotRequired[list[Column]]
+    splits: dict[str, dict[str, float]]
+    natural: dict[str, float]
+    tokens: dict[str, int]
+    kl: float
+    target_tokens: float | None
+    repetition: float
+    pessimism: float
+    sequence_length: int
+    bounds: list[tuple[list[str], float, float]]
+    reference: dict[str, float] | None
+    task_weights: dict[str, float]
+
+
 @dataclass(frozen=True)
 class ProposalRequest:
-    """Leaves are content fingerprints; tokens {leaf: tokens available}; columns are those of the expansion.
+    """What is asked of a mixture, in terms of leaves (content fingerprints, or labels where the surrogate has labels).
 
-    natural and reference {leaf: share}; reference None means natural. target_tokens R, repetition k: no leaf is seen
-    more than k times in a run of R tokens. task_weights {task: weight}. sequence_length in tokens.
+    Attributes:
+        columns: the columns of the expansion, {leaf: share} each.
+        splits: {leaf: {finer leaf: share}} of leaves that the surrogate knows by their parts.
+        natural: {leaf: natural share} of every leaf.
+        tokens: {leaf: tokens available}.
+        target_tokens: tokens R of the run; None for all that are available.
+        repetition: epochs k of any leaf in that run, at most.
+        kl: strength of the pull towards the reference.
+        task_weights: {task: weight} in the objective.
+        bounds: bounds on leaves and groups of leaves.
+        reference: {leaf: share} of the KL term; None for the natural mixture.
+        pessimism: standard deviations of the predicted mean that are added to it.
+        sequence_length: tokens per sequence of the run.
+        reusable: columns that keep old ratios, for a second proposal to compare with; empty where there is none.
+        leaf_caps: {leaf: highest weight} in place of k N / R; not part of the JSON.
     """
 
     columns: Sequence[Column]
     splits: Split
     natural: Mapping[str, float]
     tokens: Mapping[str, int]
-    target_tokens: float
+    target_tokens: float | None
     repetition: float
     kl: float
     task_weights: Mapping[str, float]
@@ -48,108 +82,218 @@ class ProposalRequest:
     reference: Mapping[str, float] | None = None
     pessimism: float = 0.0
     sequence_length: int = 1
+    reusable: Sequence[Column] = ()
+    leaf_caps: Mapping[str, float] | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            data: a `ProposalRequestJSON`; further keys are ignored.
+
+        Returns:
+            The request.
+        """
+        fields = cast(ProposalRequestJSON, data)
+        return cls(
+            columns=fields["columns"],
+            splits=fields["splits"],
+            natural=fields["natural"],
+            tokens=fields["tokens"],
+            target_tokens=fields["target_tokens"],
+            repetition=fields["repetition"],
+            kl=fields["kl"],
+            task_weights=fields["task_weights"],
+            bounds=tuple(Bound(tuple(leaves), low, high) for leaves, low, high in fields["bounds"]),
+            reference=fields["reference"],
+            pessimism=fields["pessimism"],
+            sequence_length=fields["sequence_length"],
+            reusable=fields.get("reusable", ()),
+        )
+
+    def to_json(self) -> ProposalRequestJSON:
+        """Write the request as JSON. Its canonical form is part of cache keys.
+
+        Returns:
+            Plain JSON values; `reusable` only where there are such columns.
+        """
+        data: ProposalRequestJSON = {
+            "columns": [dict(column) for column in self.columns],
+            "splits": {leaf: dict(parts) for leaf, parts in self.splits.items()},
+            "natural": dict(self.natural),
+            "tokens": dict(self.tokens),
+            "kl": self.kl,
+            "target_tokens": self.target_tokens,
+            "repetition": self.repetition,
+            "pessimism": self.pessimism,
+            "sequence_length": self.sequence_length,
+            "bounds": [(list(bound.leaves), bound.low, bound.high) for bound in self.bounds],
+            "reference": None if self.reference is None else dict(self.reference),
+            "task_weights": dict(self.task_weights),
+        }
+        if self.reusable:
+            data["reusable"] = [dict(column) for column in self.reusable]
+        return data
+
+    @cached_property
+    def leaves(self) -> LeafIndex:
+        """The leaves in alphabetical order."""
+        return LeafIndex.sorted(self.natural)
 
     @property
-    def leaves(self) -> LeafIndex:
-        """The leaves, in the order of all vectors over leaves."""
-        return LeafIndex.sorted(self.natural)
+    def run_tokens(self) -> float:
+        """Tokens R of the run: the target, or all that are available."""
+        return self.target_tokens or float(sum(self.tokens.values()))
 
     @property
     def caps(self) -> Array:
         """[m] the highest weight of each leaf."""
-        return caps(self.leaves.vector(self.tokens), self.target_tokens, self.repetition)
+        if self.leaf_caps is not None:
+            return self.leaves.vector(self.leaf_caps)
+        return caps(self.leaves.vector(self.tokens), self.run_tokens, self.repetition)
 
-    def in_atoms(self, mixture: Mapping[str, float], model: Surrogate) -> Array:
-        """A mixture {leaf: weight} as the model takes it [atoms]."""
-        made_of = atom_matrix(self.leaves.names, model.leaves, self.splits)
-        return np.asarray(made_of @ self.leaves.vector(mixture))
+    def atoms(self, surrogate: Surrogate) -> Array:
+        """Write the leaves in terms of the surrogate's columns.
+
+        Args:
+            surrogate: the fit.
+
+        Returns:
+            [atoms, m]; columns sum to 1.
+        """
+        return atom_matrix(self.leaves.names, surrogate.leaves, self.splits)
+
+    def in_atoms(self, mixture: Mapping[str, float], surrogate: Surrogate) -> Array:
+        """Write a mixture in terms of the surrogate's columns.
+
+        Args:
+            mixture: {leaf: weight} of every leaf.
+            surrogate: the fit.
+
+        Returns:
+            [atoms] weights.
+        """
+        return np.asarray(self.atoms(surrogate) @ self.leaves.vector(mixture))
 
     def loosened(self) -> tuple[list[Column], list[str]]:
-        """The columns, and the leaves taken out of them so that the caps can be met."""
+        """Free leaves from their columns until the caps can be met.
+
+        Returns:
+            The columns, and the leaves taken out of them.
+        """
         return released_for_caps(self.columns, self.leaves.mapping(self.caps))
 
     def limits(self, names: Sequence[str]) -> tuple[Array, Array, Groups]:
-        """Lower and upper [m] bounds of single leaves, and the bounds of groups; `names` are those of the bounds."""
+        """Arrange the bounds.
+
+        Args:
+            names: names of the bounds, for messages.
+
+        Returns:
+            Lower and upper [m] bounds of single leaves, and the bounds of groups.
+        """
         leaves = self.leaves
         lower, upper = np.zeros(len(leaves)), np.full(len(leaves), np.inf)
-        members, low, high, named = [], [], [], []
+        members, low, high, group_names = [], [], [], []
         for bound, name in zip(self.bounds, names, strict=True):
             if len(bound.leaves) == 1:
                 j = leaves.position(bound.leaves[0])
                 lower[j], upper[j] = max(lower[j], bound.low), min(upper[j], bound.high)
             else:
-                members.append(leaves.vector(dict.fromkeys(bound.leaves, 1.0)))
+                members.append([float(leaf in bound.leaves) for leaf in leaves])
                 low.append(bound.low)
                 high.append(bound.high)
-                named.append(name)
-        return (
-            lower,
-            upper,
-            Groups(tuple(named), np.array(members).reshape(-1, len(leaves)), np.array(low), np.array(high)),
-        )
+                group_names.append(name)
+        groups = Groups(tuple(group_names), np.array(members).reshape(-1, len(leaves)), np.array(low), np.array(high))
+        return lower, upper, groups
 
 
 @dataclass(frozen=True)
 class LeafProposal:
-    """A proposal in leaves [m], in the order of `Wish.leaves`.
+    """A proposal over m leaves.
 
-    weights are the solver's; sequences the whole sequences of each leaf in the run; shadow_prices BPB per unit of
-    weight by which the leaf's cap rises; group_prices the same for the upper bounds of groups, {name: price}.
+    Attributes:
+        leaves: the leaves, in the order of all vectors here.
+        proposal: the solution over atoms.
+        weights: [m] weights.
+        caps: [m] highest weights.
+        at_cap: [m] the leaf is held by its cap.
+        shadow_prices: [m] BPB gained per unit of weight by which the cap of a leaf rises.
+        loosened: leaves that were freed from their column so that the caps could be met.
+        request: the request.
+        feasible: the feasible set over leaves.
     """
 
+    leaves: LeafIndex
     proposal: Proposal
     weights: Array
     caps: Array
     at_cap: NDArray[np.bool_]
     shadow_prices: Array
-    sequences: NDArray[np.int64]
     loosened: tuple[str, ...]
+    request: ProposalRequest
+    feasible: FeasibleSet
+
+    @cached_property
+    def sequences(self) -> NDArray[np.int64]:
+        """[m] whole sequences of each leaf; a ProposalError where the run is too short for its bounds."""
+        request = self.request
+        return round_to_sequences(self.weights, request.run_tokens, request.sequence_length, self.feasible)
 
 
 def propose_for_leaves(
-    model: Surrogate,
-    wish: ProposalRequest,
+    surrogate: Surrogate,
+    request: ProposalRequest,
     *,
     labels: Mapping[str, str] | None = None,
     bound_names: Sequence[str] | None = None,
 ) -> LeafProposal:
-    """The best mixture that meets a wish.
+    """Find the best mixture that meets a request.
 
-    labels {leaf: name} and bound_names, one per bound, are for messages. Raises ProposalError where no mixture is
-    possible.
+    Args:
+        surrogate: the fit, over atoms.
+        request: what is asked of the mixture.
+        labels: {leaf: name} for messages; None names leaves as the request does.
+        bound_names: names of the bounds for messages; None names their leaves.
+
+    Returns:
+        The proposal over leaves.
+
+    Raises:
+        ProposalError: no mixture meets the request, or the solver did not find the best.
     """
-    leaves = wish.leaves
+    leaves = request.leaves
     names = [labels[leaf] if labels else leaf for leaf in leaves]
-    bound_names = bound_names or [" + ".join(bound.leaves) for bound in wish.bounds]
-    columns, loosened = wish.loosened()
-    matrix, highest = expansion(columns, leaves.names), wish.caps
-    lower, upper, groups = wish.limits(bound_names)
+    bound_names = bound_names or [" + ".join(bound.leaves) for bound in request.bounds]
+    columns, loosened = request.loosened()
+    matrix, highest = expansion(columns, leaves.names), request.caps
+    lower, upper, groups = request.limits(bound_names)
     check_feasible(matrix, highest, lower, upper, names, groups)
-    # The model speaks of atoms: of each leaf of today the atoms that it is made of (see `carry`).
-    made_of = atom_matrix(leaves.names, model.leaves, wish.splits)
-    belongs = (made_of > 0).astype(np.float64)  # an atom belongs to one leaf
-    found = propose(
-        model,
-        expansion=made_of @ matrix,
-        natural=made_of @ leaves.vector(wish.natural),
-        reference=None if wish.reference is None else made_of @ leaves.vector(wish.reference),
-        caps=made_of @ highest,
-        lower=made_of @ lower,
-        upper=np.where(belongs.sum(axis=1) > 0, made_of @ np.minimum(upper, 1.0), np.inf),
+    atoms = request.atoms(surrogate)
+    belongs = (atoms > 0).astype(np.float64)  # each atom belongs to one leaf
+    reference = request.reference
+    problem = ProposalProblem(
+        expansion=atoms @ matrix,
+        natural=request.in_atoms(request.natural, surrogate),
+        reference=None if reference is None else request.in_atoms(reference, surrogate),
+        caps=atoms @ np.where(np.isfinite(highest), highest, 1.0),
+        lower=atoms @ lower,
+        upper=np.where(belongs.sum(axis=1) > 0, atoms @ np.minimum(upper, 1.0), np.inf),
         groups=replace(groups, members=groups.members @ belongs.T),
-        kl=wish.kl,
-        task_weights=np.array([wish.task_weights[task] for task in model.tasks]),
-        pessimism=wish.pessimism,
+        kl=request.kl,
+        task_weights=np.array([request.task_weights[task] for task in surrogate.tasks]),
+        pessimism=request.pessimism,
     )
-    weights = found.weights @ belongs
+    proposal = propose(surrogate, problem)
     return LeafProposal(
-        proposal=found,
-        weights=weights,
+        leaves=leaves,
+        proposal=proposal,
+        weights=proposal.weights @ belongs,
         caps=highest,
-        at_cap=found.at_cap @ belongs > 0,
-        shadow_prices=found.shadow_prices @ made_of,
-        sequences=whole_sequences(
-            weights, wish.target_tokens, wish.sequence_length, region(matrix, highest, lower, upper, groups)
-        ),
+        at_cap=proposal.at_cap @ belongs > 0,
+        shadow_prices=proposal.shadow_prices @ atoms,
         loosened=tuple(loosened),
+        request=request,
+        feasible=feasible_set(matrix, highest, lower, upper, groups),
     )

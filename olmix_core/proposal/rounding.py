@@ -1,8 +1,8 @@
-"""From weights to whole sequences: how many sequences of each leaf a run of R tokens takes.
+"""Rounding of weights to whole sequences of a run.
 
-A trainer draws whole sequences, so a weight at its cap must be rounded down, whatever the nearest number is. Every
-limit holds after rounding: an integer program moves each leaf by a sequence or two from its exact share, as little as
-possible, and fills the run as far as the limits let it.
+A trainer draws whole sequences, so a weight at its cap must be rounded down. Every limit holds after rounding: an
+integer program moves each leaf by a sequence or two from its exact share, as little as possible, and fills the run as
+far as the limits permit.
 """
 
 import numpy as np
@@ -17,12 +17,22 @@ _FILL = 10.0  # what a missing sequence costs, in sequences moved
 _SLACK = 1e-9  # of a sequence, relative: rounding of limits
 
 
-def whole_sequences(
+def round_to_sequences(
     weights: Array, target_tokens: float, sequence_length: int, limits: FeasibleSet
 ) -> NDArray[np.int64]:
-    """[m] sequences of each leaf, at most target_tokens / sequence_length in all.
+    """Round weights to whole sequences within limits.
 
-    Raises ProposalError where no whole number of sequences meets the limits: the run is too short for them.
+    Args:
+        weights: [m] weights, which sum to 1.
+        target_tokens: tokens of the run.
+        sequence_length: tokens of a sequence.
+        limits: limits on weights, which hold for the rounded ones too.
+
+    Returns:
+        [m] sequences of each leaf, at most target_tokens / sequence_length in all.
+
+    Raises:
+        ProposalError: the run is too short for its limits to hold in whole sequences.
     """
     total = int(target_tokens // sequence_length)
     exact = weights * total
@@ -34,10 +44,10 @@ def whole_sequences(
         raise ProposalError(
             f"found a run of {target_tokens:g} tokens; expected at least one sequence of {sequence_length}"
         )
-    # Unknowns: whole sequences added to each leaf, and how far that is from its exact share.
+    # Unknowns: sequences added to each leaf, and the distance from its exact share.
     eye, nothing = np.eye(m), np.zeros((len(limits.rows), m))
     fixed = limits.rows @ whole
-    found = milp(
+    solution = milp(
         np.concatenate([np.full(m, -_FILL), np.ones(m)]),
         integrality=np.concatenate([np.ones(m), np.zeros(m)]),
         bounds=Bounds(np.concatenate([np.maximum(-whole, -m), np.zeros(m)]), np.full(2 * m, m + 1.0)),
@@ -48,9 +58,9 @@ def whole_sequences(
             LinearConstraint(np.hstack([eye, eye]), part, np.inf),
         ],
     )
-    if found.x is None:
+    if solution.x is None:
         raise ProposalError(
             f"a run of {total:,} sequences of {sequence_length} tokens is too short for its bounds to hold in whole"
             " sequences; expected wider bounds or a shorter proposal.sequence_length"
         )
-    return np.asarray(whole + np.round(found.x[:m]), dtype=np.int64)
+    return np.asarray(whole + np.round(solution.x[:m]), dtype=np.int64)

@@ -1,13 +1,11 @@
-"""The proposal: the mixture with the least predicted BPB that keeps close to a reference and within
-its caps.
+"""The proposal over the surrogate's leaves: the mixture with the least predicted BPB near a reference, within limits.
 
-    minimise over r   sum_i w_i f_i(E r) + kl KL(E r || reference)
-    subject to        r on the simplex,  lower <= E r <= min(cap, upper) on every leaf
+    minimise over r   sum_i w_i f_i(E r) + kl KL(E r || reference) + pessimism std(E r)
+    subject to        r on the simplex,  lower <= E r <= min(cap, upper) on every leaf and group
 
-(Olmix, arXiv 2602.12237: w_i = 1 / T, kl = 0.05, reference = natural, cap = k N_j / R.) Both laws are convex, so the
-optimum is the only one, and a proposal carries its certificate: how much better any feasible mixture could be at most
-(`program`). With `pessimism` z the objective gains z times the standard deviation of the predicted mean, which is not
-convex: several starts, a local solver, and no certificate. The same holds for the comparison families (`sampled`).
+(Chen et al. 2026, arXiv 2602.12237: w_i = 1 / T, kl = 0.05, reference = natural, cap = k N_j / R.) For a law without
+pessimism this is convex: the optimum is unique, and a proposal has a certificate (`certificate`). With pessimism, or
+for other families, it is the best local optimum or candidate found.
 """
 
 from dataclasses import dataclass
@@ -17,29 +15,62 @@ from numpy.typing import NDArray
 
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
-from olmix_core.proposal.constraints import Groups, check_feasible, region
-from olmix_core.proposal.objective import Program, corners, solve_convex, solve_locally
+from olmix_core.proposal.certificate import certificate
+from olmix_core.proposal.constraints import Groups, check_feasible, feasible_set
+from olmix_core.proposal.convex import solve_convex
+from olmix_core.proposal.local import corners, solve_locally
+from olmix_core.proposal.objective import Program
 from olmix_core.proposal.random_search import solve_by_sampling
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.task_weights import normalised
-
-__all__ = ["Groups", "Proposal", "check_feasible", "propose"]
-
 
 _CORNERS = 3  # starts of the local solver beside the optimum without pessimism
 _AT_CAP = 1e-7  # relative distance to its cap at which a leaf counts as held by it
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """A mixture and how it came about.
+class ProposalProblem:
+    """What is minimised and within which limits, over the m leaves of a surrogate.
 
-    weights [m] sum to 1 and keep every bound; free [d] is the mixture of columns behind it.
-    objective is the weighted mean BPB and predicted [T] the BPB per task, both at the weights.
-    shadow_prices [m] >= 0: BPB gained per unit of weight by which the cap of a leaf is raised.
-    at_cap [m]: the leaf is held by its cap. gap: BPB (penalty included) by which the best feasible
-    mixture could be better, at most; None where nothing proves it. residual: the largest violation
-    of any constraint.
+    Attributes:
+        expansion: [m, d] E, whose columns lie on the simplex; q = E r.
+        natural: [m] token shares, the KL reference unless `reference` is given.
+        caps: [m] highest weights; np.inf where there is none.
+        kl: strength of the KL term.
+        task_weights: [T] weights of the objective, normalised to sum to 1; None means equal.
+        reference: [m] KL reference; a leaf whose reference is 0 gets no weight while kl > 0.
+        lower: [m] lower bounds; None for none.
+        upper: [m] upper bounds; None for none.
+        groups: bounds on summed weights of leaves.
+        pessimism: standard deviations of the predicted mean that are added to it.
+    """
+
+    expansion: Array
+    natural: Array
+    caps: Array
+    kl: float = 0.05
+    task_weights: Array | None = None
+    reference: Array | None = None
+    lower: Array | None = None
+    upper: Array | None = None
+    groups: Groups | None = None
+    pessimism: float = 0.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A mixture of m leaves and how it was found.
+
+    Attributes:
+        weights: [m] weights, which sum to 1 and keep every bound.
+        free: [d] the mixture of columns behind it.
+        objective: weighted mean BPB at the weights.
+        predicted: [T] BPB of every task at the weights.
+        shadow_prices: [m] >= 0, BPB gained per unit of weight by which the cap of a leaf is raised.
+        at_cap: [m] the leaf is held by its cap.
+        status: how the mixture was found.
+        gap: BPB (penalty included) by which the best feasible mixture could be better, at most; None without proof.
+        residual: the largest violation of a constraint.
     """
 
     weights: Array
@@ -53,57 +84,55 @@ class Proposal:
     residual: float
 
 
-def propose(
-    surrogate: Surrogate,
-    *,
-    expansion: Array,
-    natural: Array,
-    caps: Array,
-    kl: float = 0.05,
-    task_weights: Array | None = None,
-    reference: Array | None = None,
-    lower: Array | None = None,
-    upper: Array | None = None,
-    groups: Groups | None = None,
-    pessimism: float = 0.0,
-) -> Proposal:
-    """The best mixture over the columns of `expansion` [m, d] (columns on the simplex, q = E r).
+def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
+    """Find the best mixture over the columns of an expansion.
 
-    natural [m]: token shares of the leaves, the KL reference unless `reference` [m] is given; a
-    leaf whose reference is 0 gets no weight while kl > 0. caps, lower, upper [m]: limits on leaf
-    weights (caps may be np.inf); groups: limits on summed weights of leaves. task_weights [T] are
-    normalised; None means equal. pessimism: standard deviations of the predicted mean that are
-    added to it. Raises ProposalError when the constraints contradict each other or no solver
-    reaches the optimum within 1e-6 BPB.
+    Args:
+        surrogate: the fit.
+        problem: what is minimised and within which limits, over the surrogate's leaves.
+
+    Returns:
+        The proposal.
+
+    Raises:
+        ProposalError: the problem is invalid, its constraints contradict each other, or no solver reaches the optimum
+            within 1e-6 BPB.
     """
+    program = _program(surrogate, problem)
+    if surrogate.fitted_law is None:
+        free, status = solve_by_sampling(program)
+    else:
+        free, status = solve_convex(program)
+        if problem.pessimism:
+            starts = [free, *((free + corner) / 2 for corner in corners(program.feasible, _CORNERS))]
+            free, status = solve_locally(program, starts)
+    return _finish(program, free, status, np.asarray(problem.caps, dtype=np.float64))
+
+
+def _program(surrogate: Surrogate, problem: ProposalProblem) -> Program:
+    """Check the problem, and state it over columns."""
     leaves = surrogate.leaves
-    expansion = np.asarray(expansion, dtype=np.float64)
+    expansion = np.asarray(problem.expansion, dtype=np.float64)
+    kl, pessimism = problem.kl, problem.pessimism
     if expansion.ndim != 2 or len(expansion) != len(leaves):
         raise ProposalError(f"the expansion has shape {expansion.shape}; expected {len(leaves)} rows, one per leaf")
     if not (kl >= 0 and pessimism >= 0 and np.isfinite([kl, pessimism]).all()):
         raise ProposalError(f"kl {kl} and pessimism {pessimism} must be numbers >= 0")
-    reference = _distribution(natural if reference is None else reference, len(leaves))
+    reference = _distribution(problem.natural if problem.reference is None else problem.reference, len(leaves))
+    upper = problem.upper
     if kl > 0:
-        unknown = np.where(reference > 0, np.inf, 0.0)
-        _check_reference(unknown, lower, leaves)
-        upper = unknown if upper is None else np.minimum(upper, unknown)
-    check_feasible(expansion, caps, lower, upper, leaves, groups)
-    program = Program(
+        excluded = np.where(reference > 0, np.inf, 0.0)
+        _check_reference(excluded, problem.lower, leaves)
+        upper = excluded if upper is None else np.minimum(upper, excluded)
+    check_feasible(expansion, problem.caps, problem.lower, upper, leaves, problem.groups)
+    return Program(
         surrogate=surrogate,
-        task_weights=normalised(task_weights, surrogate.tasks),
+        task_weights=normalised(problem.task_weights, surrogate.tasks),
         reference=reference,
         kl=kl,
         pessimism=pessimism,
-        region=region(expansion, caps, lower, upper, groups),
+        feasible=feasible_set(expansion, problem.caps, problem.lower, upper, problem.groups),
     )
-    if surrogate.fitted_law is None:
-        free, status = solve_by_sampling(program, surrogate)
-    else:
-        free, status = solve_convex(program)
-        if pessimism:
-            starts = [free, *((free + corner) / 2 for corner in corners(program.region, _CORNERS))]
-            free, status = solve_locally(program, starts)
-    return _finish(program, free, status, np.asarray(caps, dtype=np.float64))
 
 
 def _distribution(values: Array, count: int) -> Array:
@@ -117,22 +146,22 @@ def _distribution(values: Array, count: int) -> Array:
 
 
 def _check_reference(upper: Array, lower: Array | None, leaves: tuple[str, ...]) -> None:
-    """No leaf may be asked for that the KL reference excludes."""
+    """Refuse lower bounds on leaves that the KL reference excludes."""
     if lower is None:
         return
-    asked = [leaf for leaf, low, most in zip(leaves, lower, upper, strict=True) if low > most]
-    if asked:
+    excluded = [leaf for leaf, low, most in zip(leaves, lower, upper, strict=True) if low > most]
+    if excluded:
         raise ProposalError(
-            f"{asked[0]} has a lower bound but weight 0 in the reference of the KL term; "
+            f"{excluded[0]} has a lower bound but weight 0 in the reference of the KL term; "
             "give it a share there, drop the bound or set kl to 0"
         )
 
 
 def _finish(program: Program, free: Array, status: str, caps: Array) -> Proposal:
-    """Check the answer and put its certificate together."""
-    limits, surrogate = program.region, program.surrogate
-    weights = limits.repaired(limits.expansion @ free)
-    gap, prices = program.certificate(free) if surrogate.is_convex else (None, np.zeros(len(limits.upper)))
+    """Round the solution into the limits and compute its certificate."""
+    limits, surrogate = program.feasible, program.surrogate
+    weights = limits.project(limits.expansion @ free)
+    gap, prices = certificate(program, free) if surrogate.is_convex else (None, np.zeros(len(limits.upper)))
     m = len(weights)
     by_cap = caps <= limits.upper[:m]
     predicted = surrogate.predict(weights[None])[0]

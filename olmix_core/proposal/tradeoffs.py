@@ -1,18 +1,18 @@
-"""What each wish costs: proposals along the strength of the KL term, the epochs allowed and the length of the run.
+"""Trade-offs: proposals along the strength of the KL term, the epochs allowed and the length of the run.
 
-One wish is varied at a time, all else as asked. The rows show what a looser wish would gain, which is what a person
-weighs against staying near a known mixture, repeating data, or a shorter run.
+One setting is varied at a time. The rows show what a looser setting would gain, to be weighed against staying near a
+known mixture, repeating data less, or a longer run.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
+from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import interval
 
@@ -25,44 +25,99 @@ COLUMNS = ("parameter", "value", "asked", "bpb", "gain", "gain_low", "gain_high"
 
 @dataclass(frozen=True)
 class Point:
-    """A mixture q [atoms] of the model, how many leaves are at their cap, and how it was solved."""
+    """One proposal of a curve.
+
+    Attributes:
+        q: mixture over the surrogate's leaves.
+        at_cap: number of leaves at their cap.
+        status: how it was solved.
+    """
 
     q: Array
     at_cap: int
     status: str
 
 
+def trade_off_curves(
+    surrogate: Surrogate,
+    request: ProposalRequest,
+    *,
+    labels: Mapping[str, str] | None = None,
+    bound_names: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Vary the settings of a request.
+
+    Args:
+        surrogate: the fit, over atoms.
+        request: the request.
+        labels: {leaf: name} for messages.
+        bound_names: names of the bounds for messages.
+
+    Returns:
+        The table of `trade_offs`; empty for a surrogate that is not convex, whose every proposal is a long search.
+    """
+
+    def solve(changed: Mapping[str, float]) -> Point:
+        answer = propose_for_leaves(surrogate, _changed(request, changed), labels=labels, bound_names=bound_names)
+        _ = answer.sequences  # raises where the run is too short
+        return Point(answer.proposal.weights, int(answer.at_cap.sum()), answer.proposal.status)
+
+    settings = {"kl": request.kl, "repetition": request.repetition, "target_tokens": request.run_tokens}
+    return trade_offs(
+        surrogate,
+        solve,
+        settings if surrogate.is_convex else {},
+        request.in_atoms(request.natural, surrogate),
+        np.array([request.task_weights[task] for task in surrogate.tasks]),
+    )
+
+
+def _changed(request: ProposalRequest, changed: Mapping[str, float]) -> ProposalRequest:
+    return replace(
+        request,
+        kl=changed.get("kl", request.kl),
+        repetition=changed.get("repetition", request.repetition),
+        target_tokens=changed.get("target_tokens", request.target_tokens),
+    )
+
+
 def trade_offs(
-    model: Surrogate,
-    ask: Callable[[Mapping[str, Any]], Point],
-    asked: Mapping[str, float | None],
+    surrogate: Surrogate,
+    solve: Callable[[Mapping[str, float]], Point],
+    settings: Mapping[str, float | None],
     natural: Array,
     task_weights: Array | None,
 ) -> pd.DataFrame:
-    """Proposals for every value of each wish in `asked` ({kl, repetition, target_tokens}: None leaves a wish out).
+    """Vary each setting of a proposal along its grid.
 
-    ask(changed wishes) answers or raises ProposalError, which becomes the row's status. natural [atoms].
+    Args:
+        surrogate: the fit.
+        solve: {setting: value} to the proposal with that setting changed; a ProposalError becomes the row's status.
+        settings: the settings {kl, repetition, target_tokens} of the proposal; None leaves one out.
+        natural: the natural mixture over the surrogate's leaves.
+        task_weights: [T] weights of the objective; None means equal.
 
-    Columns: parameter, value, asked (the value that was asked for), bpb, gain over natural with its 90 % interval,
-    divergence KL(q || natural) in nats, at_cap (leaves), status.
+    Returns:
+        Columns parameter, value, asked (the value is that of the proposal), bpb, gain over natural with the ends of its
+        90 % interval, divergence KL(q || natural) in nats, at_cap (leaves), status.
     """
     grids = {"kl": KL, "repetition": REPETITION}
-    if asked.get("target_tokens") is not None:
-        grids["target_tokens"] = tuple(float(asked["target_tokens"] or 0) * length for length in LENGTHS)
-    before = model.objective(natural[None], task_weights)[0]
-    rows: list[dict[str, Any]] = []
+    if settings.get("target_tokens") is not None:
+        grids["target_tokens"] = tuple(float(settings["target_tokens"] or 0) * length for length in LENGTHS)
+    before = surrogate.objective(natural[None], task_weights)[0]
+    rows: list[dict[str, object]] = []
     for parameter, grid in grids.items():
-        wanted = asked.get(parameter)
-        if wanted is None:
+        chosen = settings.get(parameter)
+        if chosen is None:
             continue
-        for value in sorted({*grid, wanted}):
-            row: dict[str, Any] = {"parameter": parameter, "value": value, "asked": value == wanted}
+        for value in sorted({*grid, chosen}):
+            row: dict[str, object] = {"parameter": parameter, "value": value, "asked": value == chosen}
             try:
-                point = ask({parameter: value})
+                point = solve({parameter: value})
             except ProposalError as error:
                 rows.append({**row, "status": str(error)})
                 continue
-            gain = interval(model, point.q, task_weights, natural)
+            gain = interval(surrogate, point.q, task_weights, natural)
             used = (point.q > 0) & (natural > 0)
             row |= {
                 "bpb": before - gain.bpb,

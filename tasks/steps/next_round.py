@@ -6,11 +6,11 @@ moment, and the proposals of laws that the runs leave possible (see `olmix_core.
 
 from olmix_core.config.swarm import Swarm
 from olmix_core.planning.sequential import RoundSettings, propose_round
+from olmix_core.proposal.request import ProposalRequest
 from olmix_core.storage.layout import SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from tasks.runtime.step import Payload, Result, step
-from tasks.steps.propose import wish_of
 
 
 @step("choose", code_version=1)
@@ -28,5 +28,5 @@ def next_round(payload: Payload, store: str, *, label: str) -> Result:
         count=payload["count"],
         tolerance=payload["tolerance"],
     )
-    chosen = propose_round(surrogate, wish_of(payload["wish"]), settings)
+    chosen = propose_round(surrogate, ProposalRequest.from_json(payload["wish"]), settings)
     return {"mixtures": list(chosen.mixtures), "remaining_gain": chosen.remaining_gain}

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from olmix_core.errors import ProposalError
 from olmix_core.planning.reuse import plan_columns
 from olmix_core.proposal.expansion import expansion, released_for_caps
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import log_linear
@@ -167,7 +167,7 @@ def test_the_collapsed_optimum_is_the_leaf_optimum_restricted_to_the_expansion(
     columns, _ = released_for_caps(plan.columns, dict(zip(surrogate.leaves, caps, strict=True)))
     matrix = expansion(columns, surrogate.leaves)
     try:
-        found = propose(surrogate, expansion=matrix, natural=natural, caps=caps, kl=kl)
+        found = propose(surrogate, ProposalProblem(expansion=matrix, natural=natural, caps=caps, kl=kl))
     except ProposalError:
         assume(False)
         raise

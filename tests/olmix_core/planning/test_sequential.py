@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from olmix_core.planning.sequential import Objective, PosteriorOptima, draw_optima, select_batch
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.settings import FitSettings
@@ -18,7 +18,9 @@ def learnt(problem: Problem, runs: int = 30) -> tuple[LawSurrogate, Objective, P
     surrogate = fit_law(problem.evidence(runs, seed=0), FitSettings(family=family, gamma=gamma))
     m = len(problem.leaves)
     goal = Objective(np.eye(m), problem.natural, np.full(m, 0.4), problem.kl)
-    today = propose(surrogate, expansion=np.eye(m), natural=problem.natural, caps=goal.caps, kl=problem.kl).weights
+    today = propose(
+        surrogate, ProposalProblem(expansion=np.eye(m), natural=problem.natural, caps=goal.caps, kl=problem.kl)
+    ).weights
     return surrogate, goal, draw_optima(surrogate, goal, today, draws=24, seed=0)
 
 

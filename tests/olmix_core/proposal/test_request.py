@@ -1,5 +1,6 @@
 """What is asked in leaves is answered in leaves, whatever content the law speaks of."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -111,3 +112,22 @@ def test_trade_offs_go_the_way_that_limits_go(model: Surrogate, wish: ProposalRe
     tight = trade_offs(model, ask, {"repetition": 0.5}, natural, None)
     assert "no mixture is possible" in tight.iloc[0]["status"]
     assert np.isnan(tight.iloc[0]["bpb"])
+
+
+def test_a_request_has_the_keys_of_the_payload(wish: ProposalRequest) -> None:
+    request = replace(wish, bounds=(Bound(LEAVES[:2], 0.1, 0.4),), target_tokens=None)
+    data = request.to_json()
+    settings = {"kl", "target_tokens", "repetition", "pessimism", "sequence_length"}
+    names = {"columns", "splits", "natural", "tokens", "bounds", "reference", "task_weights"}
+    assert data.keys() == settings | names
+    assert ProposalRequest.from_json(json.loads(json.dumps(data))) == request
+    assert request.run_tokens == 1_000_000
+    reusable = replace(request, reusable=[dict.fromkeys(LEAVES, 0.2)])
+    assert reusable.to_json().keys() - data.keys() == {"reusable"}
+
+
+def test_given_caps_replace_those_of_tokens(model: Surrogate, wish: ProposalRequest) -> None:
+    unlimited = replace(wish, leaf_caps=dict.fromkeys(LEAVES, np.inf), repetition=1e-9)
+    assert propose_for_leaves(model, unlimited).weights.sum() == pytest.approx(1)
+    capped = replace(unlimited, leaf_caps=dict.fromkeys(LEAVES, 0.3))
+    assert (propose_for_leaves(model, capped).weights <= 0.3).all()

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix_core.errors import ProposalError
-from olmix_core.proposal.constraints import Groups, region
-from olmix_core.proposal.rounding import whole_sequences
+from olmix_core.proposal.constraints import Groups, feasible_set
+from olmix_core.proposal.rounding import round_to_sequences
 
 
 @given(st.integers(0, 2**31))
@@ -26,7 +26,7 @@ def test_caps_and_bounds_hold_after_rounding(seed: int) -> None:
     share = float((group @ weights)[0])
     groups = Groups(("some",), group, np.zeros(1), np.array([share if np.isinf(caps).any() else 1.0]))
     free = np.isinf(caps) & (group[0] == 0)
-    sequences = whole_sequences(weights, target, length, region(np.eye(m), caps, lower, None, groups))
+    sequences = round_to_sequences(weights, target, length, feasible_set(np.eye(m), caps, lower, None, groups))
     total = int(target // length)
     assert sequences.sum() <= total
     assert sequences.sum() >= total - m  # what caps round off may have nowhere to go
@@ -40,21 +40,21 @@ def test_caps_and_bounds_hold_after_rounding(seed: int) -> None:
 
 
 def test_exact_shares_stay_exact() -> None:
-    limits = region(np.eye(3), np.full(3, np.inf), None, None)
-    assert whole_sequences(np.array([0.5, 0.25, 0.25]), 8 * 512, 512, limits).tolist() == [4, 2, 2]
+    limits = feasible_set(np.eye(3), np.full(3, np.inf), None, None)
+    assert round_to_sequences(np.array([0.5, 0.25, 0.25]), 8 * 512, 512, limits).tolist() == [4, 2, 2]
 
 
 def test_the_largest_remainder_gets_the_sequence() -> None:
-    limits = region(np.eye(3), np.full(3, np.inf), None, None)
-    assert whole_sequences(np.array([0.58, 0.27, 0.15]), 10.0, 1, limits).tolist() == [6, 3, 1]
-    capped = region(np.eye(3), np.array([0.58, 1, 1]), None, None)
-    assert whole_sequences(np.array([0.58, 0.27, 0.15]), 10.0, 1, capped).tolist() == [5, 3, 2]
+    limits = feasible_set(np.eye(3), np.full(3, np.inf), None, None)
+    assert round_to_sequences(np.array([0.58, 0.27, 0.15]), 10.0, 1, limits).tolist() == [6, 3, 1]
+    capped = feasible_set(np.eye(3), np.array([0.58, 1, 1]), None, None)
+    assert round_to_sequences(np.array([0.58, 0.27, 0.15]), 10.0, 1, capped).tolist() == [5, 3, 2]
 
 
 def test_a_run_too_short_is_told() -> None:
-    limits = region(np.eye(2), np.full(2, np.inf), None, None)
+    limits = feasible_set(np.eye(2), np.full(2, np.inf), None, None)
     with pytest.raises(ProposalError, match="at least one sequence of 4096"):
-        whole_sequences(np.array([0.5, 0.5]), 100.0, 4096, limits)
-    narrow = region(np.eye(2), np.array([0.5, 1.0]), np.array([0.45, 0.0]), None)
+        round_to_sequences(np.array([0.5, 0.5]), 100.0, 4096, limits)
+    narrow = feasible_set(np.eye(2), np.array([0.5, 1.0]), np.array([0.45, 0.0]), None)
     with pytest.raises(ProposalError, match="3 sequences of 10 tokens is too short"):
-        whole_sequences(np.array([0.48, 0.52]), 30.0, 10, narrow)
+        round_to_sequences(np.array([0.48, 0.52]), 30.0, 10, narrow)

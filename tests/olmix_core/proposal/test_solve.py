@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
 from olmix_core.errors import ProposalError
-from olmix_core.proposal.solve import Groups, Proposal, check_feasible, propose
+from olmix_core.proposal.solve import Groups, Proposal, ProposalProblem, check_feasible, propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law, Parameters
@@ -43,7 +43,7 @@ def free(problem: Problem, **settings_: object) -> Proposal:
     """The proposal over all leaves, without caps unless given."""
     m = len(problem.leaves)
     defaults = {"expansion": np.eye(m), "natural": problem.natural, "caps": np.full(m, np.inf), "kl": problem.kl}
-    return propose(known(problem), **{**defaults, **settings_})
+    return propose(known(problem), ProposalProblem(**{**defaults, **settings_}))
 
 
 PROBLEMS = [
@@ -138,7 +138,7 @@ def cases(draw: st.DrawFn) -> tuple[LawSurrogate, dict]:
 def test_constraints_hold_and_no_feasible_point_is_better(case: tuple[LawSurrogate, dict]) -> None:
     surrogate, given_ = case
     inside = given_.pop("inside")
-    proposal = propose(surrogate, **given_)
+    proposal = propose(surrogate, ProposalProblem(**given_))
     q = proposal.weights
     assert abs(q.sum() - 1) <= 1e-12
     assert (q >= 0).all()
@@ -185,7 +185,10 @@ def test_order_of_leaves_and_tasks_changes_nothing(seed: int) -> None:
     caps = problem.optimum * random.uniform(0.5, 3, 10)
     assume(caps.sum() > 1.01)
     one = free(problem, caps=caps)
-    other = propose(shuffled, expansion=np.eye(10), natural=problem.natural[leaves], caps=caps[leaves], kl=problem.kl)
+    other = propose(
+        shuffled,
+        ProposalProblem(expansion=np.eye(10), natural=problem.natural[leaves], caps=caps[leaves], kl=problem.kl),
+    )
     assert other.weights == pytest.approx(one.weights[leaves], abs=1e-5)
     assert other.shadow_prices == pytest.approx(one.shadow_prices[leaves], abs=1e-4)
 
@@ -279,7 +282,10 @@ def test_pessimism_gives_up_gain_for_certainty() -> None:
     problem = diminishing_returns(8, 6, noise=0.05)
     surrogate = fit(problem.evidence(30, seed=0), FitSettings(family="diminishing_returns", gamma=0.6))
     settings_ = {"expansion": np.eye(8), "natural": problem.natural, "caps": np.full(8, 0.6)}
-    bold, careful = propose(surrogate, **settings_), propose(surrogate, **settings_, pessimism=3.0)
+    bold, careful = (
+        propose(surrogate, ProposalProblem(**settings_)),
+        propose(surrogate, ProposalProblem(**settings_, pessimism=3.0)),
+    )
     assert surrogate.objective_std(careful.weights) < surrogate.objective_std(bold.weights)
     assert careful.objective >= bold.objective - 1e-9
     assert "local optimum" in careful.status

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from olmix_core.proposal.solve import propose
+from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.intervals import NORMAL_90, Interval, interval, measured_std
 from olmix_core.surrogate.settings import FitSettings
@@ -21,7 +21,7 @@ def at_proposals(problem: Problem, family: str) -> tuple[np.ndarray, np.ndarray]
         law = fit_law(problem.evidence(30, seed=seed), FitSettings(family=family))
         one = np.eye(len(law.leaves))
         caps = np.full(len(one), 0.6)
-        q = propose(law, expansion=one, natural=problem.natural, caps=caps).weights
+        q = propose(law, ProposalProblem(expansion=one, natural=problem.natural, caps=caps)).weights
         random = np.random.default_rng([seed, 7])
         both = np.stack([problem.natural, q])
         noise = problem.noise * random.standard_normal((2, len(law.tasks)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from olmix_core.errors import FitError, ProposalError
-from olmix_core.proposal.solve import Groups, propose
+from olmix_core.proposal.solve import Groups, ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate, fit
@@ -90,35 +90,44 @@ def test_a_missing_measurement_is_no_obstacle(family: str, evidence: SwarmData, 
 def test_proposals_keep_caps_and_groups(family: str, models: dict[str, Surrogate], problem: Problem) -> None:
     caps = np.array([0.5, 0.35, 1.0, 1.0, 0.5])
     groups = Groups(("code",), np.array([[1.0, 1.0, 0.0, 0.0, 0.0]]), np.array([0.2]), np.array([0.5]))
-    found = propose(models[family], expansion=np.eye(LEAVES), natural=problem.natural, caps=caps, groups=groups)
+    found = propose(
+        models[family], ProposalProblem(expansion=np.eye(LEAVES), natural=problem.natural, caps=caps, groups=groups)
+    )
     assert found.gap is None
     assert found.residual <= 1e-8
     assert found.weights.sum() == pytest.approx(1, abs=1e-12)
     assert (found.weights <= caps).all()
     assert 0.2 - 1e-8 <= found.weights[:2].sum() <= 0.5 + 1e-8
     assert problem.objective(found.weights[None])[0] < problem.objective(problem.natural[None])[0] + 0.01
-    again = propose(models[family], expansion=np.eye(LEAVES), natural=problem.natural, caps=caps, groups=groups)
+    again = propose(
+        models[family], ProposalProblem(expansion=np.eye(LEAVES), natural=problem.natural, caps=caps, groups=groups)
+    )
     assert again.weights.tolist() == found.weights.tolist()
 
 
 def test_no_candidate_beats_a_smooth_proposal(models: dict[str, Surrogate], problem: Problem) -> None:
     model = models["gaussian_process"]
-    found = propose(model, expansion=np.eye(LEAVES), natural=problem.natural, caps=np.ones(LEAVES), kl=0.0)
+    found = propose(
+        model, ProposalProblem(expansion=np.eye(LEAVES), natural=problem.natural, caps=np.ones(LEAVES), kl=0.0)
+    )
     others = np.random.default_rng(0).dirichlet(np.ones(LEAVES), 5000)
     assert (model.objective(others) >= found.objective - 1e-4).all()
 
 
 def test_search_proposes_a_run(models: dict[str, Surrogate], evidence: SwarmData, problem: Problem) -> None:
     settings = {"expansion": np.eye(LEAVES), "natural": problem.natural, "kl": 0.0}
-    found = propose(models["search"], caps=np.ones(LEAVES), **settings)
+    found = propose(models["search"], ProposalProblem(caps=np.ones(LEAVES), **settings))
     best = np.argmin(evidence.Y.mean(axis=1))
     assert found.weights == pytest.approx(evidence.X[best], abs=1e-9)
     with pytest.raises(ProposalError, match="none of them meets"):
-        propose(models["search"], caps=np.full(LEAVES, 0.2001), **settings)
+        propose(models["search"], ProposalProblem(caps=np.full(LEAVES, 0.2001), **settings))
 
 
 def test_careful_proposals_are_surer(models: dict[str, Surrogate], problem: Problem) -> None:
     model = models["autoscale"]
     settings = {"expansion": np.eye(LEAVES), "natural": problem.natural, "caps": np.ones(LEAVES)}
-    bold, careful = propose(model, **settings), propose(model, **settings, pessimism=5.0)
+    bold, careful = (
+        propose(model, ProposalProblem(**settings)),
+        propose(model, ProposalProblem(**settings, pessimism=5.0)),
+    )
     assert model.objective_std(careful.weights) <= model.objective_std(bold.weights) + 1e-6

@@ -1,0 +1,61 @@
+"""How much better than a point any feasible mixture can be, proved without trusting a solver.
+
+A tangent to a convex objective lies below it, so the least value of a tangent over the feasible set, a linear program,
+is one that no feasible mixture can beat. The dual values of that program are the prices of the limits.
+"""
+
+import numpy as np
+
+from olmix_core.mixture import Array
+from olmix_core.proposal.objective import Program
+
+_HELD = 1e-6  # relative distance to a limit at which a leaf counts as held
+_SMALL = 0.1  # share of kl below which a weight counts as small
+
+
+def certificate(program: Program, r: Array) -> tuple[float, Array]:
+    """Bound the distance of a convex objective to its optimum.
+
+    Every tangent bounds the objective from below; the better of two is taken.
+
+    Args:
+        program: the objective and its feasible set.
+        r: [d] columns.
+
+    Returns:
+        BPB by which a feasible mixture can be better than r, at most, and the price [n] of each upper limit.
+    """
+    tangents = (_tangent(program, point) for point in (r, _settled(program, r)))
+    least, prices = max(tangents, key=lambda pair: pair[0])
+    return max(0.0, program.value(r) - least), prices
+
+
+def _tangent(program: Program, r: Array) -> tuple[float, Array]:
+    """The least value over the feasible set of the tangent at r, and its fall per unit of each upper limit."""
+    slope = program.slope(r)
+    least, prices = program.feasible.linear_minimum(slope)
+    return program.value(r) + least - float(slope @ r), prices
+
+
+def _settled(program: Program, r: Array) -> Array:
+    """r with its small free columns moved to where their slope is what the others and the limits they share say.
+
+    The slope of the KL term goes with the logarithm, so a solver's absolute error in a tiny weight is a large one
+    in its slope, though worth nothing; a tangent here is much closer. At the optimum the slope of a column is a
+    level that all share, plus the prices of the limits that it is held by.
+    """
+    if not program.kl:
+        return r
+    limits, slope, limited = program.feasible, program.slope(r), program.feasible.matrix @ r
+    columns = limits.matrix > 0
+    alone = columns.sum(axis=1) == 1
+    held = (limited >= limits.upper * (1 - _HELD)) | ((limited <= limits.lower * (1 + _HELD)) & (limits.lower > 0))
+    shared = limits.matrix[held & ~alone]
+    free = ~columns[held & alone].any(axis=0)
+    if not r[free].sum() > 0:
+        return r
+    design, root = np.vstack([np.ones(len(r)), shared]).T, np.sqrt(r[free])
+    level_and_prices = np.linalg.lstsq(design[free] * root[:, None], slope[free] * root)[0]
+    off = np.clip(design @ level_and_prices - slope, -50.0 * program.kl, 50.0 * program.kl)
+    moved = r * np.exp(off / program.kl)
+    return np.where(free & (r < _SMALL * program.kl), moved, r)
