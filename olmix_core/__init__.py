@@ -1,12 +1,13 @@
 """The method of Olmix: from domains of text to a data mixture. Never imports Prefect.
 
-In a notebook, `import olmix_core as olmix`: `olmix.load(store, name)` and `olmix.load_folder(folder)` read a published
-mix (`olmix.PublishedMix`) to look at, predict with and propose from; `olmix.plot(mix, chart)` draws a chart of its
-report; `olmix.read_mixture(path)` reads a mixture.
+The public API is for notebooks (docs/notebook.md): `import olmix_core as olmix`. `olmix.load(store, name)` and
+`olmix.load_folder(folder)` read a published mix, an `olmix.PublishedMix`, to look at, predict with and propose from;
+`olmix.plot(mix, chart)` draws a chart of its report; `olmix.read_mixture(path)` reads a mixture. docs/development.md
+describes the packages.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from olmix_core.interop.mixture_file import read_mixture as read_mixture
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from olmix_core.mixes.published_mix import load_folder as load_folder
     from olmix_core.report.charts import plot as plot
 
-_PUBLIC = {
+_MODULES = {
     "PublishedMix": "mixes.published_mix",
     "load": "mixes.published_mix",
     "load_folder": "mixes.published_mix",
@@ -26,8 +27,12 @@ _PUBLIC = {
 __all__ = ["PublishedMix", "load", "load_folder", "plot", "read_mixture"]
 
 
-def __getattr__(name: str) -> Any:
-    # Imported lazily: these modules take about a second to import.
-    if name not in _PUBLIC:
+def __getattr__(name: str) -> object:
+    # Imported on first use: these modules take about a second to import.
+    if name not in _MODULES:
         raise AttributeError(f"module 'olmix_core' has no attribute {name!r}")
-    return getattr(import_module(f"olmix_core.{_PUBLIC[name]}"), name)
+    return getattr(import_module(f"olmix_core.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

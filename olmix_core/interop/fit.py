@@ -18,17 +18,18 @@ from typing import Any
 
 import pandas as pd
 
-from olmix_core.interop import plots
 from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs, read_inputs
-from olmix_core.interop.fit_outputs import FILES, as_csv, fit_record, labelled, mix_table, write_folder
-from olmix_core.mixes.published_mix import read_files
+from olmix_core.interop.fit_outputs import FILES, as_csv, fit_record, fit_table, labelled, write_folder
+from olmix_core.mixes.published_mix import PublishedMix, read_files
 from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.runs import held_out as held_out_runs
 from olmix_core.mixes.runs import to_parquet
 from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.proposal.tradeoffs import Point, trade_offs
+from olmix_core.report.charts import plot
 from olmix_core.report.page import report_html
+from olmix_core.report.style import to_png
 from olmix_core.storage.integrity import checksum, seal
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
@@ -71,14 +72,15 @@ class PublishedFit:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files written. There is no held_out.csv without held-out runs."""
-        names = (name for name in FILES if name in self.outputs)
-        return tuple(self.output / name for name in names if name != "held_out.csv" or self.held_out is not None)
+        """The files written. There is no held_out.csv without held-out runs, no trade_offs.png without trade-offs."""
+        absent = {"held_out.csv"} if self.held_out is None else set()
+        absent |= set() if self.surrogate.is_convex else {"trade_offs.png"}
+        return tuple(self.output / name for name in FILES if name in self.outputs - absent)
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """mix.csv."""
-        return mix_table(self.inputs.domains, self.proposal)
+        return fit_table(self.inputs.domains, self.proposal)
 
     @cached_property
     def cross_validation(self) -> Diagnostics:
@@ -123,6 +125,12 @@ class PublishedFit:
     def record(self) -> FitRecord:
         """mix.json, without the checksums of the other files."""
         return fit_record(self.inputs, self.surrogate, self.proposal, self.table)
+
+    @cached_property
+    def mix(self) -> PublishedMix:
+        """The fit as charts and the report read it from its files."""
+        contents = {name: _TABLES[name](self) for name in _REPORT_SOURCES - {RECORD_FILE}}
+        return read_files({**contents, RECORD_FILE: _sealed_record(self, contents)})
 
 
 def fit_published(
@@ -174,30 +182,39 @@ def _propose(surrogate: Surrogate, inputs: FitInputs, domains: Domains, kl: floa
     )
 
 
-# Every file but mix.json, which records the checksums of these, and report.html, which is drawn from both.
-_CONTENTS: Mapping[str, Callable[[PublishedFit], bytes]] = {
+_TABLES: Mapping[str, Callable[[PublishedFit], bytes]] = {
     TABLE_FILE: lambda fit: as_csv(fit.table, index=False),
     SURROGATE_FILE: lambda fit: seal({**fit.surrogate.to_json(), "domains": labelled(fit.surrogate.leaves)}),
     DIAGNOSTICS_FILE: lambda fit: as_csv(fit.diagnostics),
     "held_out.csv": lambda fit: as_csv(pd.DataFrame() if fit.held_out is None else fit.held_out),
     RUNS_FILE: lambda fit: to_parquet(held_out_runs(fit.inputs.training, fit.cross_validation)),
     TRADE_OFFS_FILE: lambda fit: as_csv(fit.trade_offs, index=False),
-    "trade_offs.png": lambda fit: plots.trade_offs(fit.trade_offs),
-    "predicted_vs_measured.png": lambda fit: plots.predictions(fit.cross_validation),
-    "mixture.png": lambda fit: plots.mixture(fit.table),
-    "effects.png": lambda fit: plots.effects(fit.surrogate, fit.inputs.domains.natural()),
+}
+
+# Charts of the report, by the file that each is written to.
+_CHARTS = {
+    "trade_offs.png": "tradeoffs",
+    "predicted_vs_measured.png": "predictions",
+    "mixture.png": "mixture",
+    "effects.png": "effects",
 }
 
 _REPORT_SOURCES = frozenset({TABLE_FILE, SURROGATE_FILE, DIAGNOSTICS_FILE, RUNS_FILE, TRADE_OFFS_FILE, RECORD_FILE})
 
 
 def _contents(fit: PublishedFit) -> dict[str, bytes]:
-    """Content of each file of the fit."""
+    """Content of each file of the fit; mix.json has the checksums of all others but report.html."""
     names = [file.name for file in fit.files]
-    contents = {name: render(fit) for name, render in _CONTENTS.items() if name in names}
+    contents = {name: render(fit) for name, render in _TABLES.items() if name in names}
+    contents |= {name: to_png(plot(fit.mix, chart)) for name, chart in _CHARTS.items() if name in names}
     if RECORD_FILE in names:
-        checksums = {name: checksum(content) for name, content in contents.items()}
-        contents[RECORD_FILE] = seal(fit.record.model_copy(update={"files": checksums}).to_json())
+        contents[RECORD_FILE] = _sealed_record(fit, contents)
     if REPORT_FILE in names:
-        contents[REPORT_FILE] = report_html(read_files(contents))
+        contents[REPORT_FILE] = report_html(fit.mix)
     return contents
+
+
+def _sealed_record(fit: PublishedFit, contents: Mapping[str, bytes]) -> bytes:
+    """mix.json with the checksums of the other files."""
+    checksums = {name: checksum(content) for name, content in contents.items()}
+    return seal(fit.record.model_copy(update={"files": checksums}).to_json())

@@ -6,6 +6,7 @@ The formats are those of a published mix (`record`), with null for what only con
 import math
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from olmix_core.interop.fit_inputs import FitInputs
 from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures
 from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, FitSettings, SolverRecord, TaskRecord
+from olmix_core.mixes.tables import LeafRow, make_table
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import feasible_set
 from olmix_core.proposal.rounding import round_to_sequences
@@ -51,43 +53,51 @@ SEQUENCE_LENGTH = 4096  # tokens: what the run is taken to train on at once
 _PACKAGES = ("olmix-flows", "numpy", "scipy", "pandas", "cvxpy", "matplotlib")
 
 
-def mix_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
-    """mix.csv: a row per leaf, the heaviest first."""
+def fit_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
+    """Make mix.csv of a fit.
+
+    Args:
+        domains: The columns of ratios and the leaves inside them.
+        proposal: The proposed mixture over the columns.
+
+    Returns:
+        The table of `olmix_core.mixes.tables.make_table`.
+    """
+    rows = [row for c in range(len(domains.columns)) for row in _rows(domains, proposal, c)]
+    if domains.target_tokens is not None:
+        limits = feasible_set(np.eye(len(rows)), np.array([row.cap for row in rows]), None, None)
+        weights = np.array([row.weight for row in rows])
+        sequences = round_to_sequences(weights, domains.target_tokens, SEQUENCE_LENGTH, limits)
+        rows = [replace(row, sequences=float(count)) for row, count in zip(rows, sequences, strict=True)]
+    return make_table(rows, SEQUENCE_LENGTH)
+
+
+def _rows(domains: Domains, proposal: Proposal, c: int) -> list[LeafRow]:
+    """The leaves of column `c`; whole sequences are not known yet."""
+    column = domains.columns[c]
+    caps = domains.leaf_caps(column)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(column.shares > 0, caps / column.shares, np.inf)
     rows = []
-    target = domains.target_tokens
-    for c, column in enumerate(domains.columns):
-        caps = domains.leaf_caps(column)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(column.shares > 0, caps / column.shares, np.inf)
-        for j, leaf in enumerate(column.leaves):
-            weight, natural, tokens = proposal.weights[c] * column.shares[j], column.natural[j], column.tokens[j]
-            # The leaf with the least room is the one that holds the column.
-            holds = bool(proposal.at_cap[c]) and room[j] <= room.min() * (1 + 1e-9)
-            price = proposal.shadow_prices[c] / column.shares[j] if holds else 0.0
-            rows.append(
-                {
-                    "domain": leaf,
-                    "tokens": tokens,
-                    "natural": natural,
-                    "weight": weight,
-                    "ratio": weight / natural if natural > 0 else math.nan,
-                    "cap": caps[j],
-                    "at_cap": holds,
-                    "shadow_price": 0.01 * price,  # per 1 % of the target tokens
-                    "per_billion_tokens": price * domains.weight_per_token() * 1e9,
-                    "previous": math.nan,
-                }
+    for j, leaf in enumerate(column.leaves):
+        # The leaf with the least room is the one that holds the column.
+        holds = bool(proposal.at_cap[c]) and room[j] <= room.min() * (1 + 1e-9)
+        price = proposal.shadow_prices[c] / column.shares[j] if holds else 0.0
+        rows.append(
+            LeafRow(
+                domain=leaf,
+                tokens=column.tokens[j],
+                natural=column.natural[j],
+                weight=proposal.weights[c] * column.shares[j],
+                sequences=math.nan,
+                cap=caps[j],
+                at_cap=holds,
+                price=price,
+                per_billion_tokens=price * domains.weight_per_token() * 1e9,
+                previous=math.nan,
             )
-    table = pd.DataFrame(rows)
-    sequences = np.full(len(table), math.nan)
-    if target is not None:
-        limits = feasible_set(np.eye(len(table)), table["cap"].to_numpy(), None, None)
-        sequences = round_to_sequences(table["weight"].to_numpy(), target, SEQUENCE_LENGTH, limits).astype(np.float64)
-    epochs = sequences * SEQUENCE_LENGTH / table["tokens"].replace(0.0, math.nan)
-    place = list(table.columns).index("ratio") + 1
-    table.insert(place, "sequences", sequences)
-    table.insert(place + 1, "epochs", epochs)
-    return table.sort_values(["weight", "domain"], ascending=[False, True], ignore_index=True)
+        )
+    return rows
 
 
 def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, table: pd.DataFrame) -> FitRecord:

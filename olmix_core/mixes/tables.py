@@ -1,6 +1,9 @@
 """The tables of a mix: CSV files whose labels are text whatever they spell."""
 
 import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -36,31 +39,109 @@ def read_trade_offs(store: Store, record: MixRecord) -> list[dict[str, str | flo
     ]
 
 
-def mix_table(draft: MixDraft, previous: MixRecord | None) -> pd.DataFrame:
-    """Make mix.csv of a draft: a row per leaf, the heaviest first; `previous` is the version before."""
-    before = {} if previous is None else previous.weights_by_content
-    rows = []
-    for leaf in draft.domains.leaves:
-        content = leaf.fingerprint
-        weight, natural = draft.proposal["weights"][content], draft.natural[content]
-        available = draft.statistics[content].available
-        price, settings = draft.proposal["shadow_prices"][content], draft.settings["proposal"]
-        sequences = draft.proposal["sequences"][content]
-        rows.append(
-            {
-                "domain": leaf.label,
-                "tokens": available,
-                "natural": natural,
-                "weight": weight,
-                "ratio": weight / natural,
-                "sequences": sequences,
-                "epochs": sequences * settings["sequence_length"] / available,
-                "cap": draft.proposal["caps"][content],
-                "at_cap": draft.proposal["at_cap"][content],
-                # The dual is per unit of weight; 1 % of R is a weight of 0.01.
-                "shadow_price": 0.01 * price,
-                "per_billion_tokens": price * settings["repetition"] * 1e9 / draft.target_tokens,
-                "previous": before.get(content),
-            }
+@dataclass(frozen=True)
+class LeafRow:
+    """A row of mix.csv, before what follows from it.
+
+    Attributes:
+        domain: Label of the leaf.
+        tokens: Tokens to train on; NaN where unknown.
+        natural: Natural weight.
+        weight: Proposed weight.
+        sequences: Whole sequences of the run; NaN where its length is unknown.
+        cap: Highest weight.
+        at_cap: Whether the cap holds the weight down.
+        price: Shadow price of the cap, BPB per unit of weight.
+        per_billion_tokens: BPB gained per billion more tokens of the leaf.
+        previous: Weight in the version before; None where there is none.
+    """
+
+    domain: str
+    tokens: float
+    natural: float
+    weight: float
+    sequences: float
+    cap: float
+    at_cap: bool
+    price: float
+    per_billion_tokens: float
+    previous: float | None = None
+
+
+TABLE_COLUMNS = (
+    "domain",
+    "tokens",
+    "natural",
+    "weight",
+    "ratio",
+    "sequences",
+    "epochs",
+    "cap",
+    "at_cap",
+    "shadow_price",
+    "per_billion_tokens",
+    "previous",
+)
+
+
+def make_table(rows: Iterable[LeafRow], sequence_length: int) -> pd.DataFrame:
+    """Make mix.csv: a row per leaf, the heaviest first.
+
+    Args:
+        rows: The leaves, in any order.
+        sequence_length: Tokens of a sequence of the run.
+
+    Returns:
+        A table with TABLE_COLUMNS. `shadow_price` is BPB per 1 % of the tokens of the run.
+    """
+    columns = [
+        (
+            row.domain,
+            row.tokens,
+            row.natural,
+            row.weight,
+            row.weight / row.natural if row.natural > 0 else math.nan,
+            row.sequences,
+            row.sequences * sequence_length / row.tokens if row.tokens else math.nan,
+            row.cap,
+            row.at_cap,
+            0.01 * row.price,
+            row.per_billion_tokens,
+            row.previous,
         )
-    return pd.DataFrame(rows).sort_values(["weight", "domain"], ascending=[False, True])
+        for row in rows
+    ]
+    table = pd.DataFrame(columns, columns=list(TABLE_COLUMNS))
+    return table.sort_values(["weight", "domain"], ascending=[False, True], ignore_index=True)
+
+
+def mix_table(draft: MixDraft, previous: MixRecord | None) -> pd.DataFrame:
+    """Make mix.csv of a draft.
+
+    Args:
+        draft: The mix.
+        previous: The version before, if any.
+
+    Returns:
+        A table with TABLE_COLUMNS.
+    """
+    weights_before = {} if previous is None else previous.weights_by_content
+    proposal, settings = draft.proposal, draft.settings["proposal"]
+
+    def row(label: str, content: str) -> LeafRow:
+        price = proposal["shadow_prices"][content]
+        return LeafRow(
+            domain=label,
+            tokens=draft.statistics[content].available,
+            natural=draft.natural[content],
+            weight=proposal["weights"][content],
+            sequences=proposal["sequences"][content],
+            cap=proposal["caps"][content],
+            at_cap=proposal["at_cap"][content],
+            price=price,
+            per_billion_tokens=price * settings["repetition"] * 1e9 / draft.target_tokens,
+            previous=weights_before.get(content),
+        )
+
+    rows = [row(leaf.label, leaf.fingerprint) for leaf in draft.domains.leaves]
+    return make_table(rows, settings["sequence_length"])
