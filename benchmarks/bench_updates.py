@@ -40,7 +40,8 @@ from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
 from olmix_core.mixture import natural  # noqa: E402
 from olmix_core.planning.preflight import resolve_inputs  # noqa: E402
 from olmix_core.storage.layout import corpus_folder, tokenizer_path  # noqa: E402
-from olmix_core.workers.pool import workers  # noqa: E402
+from olmix_core.workers.jobs import EvaluateJob, ProxyReference, TrainJob  # noqa: E402
+from olmix_core.workers.pool import worker_pool  # noqa: E402
 from tasks.runtime import progress  # noqa: E402
 from tasks.steps.statistics import statistics  # noqa: E402
 
@@ -159,22 +160,13 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
 
     def train_and_measure(job: tuple[str, int]) -> dict[str, Any]:
         name, seed = job
-        common = {
-            "store": config.store,
-            "key": f"target-{name}-{seed}",
-            "recipe": ProxyRecipe.model_validate({**recipe, "seed": seed}).identity(),
-            "tokenizer": tokenizer_path(tokenizer),
-        }
+        identity = ProxyRecipe.model_validate({**recipe, "seed": seed}).identity()
+        proxy = ProxyReference(config.store, f"target-{name}-{seed}", identity, tokenizer_path(tokenizer))
         mixture = {leaf: weight for leaf, weight in mixtures[name].items() if weight > 0}
-        run = workers.run({"do": "train", "mixture": mixture, "corpora": corpora, **common})
-        bpb = {
-            task.label: workers.run(
-                {"do": "evaluate", **task.source.to_json(), "corpora": [], "label": task.label, **common}
-            )["bpb"]
-            for task in inputs.tasks
-        }
-        print(f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s", flush=True)
-        return {"mixture": name, "seed": seed, "bpb": bpb, "parameters": run["parameters"], "seconds": run["seconds"]}
+        run = worker_pool.run(TrainJob(proxy, mixture, corpora))
+        bpb = {task.label: worker_pool.run(EvaluateJob(proxy, task.label, task.source)).bpb for task in inputs.tasks}
+        print(f"larger model on {name}, seed {seed}: {run.seconds:.0f} s", flush=True)
+        return {"mixture": name, "seed": seed, "bpb": bpb, "parameters": run.parameters, "seconds": run.seconds}
 
     jobs = [(name, seed) for name in mixtures for seed in SEEDS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

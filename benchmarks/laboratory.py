@@ -6,7 +6,6 @@ A proxy of any mixture and seed, measured on the held-out text of every domain a
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +14,14 @@ from olmix_core.config.load import load_config, read_task_list
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.config.swarm import Swarm
 from olmix_core.data.corpus import tokenise
+from olmix_core.data.tasks import TaskSource
 from olmix_core.data.tokenizer import train_tokenizer
 from olmix_core.mixture import Array, natural
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.storage.store import Store
-from olmix_core.workers.pool import at_once, workers
+from olmix_core.workers.jobs import EvaluateJob, ProxyReference, TrainJob
+from olmix_core.workers.pool import at_once, worker_pool
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "quickstart"
 
@@ -50,12 +51,12 @@ class Laboratory:
         self.leaves = tuple(leaf.label for leaf in leaves)
         self.tokens = np.array(counts, dtype=np.float64)
         self.natural = natural(counts)
-        self._tasks: dict[str, dict[str, Any]] = {
-            f"heldout {leaf.label}": {"file": None, "corpora": [corpora[leaf.fingerprint]]} for leaf in leaves
+        self._tasks: dict[str, tuple[TaskSource, tuple[str, ...]]] = {
+            f"heldout {leaf.label}": (TaskSource(), (corpora[leaf.fingerprint],)) for leaf in leaves
         }
         for task in listed:
-            chosen = [task.sample, task.sample_seed] if task.sample else None
-            self._tasks[task.label] = {"file": str(task.file), "sample": chosen, "corpora": []}
+            sample = (task.sample, task.sample_seed) if task.sample else None
+            self._tasks[task.label] = (TaskSource(file=str(task.file), sample=sample), ())
         self.tasks = tuple(self._tasks)
         self._trained = 0  # mixtures, in earlier calls of `measure`
 
@@ -72,24 +73,22 @@ class Laboratory:
 
         def run(job: tuple[int, int]) -> tuple[float, list[float]]:
             number, seed = job
-            common = {"store": self._folder, "tokenizer": "tokenizer.json"}
-            common |= {
-                "key": f"{self._trained + number}-{seed}",
-                "recipe": ProxyRecipe(seed=seed, **self._recipe).identity(),
-            }
+            recipe = ProxyRecipe(seed=seed, **self._recipe).identity()
+            proxy = ProxyReference(self._folder, f"{self._trained + number}-{seed}", recipe, "tokenizer.json")
             weights = zip(self._corpora, mixtures[number].tolist(), strict=True)
             mixture = {leaf: weight for leaf, weight in weights if weight > 0}
-            trained = workers.run({"do": "train", "mixture": mixture, "corpora": self._corpora, **common})
-            scores = [
-                workers.run({"do": "evaluate", "label": name, **task, **common}) for name, task in self._tasks.items()
+            seconds = worker_pool.run(TrainJob(proxy, mixture, self._corpora)).seconds
+            bpb = [
+                worker_pool.run(EvaluateJob(proxy, name, source, corpora)).bpb
+                for name, (source, corpora) in self._tasks.items()
             ]
-            print(f"mixture {number}, seed {seed}: {trained['seconds']:.1f} s", flush=True)
-            return trained["seconds"], [score["bpb"] for score in scores]
+            print(f"mixture {number}, seed {seed}: {seconds:.1f} s", flush=True)
+            return seconds, bpb
 
         jobs = [(number, seed) for number in range(len(mixtures)) for seed in seeds]
         with ThreadPoolExecutor(at_once()) as pool:
             found = list(pool.map(run, jobs))
-        workers.close()
+        worker_pool.close()
         self._trained += len(mixtures)
         bpb = np.array([scores for _, scores in found]).reshape(len(mixtures), len(seeds), len(self.tasks))
         return bpb, [seconds for seconds, _ in found]

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,18 @@ from olmix_core.config.evaluation import Task  # noqa: E402
 from olmix_core.config.load import load_config, read_task_list  # noqa: E402
 from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
 from olmix_core.data.corpus import tokenise  # noqa: E402
+from olmix_core.data.tasks import TaskSource  # noqa: E402
 from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402
 from olmix_core.identity import digest  # noqa: E402
 from olmix_core.mixes.published_mix import PublishedMix, load  # noqa: E402
 from olmix_core.mixes.record import as_mix  # noqa: E402
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs  # noqa: E402
-from olmix_core.storage.layout import corpus_folder, proxy_folder, proxy_run_path, tokenizer_path  # noqa: E402
-from olmix_core.storage.results import trained_run  # noqa: E402
+from olmix_core.proxies.results import ProxyRun, load_run  # noqa: E402
+from olmix_core.serialization import JsonRecord  # noqa: E402
+from olmix_core.storage.layout import corpus_folder, proxy_folder, tokenizer_path  # noqa: E402
 from olmix_core.storage.store import Store  # noqa: E402
-from olmix_core.workers.pool import at_once, workers  # noqa: E402
+from olmix_core.workers.jobs import EvaluateJob, ForecastJob, ProxyReference, TrainJob  # noqa: E402
+from olmix_core.workers.pool import at_once, worker_pool  # noqa: E402
 from tasks.steps.statistics import statistics  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +65,13 @@ LARGER = {"layers": 4, "width": 144, "heads": 4, "learning_rate": 4e-3, "leaf_sh
 COMPARED = ("natural", "proposed")
 PROBE_STEPS = 24
 
-Where = dict[str, Any]
+
+@dataclass(frozen=True)
+class StudyTask(JsonRecord):
+    """A task of the study: where its documents are, or the leaves whose held-out text it is."""
+
+    source: TaskSource
+    leaves: tuple[str, ...] = ()
 
 
 def larger_recipe(config: Config, proxy: ProxyRecipe, seed: int) -> dict[str, Any]:
@@ -71,32 +81,33 @@ def larger_recipe(config: Config, proxy: ProxyRecipe, seed: int) -> dict[str, An
     return ProxyRecipe.model_validate({**proxy.identity(), **changes}).identity()
 
 
-def measured_tasks(inputs: ResolvedInputs, config: Config) -> dict[str, Where]:
-    """{label: where it is} of everything that the larger model is measured on.
+def measured_tasks(inputs: ResolvedInputs, config: Config) -> dict[str, StudyTask]:
+    """{label: task} of everything that the larger model is measured on.
 
     The tasks of the configuration by their labels, every domain's held-out text as "heldout:...", the paper's tasks as
     "olmes:...". `leaves` are the contents whose held-out text is meant.
     """
-    found = {task.label: {**task.source.to_json(), "leaves": list(task.leaves)} for task in inputs.tasks}
+    tasks = {task.label: StudyTask(task.source, task.leaves) for task in inputs.tasks}
     for leaf in inputs.domains.leaves:
-        found[f"heldout:{leaf.label}"] = {"file": None, "sample": None, "texts": [], "leaves": [leaf.fingerprint]}
+        tasks[f"heldout:{leaf.label}"] = StudyTask(TaskSource(), (leaf.fingerprint,))
     entry = Task.model_validate({"list": str(ALL_TASKS), "sample": ALL_SAMPLE})
     for task in read_task_list(entry, ALL_TASKS, "(file)"):
-        found[f"olmes:{task.label}"] = {"file": task.file, "sample": [task.sample, 0], "texts": [], "leaves": []}
-    return found
+        assert task.sample is not None
+        tasks[f"olmes:{task.label}"] = StudyTask(TaskSource(file=task.file, sample=(task.sample, 0)))
+    return tasks
 
 
 # How long it will take
 
 
-def probe(inputs: ResolvedInputs, config: Config, tasks: Mapping[str, Where], larger: int) -> float:
+def probe(inputs: ResolvedInputs, config: Config, tasks: Mapping[str, StudyTask], larger: int) -> float:
     """Hours that the study takes at the speed of this machine now: some steps of either model, some of their tasks.
 
     larger: how many larger models are trained.
     """
     leaf = min(inputs.domains.leaves, key=lambda leaf: sum(size for _, size, _ in leaf.contents))
     proxies = config.swarm.runs or 3 * (len(inputs.domains.leaves) + 1)
-    models: dict[str, tuple[Where, int, list[str]]] = {
+    models: dict[str, tuple[dict[str, Any], int, list[str]]] = {
         "proxy": (
             inputs.recipe.identity(),
             proxies,
@@ -114,18 +125,14 @@ def probe(inputs: ResolvedInputs, config: Config, tasks: Mapping[str, Where], la
         def seconds_of(name: str, number: int) -> float:
             recipe, _, labels = models[name]
             tokens = PROBE_STEPS * recipe["batch_size"] * recipe["sequence_length"]
-            common = {
-                "store": folder,
-                "key": f"{name}-{number}",
-                "recipe": {**recipe, "tokens": tokens, "leaf_share": 1.0},
-                "tokenizer": "tokenizer.json",
-            }
-            text = {"mixture": {leaf.fingerprint: 1.0}, "corpora": {leaf.fingerprint: "tokens"}}
-            training = workers.run({"do": "train", **text, **common})["seconds"] * recipe["tokens"] / tokens
-            files = [tasks[label] for label in labels if tasks[label]["file"]]
+            identity = {**recipe, "tokens": tokens, "leaf_share": 1.0}
+            proxy = ProxyReference(folder, f"{name}-{number}", identity, "tokenizer.json")
+            run = worker_pool.run(TrainJob(proxy, {leaf.fingerprint: 1.0}, {leaf.fingerprint: "tokens"}))
+            training = run.seconds * recipe["tokens"] / tokens
+            files = [tasks[label].source for label in labels if tasks[label].source.file]
             part = files[number % len(files) :: cores]  # the others forecast the rest
-            jobs = [{"do": "forecast", "label": "", **where, "corpora": [], **common} for where in part]
-            measuring = sum(workers.run(job)["seconds"] for job in jobs) * len(files) / len(part)
+            seconds = [worker_pool.run(ForecastJob(proxy, source)).seconds for source in part]
+            measuring = sum(seconds) * len(files) / len(part)
             return float(training + measuring)
 
         for name, (_, count, _) in models.items():
@@ -133,7 +140,7 @@ def probe(inputs: ResolvedInputs, config: Config, tasks: Mapping[str, Where], la
                 seconds = sum(pool.map(seconds_of, [name] * cores, range(cores))) / cores
             total += count * seconds / cores
             print(f"{count} x {name}: about {seconds:.0f} s each to train and measure, {cores} at once", flush=True)
-    workers.close()
+    worker_pool.close()
     return total / 3600
 
 
@@ -148,7 +155,7 @@ def mixtures_of(mix: PublishedMix) -> dict[str, dict[str, float]]:
 
 
 def train_and_measure(
-    mix: PublishedMix, inputs: ResolvedInputs, config: Config, tasks: Mapping[str, Where], name: str, seed: int
+    mix: PublishedMix, inputs: ResolvedInputs, config: Config, tasks: Mapping[str, StudyTask], name: str, seed: int
 ) -> dict[str, Any]:
     """Train the larger model on a mixture, unless that was done, and measure it; {mixture, seed, parameters, seconds,
     evaluation_seconds, bpb}.
@@ -163,36 +170,30 @@ def train_and_measure(
     mixture = {fingerprint[label]: weight for label, weight in mixtures_of(mix)[name].items() if weight > 0}
     recipe = larger_recipe(config, inputs.recipe, seed)
     key = f"larger-{digest({'mixture': mixture, 'recipe': recipe, 'tokenizer': tokenizer})}"
-    common = {"store": store.url, "key": key, "recipe": recipe, "tokenizer": tokenizer_path(tokenizer)}
-    if trained_run(store, key) is None:
-        workers.run({"do": "train", "mixture": mixture, "corpora": folders, **common})
-    run = store.read_json(proxy_run_path(key))
-    done = f"{proxy_folder(key)}/bpb-{digest(dict(tasks))}.json"
+    proxy = ProxyReference(store.url, key, recipe, tokenizer_path(tokenizer))
+    run = load_run(store, key)
+    if not isinstance(run, ProxyRun):
+        run = worker_pool.run(TrainJob(proxy, mixture, folders))
+    done = f"{proxy_folder(key)}/bpb-{digest({label: task.to_json() for label, task in tasks.items()})}.json"
     if not store.exists(done):
         started = time.monotonic()
         bpb = {
-            label: workers.run(
-                {
-                    "do": "evaluate",
-                    "label": label,
-                    **where,
-                    "corpora": [folders[leaf] for leaf in where["leaves"]],
-                    **common,
-                }
-            )["bpb"]
-            for label, where in tasks.items()
+            label: worker_pool.run(
+                EvaluateJob(proxy, label, task.source, tuple(folders[leaf] for leaf in task.leaves))
+            ).bpb
+            for label, task in tasks.items()
         }
         store.write_json(done, {"bpb": bpb, "seconds": time.monotonic() - started})
     measured = store.read_json(done)
     print(
-        f"larger model on {name}, seed {seed}: {run['seconds']:.0f} s, measured in {measured['seconds']:.0f} s",
+        f"larger model on {name}, seed {seed}: {run.seconds:.0f} s, measured in {measured['seconds']:.0f} s",
         flush=True,
     )
     return {
         "mixture": name,
         "seed": seed,
-        "parameters": run["parameters"],
-        "seconds": run["seconds"],
+        "parameters": run.parameters,
+        "seconds": run.seconds,
         "evaluation_seconds": measured["seconds"],
         "bpb": measured["bpb"],
     }
@@ -220,7 +221,7 @@ def main() -> None:
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in compared]
     with ThreadPoolExecutor(at_once()) as pool:
         measured = list(pool.map(lambda job: train_and_measure(mix, inputs, config, tasks, *job), jobs))
-    workers.close()
+    worker_pool.close()
     mixtures = {name: one for name, one in mixtures_of(mix).items() if name in compared}
     found = study_report.figures(mix, mixtures, measured)
     print(study_report.markdown(found))

@@ -10,7 +10,8 @@ traceback and exits with status 1. Anything else that escapes is a defect of thi
     │   └── DamageError        a file of the store is not what was written
     ├── TrainingError      a proxy could not be trained
     │   ├── DivergenceError    its loss went to infinity, or above that of guessing
-    │   └── WorkerLostError    its process was killed from outside; tried again, it may well succeed
+    │   └── WorkerEndedError   its process ended without a result, or was stopped
+    │       └── WorkerLostError    the process was killed from outside; tried again, it may well succeed
     ├── EvaluationError    a proxy could not be evaluated, or gave a BPB that is no number
     ├── FitError           no law can be fitted to the evidence at hand
     └── ProposalError      no mixture meets the constraints, or the solver did not find it
@@ -56,8 +57,12 @@ class DivergenceError(TrainingError):
     """The loss of a proxy is no number, or far above that of guessing."""
 
 
-class WorkerLostError(TrainingError):
-    """A process that trains or evaluates was killed from outside; the same job may well succeed."""
+class WorkerEndedError(TrainingError):
+    """The process of a job ended without a result, or was stopped; it cannot be used again."""
+
+
+class WorkerLostError(WorkerEndedError):
+    """The process of a job was killed from outside; the same job may well succeed."""
 
 
 class EvaluationError(OlmixError):

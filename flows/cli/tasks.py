@@ -1,15 +1,22 @@
 """`olmix tasks`: the paper's evaluation tasks as files, and what a trained proxy makes of them."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from olmix_core.errors import StoreError
+
+if TYPE_CHECKING:
+    from olmix_core.config.evaluation import Task
+    from olmix_core.proxies.results import Score
+    from olmix_core.workers.jobs import ProxyReference
 
 tasks = typer.Typer(no_args_is_help=True, help="Import evaluation tasks, and measure a trained proxy on them.")
 console = Console(highlight=False)
@@ -49,63 +56,80 @@ def measure(
     from flows.cli.locate import open_store
     from olmix_core.config.evaluation import Task
     from olmix_core.config.load import read_task_list
-    from olmix_core.storage.layout import PROXIES_FOLDER, payload_path, tokenizer_path
+    from olmix_core.storage.layout import payload_path, tokenizer_path
+    from olmix_core.workers.jobs import ProxyReference
     from olmix_core.workers.pool import at_once
-    from olmix_core.workers.pool import workers as pool
 
     entry = Task.model_validate({"list": str(listed), **({"sample": sample} if sample else {})})
-    found = [task for task in read_task_list(entry, listed, "(file)") if task.file is not None]
+    chosen = [task for task in read_task_list(entry, listed, "(file)") if task.file is not None]
     opened = open_store(store)
-    key = _whole_key(opened.list(PROXIES_FOLDER), proxy, store)
+    key = _whole_key(opened.list("proxies"), proxy, store)
     payload = opened.read_json(payload_path("train", key))["payload"]
-    common = {
-        "store": opened.url,
-        "key": key,
-        "recipe": payload["recipe"],
-        "tokenizer": tokenizer_path(payload["tokenizer"]),
-        "corpora": [],
-    }
+    reference = ProxyReference(opened.url, key, payload["recipe"], tokenizer_path(payload["tokenizer"]))
+    _print_measured(chosen, _measure(chosen, reference, workers or at_once()))
 
-    def run(do: str, number: int) -> dict[str, Any]:
-        task = found[number]
-        chosen = [task.sample, task.sample_seed] if task.sample else None
+
+@dataclass(frozen=True)
+class _Measured:
+    """The score of a task, and the seconds that it was expected to take and took."""
+
+    score: "Score"
+    expected: float
+    took: float
+
+
+def _measure(chosen: Sequence["Task"], proxy: "ProxyReference", count: int) -> list[_Measured]:
+    """Score a proxy on tasks, `count` at once, after printing how long it will take."""
+    from olmix_core.data.tasks import TaskSource
+    from olmix_core.workers.jobs import EvaluateJob, ForecastJob
+    from olmix_core.workers.pool import worker_pool
+
+    sources = []
+    for task in chosen:
+        file = str(task.file) if "://" in str(task.file) else str(Path(str(task.file)).absolute())
+        sources.append(TaskSource(file=file, sample=(task.sample, task.sample_seed) if task.sample else None))
+
+    def forecast(number: int) -> float:
+        return worker_pool.run(ForecastJob(proxy, sources[number])).seconds
+
+    def evaluate(number: int) -> _Measured:
         started = time.monotonic()
-        file = task.file if "://" in str(task.file) else str(Path(str(task.file)).absolute())
-        result = pool.run({"do": do, "label": task.label, "file": file, "sample": chosen, **common})
-        return {**result, "took": time.monotonic() - started}
+        score = worker_pool.run(EvaluateJob(proxy, chosen[number].label, sources[number]))
+        return _Measured(score, expected[number], time.monotonic() - started)
 
-    count = workers or at_once()
     started = time.monotonic()
     try:
         with ThreadPoolExecutor(count) as threads, console.status("Counting") as status:
-            expected = list(threads.map(lambda number: run("forecast", number)["seconds"], range(len(found))))
-            total = sum(expected) / count
-            console.print(f"{len(found)} tasks, {count} at once: about {total:.0f} s")
+            expected = list(threads.map(forecast, range(len(chosen))))
+            console.print(f"{len(chosen)} tasks, {count} at once: about {sum(expected) / count:.0f} s")
             status.update("Measuring")
             # The longest first, so that none of them is alone at the end.
-            order = sorted(range(len(found)), key=lambda number: -expected[number])
+            order = sorted(range(len(chosen)), key=lambda number: -expected[number])
             measuring = time.monotonic()
-            results = dict(zip(order, threads.map(lambda number: run("evaluate", number), order), strict=True))
+            measured = dict(zip(order, threads.map(evaluate, order), strict=True))
     finally:
-        pool.close()
+        worker_pool.close()
+    now = time.monotonic()
+    console.print(f"took {now - measuring:.0f} s, and {measuring - started:.0f} s of counting before")
+    return [measured[number] for number in range(len(chosen))]
+
+
+def _print_measured(chosen: Sequence["Task"], measured: Sequence[_Measured]) -> None:
     table = Table("task", "family", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("documents", "BPB", "standard error", "expected s", "took s"):
         table.add_column(name, justify="right")
-    for number, task in enumerate(found):
-        result = results[number]
-        error = result.get("standard_error")
+    for task, row in zip(chosen, measured, strict=True):
+        error = row.score.standard_error
         table.add_row(
             task.label,
             task.family or "",
-            f"{result['documents']:,}",
-            f"{result['bpb']:.4f}",
+            f"{row.score.documents:,}",
+            f"{row.score.bpb:.4f}",
             f"{error:.4f}" if error is not None else "",
-            f"{expected[number]:.1f}",
-            f"{result['took']:.1f}",
+            f"{row.expected:.1f}",
+            f"{row.took:.1f}",
         )
     console.print(table)
-    now = time.monotonic()
-    console.print(f"took {now - measuring:.0f} s, and {measuring - started:.0f} s of counting before")
 
 
 def _whole_key(keys: list[str], start: str, store: str) -> str:

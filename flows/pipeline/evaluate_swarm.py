@@ -8,8 +8,8 @@ from flows.execution.executor import Executor
 from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import may_have_trained_on
 from olmix_core.evidence.rows import EvidenceRow
+from olmix_core.proxies.results import load_run
 from olmix_core.storage.layout import tokenizer_path
-from olmix_core.storage.results import trained_run
 from olmix_core.storage.store import Store
 from tasks.steps.evaluate import evaluate
 
@@ -46,7 +46,7 @@ def measure(
         row
         for row in earlier
         # A proxy trained elsewhere is known by its row only.
-        if any(task.fingerprint not in row.bpb for task in tasks) and trained_run(store, row.proxy) is not None
+        if any(task.fingerprint not in row.bpb for task in tasks) and load_run(store, row.proxy) is not None
     ]
     pairs = [
         (row, task)

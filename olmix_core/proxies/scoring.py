@@ -23,6 +23,7 @@ from olmix_core.data.tasks import Item
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import EvaluationError
 from olmix_core.proxies.model import Transformer
+from olmix_core.proxies.results import Score
 
 TOKENS_AT_ONCE = 16_384
 CPU_LOGITS, CUDA_LOGITS = 1 << 22, 1 << 28  # at once
@@ -31,15 +32,6 @@ CPU_LOGITS, CUDA_LOGITS = 1 << 22, 1 << 28  # at once
 # a document joins others as long as that leaves them this share of what they had in common.
 SHARED_TOKENS = 32
 SHARED_PART = 0.75
-
-
-@dataclass(frozen=True)
-class Score:
-    """BPB of a task; of a sample of its documents, with the standard error of that."""
-
-    bpb: float
-    documents: int
-    standard_error: float | None = None
 
 
 @dataclass(frozen=True)

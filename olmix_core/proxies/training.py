@@ -1,16 +1,16 @@
-"""Train one proxy: a small language model on one mixture. The loop is `train`, to be read from top to bottom.
+"""Train one proxy, a small language model on one mixture. `train` is the loop, to be read from top to bottom.
 
 AdamW with warm-up and linear decay. On one machine the same mixture, recipe and corpus give the same weights, bit for
 bit, killed in between or not: one thread, initial weights that depend on the seed alone, batches that depend on their
-number alone, and checkpoints of all the rest.
+number alone, and checkpoints of the rest.
 
-What is fast was measured, on a CPU: the output layer fused with the loss (`loss`), attention written out for short
-sequences in bfloat16 (`model`), the fused optimiser. A GPU runs behind the loop, which reads the next batch meanwhile.
+Measured to be fast on a CPU: the output layer fused with the loss (`cross_entropy`), attention written out for short
+sequences in bfloat16 (`model`), the fused optimiser. A GPU runs asynchronously while the loop reads the next batch.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,108 +19,119 @@ import torch
 from torch import Tensor
 
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.data.corpus import Corpus
 from olmix_core.errors import DivergenceError, TrainingError
-from olmix_core.proxies.checkpoints import Checkpoints
+from olmix_core.proxies.checkpoints import Checkpoints, LoopState
 from olmix_core.proxies.compilation import compile_training, pays
 from olmix_core.proxies.cross_entropy import Part, in_place, linear_cross_entropy
 from olmix_core.proxies.model import Transformer, causal
+from olmix_core.proxies.results import Progress, TrainingProgress
 from olmix_core.proxies.sequences import Sequences
-
-Progress = Callable[[dict[str, float]], None]
 
 REPORT_SECONDS = 0.5
 LOSS_POINTS = 64  # of the loss curve that is kept
-REASON = 300  # characters of why something could not be compiled
+REASON = 300  # characters of the reason why something could not be compiled
 
-# A loss beyond this multiple of that of guessing has exploded: it starts near 1, and learning brings it down.
+# Training has diverged when its loss exceeds that of uniform guessing by this factor; it starts near 1 and falls.
 EXPLODED = 1.5
 
-# Tokens that go through the model at once, on a CPU; a GPU tries whole batches and halves them when its memory is full.
+# Tokens in one pass through the model on a CPU. A GPU tries whole batches, and halves them when its memory is full.
 CPU_TOKENS = 8192
 
 
 @dataclass(frozen=True)
 class TrainedProxy:
-    """A trained proxy and what training it was like. `tokens` and `epochs` are what each leaf really gave."""
+    """A trained proxy.
+
+    Attributes:
+        model: The model.
+        tokens: {leaf: tokens trained on}.
+        epochs: {leaf: passes over its text}.
+        losses: Points (step, mean training loss in nats per token since the last point).
+        seconds: Duration of the training, interruptions left out.
+        parameters: Number of parameters.
+        device: Type of the device, as torch names it.
+        resumed: How often training went on from a checkpoint.
+        compiled: Whether the model was compiled, or why not where it should have been.
+    """
 
     model: Transformer
     tokens: dict[str, int]
     epochs: dict[str, float]
-    losses: list[tuple[int, float]]  # (step, mean training loss in nats per token since the last point)
+    losses: tuple[tuple[int, float], ...]
     seconds: float
     parameters: int
     device: str
-    resumed: int  # how many times it went on from a checkpoint
-    compiled: bool | str  # why not, where it would have paid
+    resumed: int
+    compiled: bool | str
 
 
 def best_device() -> torch.device:
+    """Choose the device to train on.
+
+    Returns:
+        The GPU where there is one, else the CPU.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def train(
-    mixture: Mapping[str, float],
-    corpora: Mapping[str, Corpus],
+    sequences: Sequences,
     recipe: ProxyRecipe,
     vocab_size: int,
-    progress: Progress,
-    *,
-    attempt: int = 0,
+    progress: Progress = lambda state: None,
     checkpoints: Checkpoints | None = None,
 ) -> TrainedProxy:
-    """Train a proxy on `mixture`, {leaf: weight} without zeros, from its last checkpoint on if there is one.
+    """Train a proxy, from its last checkpoint on if there is one.
 
-    `attempt` other than 0 takes another order of the same data.
+    Args:
+        sequences: The training data, made with the same recipe.
+        recipe: The recipe.
+        vocab_size: Size of the tokenizer's vocabulary.
+        progress: Called twice a second.
+        checkpoints: The checkpoint of the proxy; without it nothing is saved.
+
+    Returns:
+        The proxy and the facts of its training.
 
     Raises:
-        DivergenceError: the loss is no number, or has exploded.
-        TrainingError: a leaf has no sequence to give, or the device has too little memory for one.
+        DivergenceError: If the loss is no number, or has exploded.
+        TrainingError: If the device has too little memory for one sequence.
+        StoreError: If a checkpoint cannot be written.
     """
-    data, steps = Sequences(mixture, corpora, recipe, attempt), recipe.steps
     device = best_device()
     model = Transformer(recipe, vocab_size).to(device)
-    optimiser, rates = optimiser_of(model, recipe), learning_rates(recipe, steps)
+    optimiser, rates = optimiser_of(model, recipe), learning_rates(recipe, recipe.steps)
     gradient = Gradient(model, recipe, device, compile=pays(recipe, vocab_size, device))
 
-    first, losses, before, resumed = 0, list[tuple[int, float]](), 0.0, 0
-    since_point = torch.zeros((), device=device)
-    if checkpoints is not None and (state := checkpoints.load(model, optimiser)) is not None:
-        first, before, resumed = state["step"], state["seconds"], state["resumed"] + 1
-        losses = [(step, loss) for step, loss in state["losses"]]
-        since_point.fill_(state["since_point"])
+    state = None if checkpoints is None else checkpoints.load(model, optimiser)
+    resumed = 0 if state is None else state.resumed + 1
+    state = state or LoopState()
+    curve = _LossCurve(state, recipe.steps, vocab_size, device)
 
-    every = max(1, steps // LOSS_POINTS)
     started = reported = time.monotonic()
-    for step in range(first, steps):
+    for step in range(state.step, recipe.steps):
         for group in optimiser.param_groups:
             group["lr"] = float(rates[step])
-        since_point += gradient(data.batch(step), data.passages(step) if recipe.document_mask else None)
+        curve.add(gradient(sequences.batch(step), sequences.passages(step) if recipe.document_mask else None))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
         now = time.monotonic()
-        if (step + 1) % every == 0 or step + 1 == steps:
-            mean = float(since_point) / (step - (losses[-1][0] if losses else -1))
-            _check(mean, step, steps, vocab_size)
-            losses.append((step, mean))
-            since_point.zero_()
+        curve.end_step(step)
         if now - reported > REPORT_SECONDS:
-            done = (step + 1 - first) * recipe.batch_size * recipe.sequence_length
+            tokens = (step + 1 - state.step) * recipe.batch_size * recipe.sequence_length
             reported = now
-            progress({"done": (step + 1) / steps, "tokens_per_second": done / (now - started)})
-        if checkpoints is not None and checkpoints.is_due and step + 1 < steps:
-            state = {"step": step + 1, "losses": losses, "since_point": float(since_point)}
-            checkpoints.save(
-                model, optimiser, {**state, "seconds": before + time.monotonic() - started, "resumed": resumed}
-            )
+            progress(TrainingProgress((step + 1) / recipe.steps, tokens / (now - started)))
+        if checkpoints is not None and checkpoints.is_due and step + 1 < recipe.steps:
+            seconds = state.seconds + time.monotonic() - started
+            checkpoints.save(model, optimiser, curve.state(step + 1, seconds, resumed))
     return TrainedProxy(
         model=model,
-        tokens=data.tokens,
-        epochs=data.epochs,
-        losses=losses,
-        seconds=before + time.monotonic() - started,
+        tokens=sequences.tokens,
+        epochs=sequences.epochs,
+        losses=tuple(curve.points),
+        seconds=state.seconds + time.monotonic() - started,
         parameters=sum(p.numel() for p in model.parameters()),
         device=device.type,
         resumed=resumed,
@@ -128,10 +139,51 @@ def train(
     )
 
 
+class _LossCurve:
+    """The mean loss at `LOSS_POINTS` points of the training; raises where it has exploded."""
+
+    def __init__(self, state: LoopState, steps: int, vocab_size: int, device: torch.device) -> None:
+        self.points = list(state.losses)
+        self._since_point = torch.full((), state.since_point, device=device)
+        self._steps, self._every = steps, max(1, steps // LOSS_POINTS)
+        self._guessing = math.log(vocab_size)
+
+    def add(self, loss: Tensor) -> None:
+        self._since_point += loss
+
+    def end_step(self, step: int) -> None:
+        """Add a point where one is due. Raises DivergenceError."""
+        if (step + 1) % self._every and step + 1 < self._steps:
+            return
+        mean = float(self._since_point) / (step - (self.points[-1][0] if self.points else -1))
+        if not mean < EXPLODED * self._guessing:  # or it is no number
+            raise DivergenceError(
+                f"the loss is {mean:.4g} at step {step + 1} of {self._steps}, where guessing gives"
+                f" {self._guessing:.4g}: training diverged; expected a smaller proxy.learning_rate"
+            )
+        self.points.append((step, mean))
+        self._since_point.zero_()
+
+    def state(self, step: int, seconds: float, resumed: int) -> LoopState:
+        return LoopState(step, tuple(self.points), float(self._since_point), seconds, resumed)
+
+
 class Gradient:
-    """The mean loss of a batch and its gradient, taken a few sequences at a time where memory needs it."""
+    """The mean loss of a batch and its gradient, computed a few sequences at a time where memory needs it.
+
+    Attributes:
+        compiled: Whether model and loss are compiled, or why not where they should be.
+    """
 
     def __init__(self, model: Transformer, recipe: ProxyRecipe, device: torch.device, *, compile: bool) -> None:
+        """Prepare the computation.
+
+        Args:
+            model: The model, on `device`.
+            recipe: Its recipe.
+            device: The device.
+            compile: Whether to compile model and loss.
+        """
         self._model, self._device = model, device
         self._precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
         few = max(1, CPU_TOKENS // recipe.sequence_length)
@@ -143,7 +195,18 @@ class Gradient:
             self._hidden, self._part = compile_training(model, recipe)
 
     def __call__(self, batch: np.ndarray[Any, Any], passages: np.ndarray[Any, Any] | None) -> Tensor:
-        """The loss, in nats per token; leaves its gradient in the parameters. batch [B, L + 1], passages [B, L]."""
+        """Compute the loss and add its gradient to the parameters.
+
+        Args:
+            batch: Token ids [B, L + 1].
+            passages: Passage [B, L] of each input token; attention stays within passages. None: one passage.
+
+        Returns:
+            The mean loss, in nats per token.
+
+        Raises:
+            TrainingError: If the device has too little memory for one sequence.
+        """
         while True:
             try:
                 return self._accumulate(batch, passages)
@@ -153,16 +216,16 @@ class Gradient:
                         "the device has too little memory for one sequence; expected a smaller"
                         " proxy.sequence_length or model, or fewer proxies at once (--workers)"
                     ) from error
-                memory = True
+                out_of_memory = True
             except Exception as error:
-                # No C++ compiler, no place to write to, a device that it does not know: the machine's fault.
+                # No C++ compiler, no place to write to, an unknown device: compiling fails on some machines.
                 if self.compiled is not True:
                     raise
                 self.compiled = f"not compiled: {type(error).__name__}: {' '.join(str(error).split())[:REASON]}"
-                memory = False
-            # Out of the except clause, which would keep the tensors of the failed pass alive.
+                out_of_memory = False
+            # Outside the except clause, which would keep the tensors of the failed pass alive.
             self._model.zero_grad(set_to_none=True)
-            if memory:
+            if out_of_memory:
                 self._rows //= 2
                 torch.cuda.empty_cache()
             else:
@@ -186,22 +249,21 @@ class Gradient:
 
 
 def _same_passage(passages: Tensor) -> Tensor:
-    """[B, 1, L, L] True where a position may look: before it, and in its own passage [B, L]."""
+    """Attention mask [B, 1, L, L]: True at earlier positions of the same passage [B, L]."""
     same = passages[:, None, :, None] == passages[:, None, None, :]
     return same & causal(passages.shape[1], 0, passages.device)
 
 
-def _check(loss: float, step: int, steps: int, vocab_size: int) -> None:
-    guessing = math.log(vocab_size)
-    if not loss < EXPLODED * guessing:  # nor if it is no number
-        raise DivergenceError(
-            f"the loss is {loss:.4g} at step {step + 1} of {steps}, where guessing gives {guessing:.4g}: training"
-            " diverged; expected a smaller proxy.learning_rate"
-        )
-
-
 def learning_rates(recipe: ProxyRecipe, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """[steps] linear warm-up to the peak, then linear decay to `final_learning_rate` of it."""
+    """Compute the schedule: linear warm-up to the peak, then linear decay to `final_learning_rate` of it.
+
+    Args:
+        recipe: The recipe.
+        steps: Number of steps.
+
+    Returns:
+        Learning rate [steps] of each step.
+    """
     warmup = max(1, round(recipe.warmup * steps))
     step = np.arange(steps)
     up = (step + 1) / warmup
@@ -210,6 +272,15 @@ def learning_rates(recipe: ProxyRecipe, steps: int) -> np.ndarray[Any, np.dtype[
 
 
 def optimiser_of(model: Transformer, recipe: ProxyRecipe) -> torch.optim.AdamW:
+    """Create the optimiser. Weight decay applies to matrices only.
+
+    Args:
+        model: The model.
+        recipe: Its recipe.
+
+    Returns:
+        AdamW over the parameters of the model.
+    """
     matrices = [p for p in model.parameters() if p.ndim == 2]
     gains = [p for p in model.parameters() if p.ndim < 2]
     groups = [

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from olmix_core.errors import DamageError
 from olmix_core.serialization import JsonMapping, JsonObject
-from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 
 # The settings of a serialiser that decide whether reading runs code.
@@ -63,19 +62,3 @@ def file_of(store: Store, result: JsonMapping, path: str) -> bytes:
     if path not in files:
         raise DamageError(store.place(path), "no word of it in the result that should name it")
     return store.read_bytes(path, files[path])
-
-
-def trained_run(store: Store, key: str) -> JsonObject | None:
-    """Read the record of a trained proxy, which is written last.
-
-    Args:
-        store: the store.
-        key: key of the proxy.
-
-    Returns:
-        The fields of run.json, or None where the proxy is not finished or its record is damaged.
-    """
-    try:
-        return store.read_json(proxy_run_path(key))
-    except (FileNotFoundError, DamageError):
-        return None

@@ -1,7 +1,7 @@
-"""Worker processes, kept while there is work and started again when they die. See `worker`.
+"""Worker processes, kept while there is work and replaced when they die.
 
 Each has one CPU thread and, where there are GPUs, one of them: two processes of one thread train far more than one
-process of two, and a GPU that is shared by two processes still serves both.
+process of two, and a GPU that two processes share serves both.
 """
 
 import atexit
@@ -12,28 +12,36 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 
 from olmix_core import errors
-from olmix_core.errors import OlmixError, TrainingError, WorkerLostError
-from olmix_core.proxies.training import Progress
+from olmix_core.errors import OlmixError, WorkerEndedError, WorkerLostError
+from olmix_core.proxies.results import Progress, TrainingProgress
+from olmix_core.serialization import JsonRecord
 from olmix_core.workers.cancellation import ended_with_run
+from olmix_core.workers.jobs import Job
+
+ResultT = TypeVar("ResultT", bound=JsonRecord)
+
+_OUTPUT = 2000  # characters of a dead worker's output in its error
 
 
 class _Worker:
+    """One process; see `process` for what it reads and writes."""
+
     def __init__(self, number: int) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        # One thread each: more would fight over the cores that other workers use.
+        # One thread each: more would compete for the cores of other workers.
         threads = {
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
             "TOKENIZERS_PARALLELISM": "false",
         }
-        # Deterministic matrix products on CUDA need this before the first one.
+        # CUDA needs this before the first matrix product, for products that are deterministic.
         environment = {**os.environ, **threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-        self.gpus = visible_gpus()  # those that it was one of when it began
+        self.gpus = visible_gpus()  # those that it got one of when it began
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[number % len(self.gpus)]
         self._process = subprocess.Popen(
@@ -45,7 +53,7 @@ class _Worker:
             text=True,
         )
 
-    def run(self, job: dict[str, Any], progress: Progress, hours: float | None) -> dict[str, Any]:
+    def run(self, job: Job[ResultT], progress: Progress, hours: float | None) -> ResultT:
         if hours is None:
             return self._run(job, progress)
         too_late = threading.Event()
@@ -59,41 +67,41 @@ class _Worker:
         timer.start()
         try:
             return self._run(job, progress)
-        except TrainingError as error:
+        except WorkerEndedError as error:
             if not too_late.is_set():
                 raise
-            raise TrainingError(
+            raise WorkerEndedError(
                 f"a worker process was stopped after {hours:g} hours, with its last checkpoint kept; expected a proxy"
                 " to be trained by then: raise execution.timeout_hours, or take a smaller recipe, and run again"
             ) from error
         finally:
             timer.cancel()
 
-    def _run(self, job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    def _run(self, job: Job[ResultT], progress: Progress) -> ResultT:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.write(json.dumps(job.to_message()) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._died() from None
+            raise self._ended() from None
         for line in self._process.stdout:
-            [(kind, value)] = json.loads(line).items()
+            [(kind, content)] = json.loads(line).items()
             if kind == "progress":
-                progress(value)
+                progress(TrainingProgress.from_json(content))
             elif kind == "error":
-                raise getattr(errors, value["kind"])(value["message"])
+                raise getattr(errors, content["kind"])(content["message"])
             else:
-                return dict(value)
-        raise self._died()
+                return cast(ResultT, job.result_type.from_json(content))
+        raise self._ended()
 
-    def _died(self) -> TrainingError:
+    def _ended(self) -> WorkerEndedError:
         status = self._process.wait()
         self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
+        output = self._stderr.read().decode(errors="replace").strip()[-_OUTPUT:] or "it wrote nothing"
         if status < 0:
-            return WorkerLostError(f"a worker process was killed by signal {-status}: {words}")
-        return TrainingError(f"a worker process ended with status {status}: {words}")
+            return WorkerLostError(f"a worker process was killed by signal {-status}: {output}")
+        return WorkerEndedError(f"a worker process ended with status {status}: {output}")
 
     @property
     def is_alive(self) -> bool:
@@ -105,7 +113,7 @@ class _Worker:
         self._process.wait()
 
     def close(self) -> None:
-        """End the process and let go of what belongs to it; not while another thread is in `run`."""
+        """End the process and release its pipes; not while another thread is in `run`."""
         self.kill()
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
             if stream is not None:
@@ -114,34 +122,51 @@ class _Worker:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name] if torch.cuda.is_available() else []
+    """List the GPUs that this process may use.
+
+    Returns:
+        Their names, as in CUDA_VISIBLE_DEVICES.
+    """
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if names is not None:
+        return [name for name in names.split(",") if name] if torch.cuda.is_available() else []
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def at_once() -> int:
-    """How many proxies to train at once by default: one per GPU, or per core that this process may use."""
+    """Count the proxies that are trained at once by default.
+
+    Returns:
+        One per GPU, or one per core that this process may use.
+    """
     return len(visible_gpus()) or len(os.sched_getaffinity(0))
 
 
-class Workers:
-    """As many workers as are asked for at once. Safe to use from several threads."""
+class WorkerPool:
+    """As many worker processes as there are jobs at once. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        """Create a pool; processes are started by jobs."""
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
         self._lock = threading.Lock()
         self._started = 0
 
-    def run(
-        self, job: dict[str, Any], progress: Progress = lambda state: None, hours: float | None = None
-    ) -> dict[str, Any]:
-        """Run a job on an idle worker, or on a new one; after `hours` it is stopped.
+    def run(self, job: Job[ResultT], progress: Progress = lambda state: None, hours: float | None = None) -> ResultT:
+        """Run a job on an idle worker, or on a new one.
+
+        Args:
+            job: The job.
+            progress: Called while a proxy is trained.
+            hours: Time after which the job is stopped; None for no limit.
+
+        Returns:
+            The result of the job.
 
         Raises:
-            OlmixError: what the worker raised; TrainingError where the process died or was stopped.
+            WorkerLostError: If the process was killed from outside.
+            WorkerEndedError: If the process ended, or was stopped after `hours`.
+            OlmixError: What the job raised.
         """
         with self._lock:
             worker = self._take()
@@ -153,7 +178,7 @@ class Workers:
             reusable = True
             return result
         except OlmixError as error:
-            reusable = not str(error).startswith("a worker process")
+            reusable = not isinstance(error, WorkerEndedError)
             raise
         finally:
             with self._lock:
@@ -164,7 +189,7 @@ class Workers:
                 worker.close()
 
     def _take(self) -> _Worker:
-        """One that is idle and as good as new, else a new one."""
+        """An idle worker that is alive and has the GPUs of this process, else a new one."""
         while self._idle:
             worker = self._idle.pop()
             # A cluster gives this process other GPUs for each task; and it may have been killed while idle.
@@ -187,5 +212,5 @@ class Workers:
             worker.close()
 
 
-workers = Workers()
-atexit.register(workers.close)
+worker_pool = WorkerPool()
+atexit.register(worker_pool.close)

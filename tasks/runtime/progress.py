@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field
 from threading import Lock
 
+from olmix_core.proxies.results import TrainingProgress
+
 
 @dataclass
 class StepProgress:
@@ -69,11 +71,11 @@ class RunProgress:
         with self._lock:
             self._step(name).running += 1
 
-    def advanced(self, name: str, part: str, state: dict[str, float]) -> None:
-        """`state` as a worker tells it: {done: share, tokens_per_second}."""
+    def advanced(self, name: str, part: str, state: TrainingProgress) -> None:
+        """Record the progress of a proxy."""
         with self._lock:
-            self._step(name).parts[part] = state["done"]
-            self._step(name).tokens_per_second[part] = state["tokens_per_second"]
+            self._step(name).parts[part] = state.done
+            self._step(name).tokens_per_second[part] = state.tokens_per_second
 
     def left(self, name: str, part: str) -> None:
         """`part` runs no longer."""

@@ -3,10 +3,12 @@
 import time
 from typing import Any
 
+from olmix_core.data.tasks import TaskSource
 from olmix_core.errors import EvaluationError
-from olmix_core.storage.layout import proxy_run_path
+from olmix_core.proxies.results import CommandRun, load_run
 from olmix_core.storage.store import Store
-from olmix_core.workers.pool import workers
+from olmix_core.workers.jobs import EvaluateJob, ProxyReference
+from olmix_core.workers.pool import worker_pool
 from tasks.runtime.step import Payload, Result, step
 
 
@@ -22,27 +24,22 @@ def evaluate(
     task: dict[str, Any],
     timeout_hours: float,
 ) -> Result:
-    """BPB of a proxy on a task: what `task` (`EvaluationTask.where`) says, or the held-out text of `corpora`."""
+    """BPB of a proxy on a task: what `task` (a `TaskSource`) says, or the held-out text of `corpora`."""
     started = time.monotonic()
-    if task["metric"] is not None:
-        metrics = Store(store).read_json(proxy_run_path(payload["proxy"]))["metrics"]
-        if task["metric"] not in metrics:
-            known = ", ".join(sorted(metrics))
-            raise EvaluationError(
-                f"proxy {payload['proxy'][:12]}: its trainer measured no {task['metric']!r}; expected one of: {known}"
-            )
-        return {"bpb": metrics[task["metric"]], "seconds": 0.0}
-    measured = workers.run(
-        {
-            "do": "evaluate",
-            "store": store,
-            "key": payload["proxy"],
-            "recipe": recipe,
-            "tokenizer": tokenizer,
-            "corpora": corpora,
-            "label": label,
-            **task,
-        },
-        hours=timeout_hours,
-    )
-    return {**measured, "seconds": time.monotonic() - started}
+    source = TaskSource.from_json(task)
+    if source.metric is not None:
+        return {"bpb": _metric(Store(store), payload["proxy"], source.metric), "seconds": 0.0}
+    proxy = ProxyReference(store, payload["proxy"], recipe, tokenizer)
+    score = worker_pool.run(EvaluateJob(proxy, label, source, tuple(corpora)), hours=timeout_hours)
+    return {**score.to_json(), "seconds": time.monotonic() - started}
+
+
+def _metric(store: Store, proxy: str, name: str) -> float:
+    """The BPB that the command of a proxy measured."""
+    run = load_run(store, proxy)
+    metrics = run.metrics if isinstance(run, CommandRun) else {}
+    if name not in metrics:
+        raise EvaluationError(
+            f"proxy {proxy[:12]}: its trainer measured no {name!r}; expected one of: {', '.join(sorted(metrics))}"
+        )
+    return metrics[name]

@@ -9,11 +9,13 @@ from typing import Any
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.errors import DivergenceError
+from olmix_core.proxies.mixture_description import MixtureDescription
+from olmix_core.proxies.results import CommandRun, ProxyRun, load_run
 from olmix_core.storage.layout import proxy_model_path, proxy_run_path, tokenizer_path
-from olmix_core.storage.results import trained_run
 from olmix_core.storage.store import Store
 from olmix_core.workers.command import run_command
-from olmix_core.workers.pool import workers
+from olmix_core.workers.jobs import ProxyReference, TrainJob
+from olmix_core.workers.pool import worker_pool
 from tasks.runtime import progress
 from tasks.runtime.step import Payload, Result, step
 
@@ -31,37 +33,33 @@ def train(
 ) -> Result:
     """Train a proxy in a process of its own. `corpora` is where the tokens of each leaf lie.
 
-    A trainer of your own is run by `command`, and is given `mixture` (`swarmfiles.as_json`).
+    A trainer of your own is run by `command`, and is given `mixture` (`MixtureDescription`).
     """
     key = train.key(payload)
     if command is not None and mixture is not None:
         return _by_command(payload, key, store, command, mixture, timeout_hours)
-    job = {
-        "do": "train",
-        "store": store,
-        "key": key,
-        "mixture": payload["mixture"],
-        "recipe": payload["recipe"],
-        "attempt": payload.get("attempt", 0),
-        "tokenizer": tokenizer_path(payload["tokenizer"]),
-        "corpora": {leaf: corpora[leaf] for leaf in payload["mixture"]},
-    }
-    opened = Store(store)
-    run, model = trained_run(opened, key), proxy_model_path(key)
-    if run is None or not opened.exists(model):  # else its step was killed before it could say so
+    job = TrainJob(
+        proxy=ProxyReference(store, key, payload["recipe"], tokenizer_path(payload["tokenizer"])),
+        mixture=payload["mixture"],
+        corpora={leaf: corpora[leaf] for leaf in payload["mixture"]},
+        attempt=payload.get("attempt", 0),
+    )
+    opened, model = Store(store), proxy_model_path(key)
+    run = load_run(opened, key)
+    if not isinstance(run, ProxyRun) or not opened.exists(model):  # else its step was killed before it could say so
         tracked = progress.current()
         try:
-            run = workers.run(job, lambda state: tracked.advanced("train", label, state), timeout_hours)
+            run = worker_pool.run(job, lambda state: tracked.advanced("train", label, state), timeout_hours)
         except DivergenceError as error:
             return {"proxy": key, "diverged": str(error)}
         finally:
             tracked.left("train", label)
     return {
         "proxy": key,
-        "parameters": run["parameters"],
-        "tokens": sum(run["tokens"].values()),
-        "seconds": run["seconds"],
-        "loss": run["losses"][-1][1],
+        "parameters": run.parameters,
+        "tokens": sum(run.tokens.values()),
+        "seconds": run.seconds,
+        "loss": run.losses[-1][1],
         "files": {proxy_run_path(key): None, model: None},
     }
 
@@ -70,18 +68,12 @@ def _by_command(
     payload: Payload, key: str, store: str, command: str, mixture: dict[str, Any], timeout_hours: float
 ) -> Result:
     opened, path = Store(store), proxy_run_path(key)
-    run = trained_run(opened, key)
-    if run is None:
+    run = load_run(opened, key)
+    if not isinstance(run, CommandRun):
         started = time.monotonic()
-        metrics = run_command(command, mixture, timeout_hours)
-        run = {
-            "key": key,
-            "mixture": payload["mixture"],
-            "recipe": payload["recipe"],
-            "metrics": metrics,
-            "seconds": time.monotonic() - started,
-        }
-        opened.write_json(path, run)
+        metrics = run_command(command, MixtureDescription.from_json(mixture), timeout_hours)
+        run = CommandRun(key, payload["mixture"], payload["recipe"], metrics, time.monotonic() - started)
+        opened.write_json(path, run.to_json())
     tokenizer = Tokenizer.from_json(opened.read_json(tokenizer_path(payload["tokenizer"])))
     recipe = ProxyRecipe.model_validate(payload["recipe"])
     parameters = recipe.parameters(tokenizer.vocab_size)
@@ -89,7 +81,7 @@ def _by_command(
         "proxy": key,
         "parameters": parameters,
         "tokens": recipe.tokens,
-        "seconds": run["seconds"],
+        "seconds": run.seconds,
         "loss": None,
         "files": {path: None},
     }

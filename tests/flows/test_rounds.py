@@ -11,7 +11,8 @@ from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 from olmix_core.evidence import ledger
 from olmix_core.storage.store import Store
-from tasks.steps import train
+from olmix_core.workers.jobs import Job, TrainJob
+from olmix_core.workers.pool import worker_pool
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]
@@ -60,16 +61,16 @@ def test_a_run_that_was_stopped_in_a_later_round_goes_on_as_if_it_had_not_been(
     assert plan.cost.proxies == 11
     assert plan.cost.evaluations == 11 * TASKS
     assert any("at most" in note for note in plan.notes)
-    bare, trained = train.workers.run, []
+    bare, trained = worker_pool.run, []
 
-    def stop(job: dict[str, Any], *given: Any, **named: Any) -> Any:
-        if job["do"] == "train":
+    def stop(job: Job[Any], *given: Any, **named: Any) -> Any:
+        if isinstance(job, TrainJob):
             trained.append(job)
             if len(trained) > 8:
                 raise RuntimeError("stopped")
         return bare(job, *given, **named)
 
-    monkeypatch.setattr(train.workers, "run", stop)
+    monkeypatch.setattr(worker_pool, "run", stop)
     with pytest.raises(RuntimeError, match="stopped"):
         run(path)
     monkeypatch.undo()

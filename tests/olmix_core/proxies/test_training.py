@@ -26,6 +26,8 @@ from olmix_core.proxies import training as proxy_module
 from olmix_core.proxies.checkpoints import Checkpoints
 from olmix_core.proxies.compilation import pays, training_flop
 from olmix_core.proxies.model import Transformer
+from olmix_core.proxies.results import TrainingProgress
+from olmix_core.proxies.sequences import Sequences
 from olmix_core.proxies.training import TrainedProxy, learning_rates, train
 from olmix_core.storage.store import Store
 
@@ -66,7 +68,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, list[str]
 def trained(
     mixture: Mapping[str, float], corpora: Mapping[str, Corpus], recipe: ProxyRecipe = RECIPE, **changes: object
 ) -> TrainedProxy:
-    return train(mixture, corpora, recipe.model_copy(update=changes), 257, lambda state: None)
+    recipe = recipe.model_copy(update=changes)
+    return train(Sequences(mixture, corpora, recipe), recipe, 257)
 
 
 def weights_of(proxy: TrainedProxy) -> torch.Tensor:
@@ -164,8 +167,8 @@ def test_a_loss_far_above_guessing_has_exploded(corpora: dict[str, Corpus]) -> N
 
 def test_another_attempt_is_another_order_of_the_same_text(corpora: dict[str, Corpus]) -> None:
     mixture = {"code": 0.4, "manual": 0.6}
-    first = train(mixture, corpora, SHORT, 257, lambda state: None)
-    again = train(mixture, corpora, SHORT, 257, lambda state: None, attempt=1)
+    first = train(Sequences(mixture, corpora, SHORT), SHORT, 257)
+    again = train(Sequences(mixture, corpora, SHORT, attempt=1), SHORT, 257)
     assert first.tokens == again.tokens
     assert not torch.equal(weights_of(first), weights_of(again))
 
@@ -227,11 +230,11 @@ def test_compiled_it_learns_the_same(
 WITHOUT_COMPILER = """
 import json, sys
 import numpy as np, torch
-from olmix_core.model import Transformer
-from olmix_core.proxy import Gradient
-from olmix_core.recipe import Proxy
+from olmix_core.proxies.model import Transformer
+from olmix_core.proxies.training import Gradient
+from olmix_core.config.recipe import ProxyRecipe
 
-recipe = Proxy(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=16_384)
+recipe = ProxyRecipe(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=16_384)
 batch, found = np.arange(132).reshape(4, 33), []
 for compile in (False, True):
     model = Transformer(recipe, 257)
@@ -303,17 +306,17 @@ def test_what_was_stopped_goes_on_bit_for_bit(
     # 80 steps, of which two make a point of the loss curve: checkpoints fall between points as well.
     recipe = SHORT.model_copy(update={"precision": precision, "tokens": 160 * 128})
     mixture = {"code": 0.4, "manual": 0.6}
-    whole = train(mixture, corpora, recipe, 257, lambda state: None)
+    whole = train(Sequences(mixture, corpora, recipe), recipe, 257)
     store, told = Store(str(tmp_path)), list[float]()
 
     def until(stop: float) -> TrainedProxy:
-        def progress(state: dict[str, float]) -> None:
-            told.append(state["done"])
-            if state["done"] >= stop:
+        def progress(state: TrainingProgress) -> None:
+            told.append(state.done)
+            if state.done >= stop:
                 raise Stop
 
         checkpoints = Checkpoints(store, "proxies/a/checkpoint.safetensors", seconds=0.0)
-        return train(mixture, corpora, recipe, 257, progress, checkpoints=checkpoints)
+        return train(Sequences(mixture, corpora, recipe), recipe, 257, progress, checkpoints)
 
     for stop in (0.3, 0.31, 0.75):
         with pytest.raises(Stop):
@@ -332,7 +335,7 @@ def test_a_checkpoint_that_cannot_be_read_is_none(corpora: dict[str, Corpus], tm
     store = Store(str(tmp_path))
     store.write_bytes("checkpoint.safetensors", b"not one")
     checkpoints = Checkpoints(store, "checkpoint.safetensors")
-    found = train({"code": 1.0}, corpora, SHORT, 257, lambda state: None, checkpoints=checkpoints)
+    found = train(Sequences({"code": 1.0}, corpora, SHORT), SHORT, 257, checkpoints=checkpoints)
     assert found.resumed == 0
     checkpoints.remove()
     checkpoints.remove()
@@ -341,10 +344,10 @@ def test_a_checkpoint_that_cannot_be_read_is_none(corpora: dict[str, Corpus], tm
 
 def test_progress_is_told(corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("olmix_core.proxies.training.REPORT_SECONDS", 0.0)
-    told: list[dict[str, float]] = []
-    train({"code": 1.0}, corpora, SHORT, 257, told.append)
-    assert [state["done"] for state in told] == pytest.approx([(i + 1) / 16 for i in range(16)])
-    assert all(state["tokens_per_second"] > 0 for state in told)
+    told: list[TrainingProgress] = []
+    train(Sequences({"code": 1.0}, corpora, SHORT), SHORT, 257, told.append)
+    assert [state.done for state in told] == pytest.approx([(i + 1) / 16 for i in range(16)])
+    assert all(state.tokens_per_second > 0 for state in told)
 
 
 # Learning rates

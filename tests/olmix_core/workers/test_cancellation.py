@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from olmix_core.errors import TrainingError
+from olmix_core.proxies.mixture_description import MixtureDescription
 from olmix_core.workers.cancellation import ended_with_run, is_stopped, until_stopped
 from olmix_core.workers.command import run_command
 
@@ -44,7 +45,7 @@ def test_a_command_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
 
     def train() -> None:
         try:
-            run_command(line, {"name": "m-000"}, hours=1.0)
+            run_command(line, MixtureDescription("m-000", {}, None, 0, {}, ()), hours=1.0)
         except TrainingError as error:
             errors.append(error)
 

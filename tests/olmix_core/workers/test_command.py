@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from olmix_core.errors import TrainingError
+from olmix_core.proxies.mixture_description import MixtureDescription
 from olmix_core.workers.command import run_command
 
-MIXTURE = {"name": "first-003", "weights": {"code": 0.25, "prose": 0.75}}
+MIXTURE = MixtureDescription("first-003", {"code": 0.25, "prose": 0.75}, 1000, 0, {}, ())
 
 
 def python(tmp_path: Path, text: str) -> str:

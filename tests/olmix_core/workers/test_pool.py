@@ -5,8 +5,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import psutil
@@ -17,13 +18,16 @@ from safetensors.numpy import load_file
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import tokenise
 from olmix_core.data.input_file import InputFile
+from olmix_core.data.tasks import TaskSource
 from olmix_core.data.tokenizer import byte_tokenizer
-from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError
-from olmix_core.storage.layout import proxy_checkpoint_path, proxy_model_path, proxy_run_path
-from olmix_core.storage.results import trained_run
+from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError, WorkerEndedError
+from olmix_core.proxies.results import ProxyRun, TrainingProgress, load_run
+from olmix_core.serialization import JsonRecord
+from olmix_core.storage.layout import proxy_checkpoint_path, proxy_model_path
 from olmix_core.storage.store import Store
 from olmix_core.workers import pool as workers_module
-from olmix_core.workers.pool import Workers
+from olmix_core.workers.jobs import EvaluateJob, Job, ProxyReference, TrainJob
+from olmix_core.workers.pool import WorkerPool
 
 RECIPE = ProxyRecipe(layers=1, width=16, heads=1, sequence_length=32, batch_size=2, tokens=2048)
 ENDLESS = RECIPE.model_copy(update={"tokens": 10**7})
@@ -43,92 +47,82 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    workers = Workers()
+def workers() -> Iterator[WorkerPool]:
+    workers = WorkerPool()
     yield workers
     workers.close()
 
 
-def training(store: Store, key: str, recipe: ProxyRecipe = RECIPE, leaf: str = "long") -> dict[str, Any]:
-    return {
-        "do": "train",
-        "store": store.url,
-        "key": key,
-        "mixture": {leaf: 1.0},
-        "recipe": recipe.model_dump(),
-        "tokenizer": "tokenizers/bytes.json",
-        "corpora": {leaf: leaf},
-    }
+def reference(store: Store, key: str, recipe: ProxyRecipe = RECIPE) -> ProxyReference:
+    return ProxyReference(store.url, key, recipe.model_dump(), "tokenizers/bytes.json")
 
 
-def evaluation(store: Store, key: str, corpora: list[str], file: str | None = None) -> dict[str, Any]:
-    return {
-        "do": "evaluate",
-        "store": store.url,
-        "key": key,
-        "label": "a task",
-        "recipe": RECIPE.model_dump(),
-        "tokenizer": "tokenizers/bytes.json",
-        "file": file,
-        "sample": None,
-        "texts": [],
-        "metric": None,
-        "corpora": corpora,
-    }
+def training(store: Store, key: str, recipe: ProxyRecipe = RECIPE, leaf: str = "long") -> TrainJob:
+    return TrainJob(reference(store, key, recipe), {leaf: 1.0}, {leaf: leaf})
 
 
-def pids(workers: Workers) -> set[int]:
+def evaluation(store: Store, key: str, *corpora: str, file: Path | None = None) -> EvaluateJob:
+    source = TaskSource(file=None if file is None else str(file))
+    return EvaluateJob(reference(store, key), "a task", source, corpora)
+
+
+def pids(workers: WorkerPool) -> set[int]:
     return {worker._process.pid for worker in (*workers._idle, *workers._busy)}
 
 
-def test_a_proxy_is_trained_and_evaluated(workers: Workers, store: Store, tmp_path: Path) -> None:
-    assert trained_run(store, "a") is None
+def test_a_proxy_is_trained_and_evaluated(workers: WorkerPool, store: Store, tmp_path: Path) -> None:
+    assert load_run(store, "a") is None
     run = workers.run(training(store, "a"))
-    assert trained_run(store, "a") is not None
-    assert store.read_json(proxy_run_path("a")) == run
-    assert run["tokens"] == {"long": 2048}
-    assert run["losses"][-1][1] < run["losses"][0][1]
+    assert load_run(store, "a") == run
+    assert run.tokens == {"long": 2048}
+    assert run.losses[-1][1] < run.losses[0][1]
     weights = load_file(store.local_copy(proxy_model_path("a")))
-    assert sum(array.size for array in weights.values()) == run["parameters"]
+    assert sum(array.size for array in weights.values()) == run.parameters
 
     (tmp_path / "task.jsonl").write_text('{"context": "li", "continuation": "ne 7"}\n')
-    heldout = workers.run(evaluation(store, "a", ["long"]))["bpb"]
-    items = workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))["bpb"]
+    heldout = workers.run(evaluation(store, "a", "long")).bpb
+    items = workers.run(evaluation(store, "a", file=tmp_path / "task.jsonl")).bpb
     assert 0 < heldout < 8.5
     assert 0 < items < 8.5
 
 
-def test_an_error_comes_back_as_what_it_is_and_the_worker_stays(workers: Workers, store: Store, tmp_path: Path) -> None:
+def test_an_error_keeps_its_type_and_the_worker_stays(workers: WorkerPool, store: Store, tmp_path: Path) -> None:
     workers.run(training(store, "a"))
     before = pids(workers)
     with pytest.raises(TrainingError, match="found 7 tokens to train on; expected more than one sequence of 32"):
         workers.run(training(store, "d", leaf="short"))
-    assert trained_run(store, "d") is None
+    assert load_run(store, "d") is None
     (tmp_path / "task.jsonl").write_text('{"context": "li"}\n')
     with pytest.raises(DataError, match="line 1: found no text in field 'continuation'"):
-        workers.run(evaluation(store, "a", [], str(tmp_path / "task.jsonl")))
+        workers.run(evaluation(store, "a", file=tmp_path / "task.jsonl"))
     with pytest.raises(EvaluationError, match="proxy a on task 'a task': BPB is nan"):
-        workers.run(evaluation(store, "a", ["short"]))
+        workers.run(evaluation(store, "a", "short"))
     assert pids(workers) == before
     assert len(before) == 1
 
 
-def test_a_defect_in_a_job_is_told_in_its_own_words(workers: Workers, store: Store) -> None:
-    with pytest.raises(TrainingError, match=r"(?s)a worker process ended with status 1: .*KeyError: 'no such job'"):
-        workers.run({"do": "no such job"})
+@dataclass(frozen=True)
+class UnknownJob(Job[ProxyRun]):
+    kind: ClassVar[str] = "unknown"
+    result_type: ClassVar[type[JsonRecord]] = ProxyRun
+
+
+def test_a_defect_in_a_job_is_quoted(workers: WorkerPool, store: Store) -> None:
+    with pytest.raises(WorkerEndedError, match=r"(?s)ended with status 1: .*ValueError: found a job of kind 'unknown'"):
+        workers.run(UnknownJob(reference(store, "a")))
     assert not pids(workers)
 
 
-def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers, store: Store) -> None:
+def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: WorkerPool, store: Store) -> None:
     workers.run(training(store, "a"))
     first = pids(workers)
 
-    def kill(state: dict[str, float]) -> None:
+    def kill(state: TrainingProgress) -> None:
         os.kill(*first, signal.SIGKILL)
 
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
         workers.run(training(store, "killed", ENDLESS), kill)
-    assert trained_run(store, "killed") is None
+    assert load_run(store, "killed") is None
     assert not pids(workers)
 
     workers.run(training(store, "b"))
@@ -147,19 +141,19 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: Workers
     assert pids(workers).isdisjoint(second)
 
 
-def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Workers, store: Store) -> None:
+def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: WorkerPool, store: Store) -> None:
     recipe = ProxyRecipe(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=3 * 2**15)
     whole = workers.run(training(store, "whole", recipe))
     random, kills = np.random.default_rng(), list[float]()
-    job = {**training(store, "interrupted", recipe), "checkpoint_seconds": 0.05}
+    job = replace(training(store, "interrupted", recipe), checkpoint_seconds=0.05)
     earliest = 0.0
     for _ in range(2):
         [pid] = pids(workers)
         stop = random.uniform(earliest, earliest + 0.4)
 
-        def kill(state: dict[str, float], stop: float = stop, pid: int = pid) -> None:
-            if state["done"] >= stop:
-                kills.append(state["done"])
+        def kill(state: TrainingProgress, stop: float = stop, pid: int = pid) -> None:
+            if state.done >= stop:
+                kills.append(state.done)
                 os.kill(pid, signal.SIGKILL)
 
         with pytest.raises(TrainingError, match="was killed by signal 9"):
@@ -168,29 +162,29 @@ def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Worker
         earliest = kills[-1]
         workers.run(training(store, "a"))  # a new process
     interrupted = workers.run(job)
-    assert interrupted["resumed"] == 2, kills
-    assert interrupted["losses"] == whole["losses"], kills
+    assert interrupted.resumed == 2, kills
+    assert interrupted.losses == whole.losses, kills
     both = ("whole", "interrupted")
     one, other = (load_file(store.local_copy(proxy_model_path(key))) for key in both)
     assert all(np.array_equal(one[name], other[name]) for name in one), kills
-    bpb = [workers.run({**evaluation(store, key, ["long"]), "recipe": recipe.model_dump()}) for key in both]
+    bpb = [workers.run(EvaluateJob(reference(store, key, recipe), "a task", TaskSource(), ("long",))) for key in both]
     assert bpb[0] == bpb[1]
     assert not store.exists(proxy_checkpoint_path("interrupted"))
 
 
-def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: Workers, store: Store) -> None:
-    job = {**training(store, "slow", ENDLESS), "checkpoint_seconds": 0.05}
+def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: WorkerPool, store: Store) -> None:
+    job = replace(training(store, "slow", ENDLESS), checkpoint_seconds=0.05)
     with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
         workers.run(job, hours=0.001)
     assert store.exists(proxy_checkpoint_path("slow"))
-    assert trained_run(store, "slow") is None
+    assert load_run(store, "slow") is None
     workers.run(training(store, "a"), hours=1.0)
 
 
 def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
     assert workers_module.at_once() == 2
-    workers = Workers()
+    workers = WorkerPool()
     try:
         started = [workers._new() for _ in range(3)]
         gpus = [psutil.Process(one._process.pid).environ()["CUDA_VISIBLE_DEVICES"] for one in started]
@@ -205,11 +199,11 @@ def test_a_worker_is_not_used_again_once_this_process_has_other_gpus(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a cluster does: each task has GPUs of its own."""
-    workers, used = Workers(), []
+    workers, used = WorkerPool(), []
     try:
         for gpu in ("0", "0", "1"):
             monkeypatch.setattr(workers_module, "visible_gpus", lambda gpu=gpu: [gpu])
-            workers.run({"do": "train", "checkpoint_seconds": 0, **training(store, "gpus")})
+            workers.run(replace(training(store, "gpus"), checkpoint_seconds=0.0))
             [pid] = pids(workers)
             used.append((pid, psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"]))
     finally:
@@ -232,15 +226,15 @@ def test_which_gpus_may_be_used_is_the_users_say(
     assert workers_module.visible_gpus() == found
 
 
-def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Store) -> None:
+def test_two_jobs_run_at_once_and_closing_ends_them(workers: WorkerPool, store: Store) -> None:
     both = threading.Barrier(2, timeout=120)
     running = threading.Barrier(3, timeout=120)
     met: set[str] = set()
 
     def job(key: str) -> None:
-        def progress(state: dict[str, float]) -> None:
-            assert 0 < state["done"] < 1
-            assert state["tokens_per_second"] > 0
+        def progress(state: TrainingProgress) -> None:
+            assert 0 < state.done < 1
+            assert state.tokens_per_second > 0
             if key not in met:
                 met.add(key)
                 both.wait()  # passes only when both are under way
@@ -259,4 +253,4 @@ def test_two_jobs_run_at_once_and_closing_ends_them(workers: Workers, store: Sto
     for pid in busy:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    assert trained_run(store, "g") is None
+    assert load_run(store, "g") is None

@@ -3,6 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
+from olmix_core.proxies.results import TrainingProgress
 from tasks.runtime import artifacts
 from tasks.runtime.artifacts import Artifacts, Done, picture, publish_markdown, table
 from tasks.runtime.progress import RunProgress
@@ -75,7 +76,7 @@ def test_progress_counts_from_nothing_to_done() -> None:
         for _ in range(results):
             tracked.started(step)
             if step == "train":
-                tracked.advanced("train", "000", {"done": 0.5, "tokens_per_second": 2000.0})
+                tracked.advanced("train", "000", TrainingProgress(0.5, 2000.0))
                 percent, words = state(tracked)
                 assert "1 running" in words
                 assert "2,000 tokens/s" in words

@@ -13,7 +13,7 @@ import pytest
 from olmix_core.errors import StoreError, TrainingError, WorkerLostError
 from olmix_core.storage.layout import result_key, result_path
 from olmix_core.storage.store import Store
-from olmix_core.workers.pool import workers
+from olmix_core.workers.pool import worker_pool
 from tasks.runtime.log import StepLog
 from tasks.runtime.results import known_result
 from tasks.runtime.step import step
@@ -72,7 +72,7 @@ def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
     def kill_one() -> None:
         deadline = time.monotonic() + 200
         while not killed and time.monotonic() < deadline:
-            for worker in list(workers._busy):
+            for worker in list(worker_pool._busy):
                 worker._process.send_signal(signal.SIGKILL)
                 killed.append(worker._process.pid)
                 return
