@@ -12,26 +12,12 @@ from prefect.flow_runs import pause_flow_run
 
 from flows.execution.executor import PrefectExecutor
 from flows.execution.runners import get_runner
-from flows.pipeline.pipeline import run_chain, tokenizer_settings
-from flows.pipeline.run_state import RunState
+from flows.pipeline.draft import propose_mix
 from flows.reports.plan import Plan, make_plan
 from flows.reports.plan_markdown import plan_markdown
 from olmix_core.config.config import Config
-from olmix_core.mixes.draft import MixDraft
-from olmix_core.mixes.runs import from_parquet
-from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import resolve_inputs
-from olmix_core.storage.layout import (
-    DIAGNOSTICS_FILE,
-    RUNS_FILE,
-    SURROGATE_FILE,
-    TRADE_OFFS_FILE,
-    fit_path,
-    proposal_path,
-)
-from olmix_core.storage.results import file_of
 from olmix_core.storage.store import Store
-from olmix_core.surrogate.fit import load as load_surrogate
 from olmix_core.workers.cancellation import until_stopped
 from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, publish_markdown
@@ -70,56 +56,16 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
 
     With `approve` the run pauses once its plan is there, until somebody resumes it in the UI.
     """
-    store = Store(config.store)
     show_plan(config, config_file)
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
     inputs = resolve_inputs(config, config_file)
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
     executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels), config.execution)
-    outcome, tracked = RunState(find_base(config, inputs)), progress.current()
+    tracked = progress.current()
     with shown(config.name, tracked), until_stopped():
-        run_chain(config, config_file, inputs, executor, outcome)
-    tracked.reuse("plan", len(outcome.plan["kept"]))
-    tracked.reuse("evidence", outcome.carried_over)
-    fitted, base = outcome.fit["fit"], outcome.base
-    found = MixDraft(
-        name=config.name,
-        domains=inputs.domains,
-        tasks=inputs.tasks,
-        statistics=outcome.statistics,
-        natural=outcome.natural,
-        proposal=outcome.proposal,
-        wish=outcome.wish,
-        surrogate=load_surrogate(store.read_json(fit_path(fitted, SURROGATE_FILE))),
-        diagnostics=file_of(store, outcome.fit, fit_path(fitted, DIAGNOSTICS_FILE)),
-        trade_offs=file_of(store, outcome.proposal, proposal_path(outcome.proposal["proposal"], TRADE_OFFS_FILE)),
-        runs=from_parquet(file_of(store, outcome.fit, fit_path(fitted, RUNS_FILE))),
-        plan=outcome.plan,
-        base=base.record.version if base.record else None,
-        change=base.change,
-        splits=outcome.splits,
-        contents=outcome.contents,
-        origins=base.origins,
-        target_tokens=outcome.proposal["target_tokens"],
-        tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": outcome.tokenizer},
-        settings={
-            "proxy": inputs.recipe.identity(),
-            **config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"}),
-        },
-        proxies=outcome.trained,
-        excluded=outcome.excluded,
-        carried_over=outcome.carried_over,
-        swarms=outcome.fit["swarms"],
-        pool=outcome.pool.pin(),
-        pooled=outcome.pool.proxies,
-        left_out=outcome.left_out,
-        evidence=outcome.evidence,
-        evaluation_seconds=outcome.evaluation_seconds,
-        standard_errors=outcome.standard_errors,
-        keys=executor.keys,
-    )
+        draft = propose_mix(config, config_file, inputs, executor)
     tracked.expect("publish", 1)
-    published = publish(found, config.store, tracked.accounting())
+    published = publish(draft, config.store, tracked.accounting())
     tracked.finished("publish")
     return published.to_json()
