@@ -17,9 +17,15 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from flows.execution import prefect_settings as environment
+from flows.execution import prefect_settings
+from olmix_core.config.config import Config
+from olmix_core.config.load import load_config
+from tasks.runtime import progress
+from tests.support import session
 
-environment.prepare()
+prefect_settings.prepare()
+session.begin()
+os.environ["PREFECT_HOME"] = str(session.folder() / "prefect")
 
 # How long an example takes is no part of what is tested: the machine may be busy.
 settings.register_profile("untimed", deadline=None)
@@ -42,12 +48,18 @@ def _a_run_of_its_own() -> Iterator[None]:
         yield
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the session in the process that began it, after all others."""
+    if not hasattr(config, "workerinput"):
+        session.end()
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """A Prefect server and database of the tests' own."""
-    from prefect.testing.utilities import prefect_test_harness
+    """A Prefect server of the tests' own, one for all processes of the session."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with temporary_settings({PREFECT_API_URL: session.server_address()}):
         yield
 
 
@@ -88,6 +100,7 @@ def project(tmp_path: Path, texts: dict[str, list[str]]) -> Callable[..., Path]:
             },
             "evaluation": {"tasks": [{"heldout": "code"}, {"heldout": "manual"}]},
             "swarm": {"runs": 6, "min_strength": 1.0},
+            "surrogate": {"family": "log_linear"},
         }
         config.update(changes)
         path = tmp_path / file
@@ -100,45 +113,49 @@ def project(tmp_path: Path, texts: dict[str, list[str]]) -> Callable[..., Path]:
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 
 
+def _counted(path: Path, run_mix: Callable[[Config, str], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, int]]:
+    tracked = progress.begin()
+    record = run_mix(load_config(path), str(path))
+    counts = tracked.accounting()
+    return record, {step: n["executed"] for step, n in counts.items() if n["executed"]}
+
+
 @pytest.fixture(scope="session")
-def run(prefect_server: None) -> Run:
-    """Run a configuration: run(path) -> mix.json, and how many results were executed by step (none left out)."""
+def run() -> Run:
+    """Run a configuration in this process: run(path) -> mix.json, and how many results each step executed.
+
+    Steps that executed nothing are left out.
+    """
+    from tests.support.inline_executor import run_inline
+
+    return lambda path: _counted(path, run_inline)
+
+
+@pytest.fixture(scope="session")
+def run_flow(prefect_server: None) -> Run:
+    """The same through the flow and Prefect's engine."""
     from flows.mix import run_mix
-    from olmix_core.config.load import load_config
-    from tasks.runtime import progress
 
-    def run(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-        tracked = progress.begin()
-        record = run_mix(load_config(path), str(path))
-        counts = tracked.accounting()
-        return record, {step: n["executed"] for step, n in counts.items() if n["executed"]}
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def finished_stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stores of projects that ran once, to be copied; each is made by the first test that needs it."""
-    return tmp_path_factory.mktemp("finished")
+    return lambda path: _counted(path, run_mix)
 
 
 @pytest.fixture
-def finished(
-    project: Callable[..., Path], run: Run, finished_stores: Path, tmp_path: Path
-) -> Callable[..., Callable[..., Path]]:
+def finished(project: Callable[..., Path], run: Run, tmp_path: Path) -> Callable[..., Callable[..., Path]]:
     """finished(**changes of the first configuration) -> edit; edit(change of the dictionary) -> path.
 
-    The project ran once with its first configuration, whatever is edited afterwards.
+    The project ran once with its first configuration, whatever is edited afterwards; the processes of a session share
+    the store of that run.
     """
 
     def begin(**changes: Any) -> Callable[..., Path]:
         path = project(**changes)
-        store = finished_stores / hashlib.sha256(path.read_bytes()).hexdigest()
-        if store.exists():
-            shutil.copytree(store, tmp_path / "store")
-        else:
-            run(path)
-            shutil.copytree(tmp_path / "store", store)
+        with session.locked(f"finished-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}") as folder:
+            if (folder / "store").exists():
+                shutil.copytree(folder / "store", tmp_path / "store")
+            else:
+                run(path)
+                shutil.copytree(tmp_path / "store", folder / "new")
+                (folder / "new").rename(folder / "store")
 
         def edit(change: Callable[[dict[str, Any]], object] = lambda config: None) -> Path:
             config = yaml.safe_load(path.read_text())

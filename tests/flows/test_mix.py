@@ -30,9 +30,9 @@ def edited(finished: Callable[..., Edit]) -> Edit:
     return finished()
 
 
-def test_a_first_run_executes_everything_and_leaves_its_record(run: Run, project: Project, tmp_path: Path) -> None:
-    config = project()
-    record, executed = run(config)
+def test_a_first_run_executes_everything_and_leaves_its_record(run_flow: Run, project: Project, tmp_path: Path) -> None:
+    config = project(surrogate={})
+    record, executed = run_flow(config)
     assert executed == {
         "tokenizer": 1,
         "statistics": LEAVES,
@@ -91,10 +91,18 @@ def test_a_first_run_executes_everything_and_leaves_its_record(run: Run, project
     assert not list((tmp_path / "store").rglob("*.pkl"))
 
 
-def test_a_second_run_executes_nothing_but_publish(run: Run, edited: Edit) -> None:
-    record, executed = run(edited())
+def test_a_second_run_executes_nothing_but_publish(run_flow: Run, edited: Edit) -> None:
+    record, executed = run_flow(edited())
     assert executed == {"publish": 1}
     assert record["version"] == "v0001"
+
+
+def test_results_of_a_flow_are_those_of_a_run_in_this_process(run: Run, run_flow: Run, project: Project) -> None:
+    config = project()
+    first, _ = run_flow(config)
+    second, executed = run(config)
+    assert executed == {"publish": 1}
+    assert second["version"] == first["version"]
 
 
 def test_another_kl_only_proposes(run: Run, edited: Edit) -> None:
@@ -162,23 +170,23 @@ def test_the_same_config_elsewhere_gives_the_same_keys_and_mixture(run: Run, pro
     assert keys[0] == keys[1]
 
 
-def test_a_diverging_proxy_stops_the_run_by_name_and_loses_nothing(run: Run, project: Project) -> None:
+def test_a_diverging_proxy_stops_the_run_by_name_and_loses_nothing(run_flow: Run, project: Project) -> None:
     config = project(proxy={**yaml.safe_load(project().read_text())["proxy"], "learning_rate": 1e9})
     with pytest.raises(DivergenceError, match=r"6 of 6 proxies diverged; .*smaller proxy\.learning_rate"):
-        run(config)
+        run_flow(config)
     assert progress.current().accounting()["statistics"] == {"executed": LEAVES, "cached": 0, "reused": 0}
     # It would diverge again: that is on record, and the next time it is told before anything is spent.
     with pytest.raises(DivergenceError):
-        run(config)
+        run_flow(config)
     assert progress.current().accounting() == {}
 
 
-def test_a_tampered_result_is_not_read_but_made_again(run: Run, edited: Edit, tmp_path: Path) -> None:
+def test_a_tampered_result_is_not_read_but_made_again(run_flow: Run, edited: Edit, tmp_path: Path) -> None:
     [result] = [path for path in (tmp_path / "store/cache/propose").iterdir() if "payload" not in path.name]
     content = json.loads(result.read_text())
     content["metadata"]["serializer"] = {"type": "pickle"}
     content["result"] = "gASVHQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"
     result.write_text(json.dumps(content))
-    _, executed = run(edited())
+    _, executed = run_flow(edited())
     assert executed == {"propose": 1, "publish": 1}
     assert json.loads(result.read_text())["metadata"]["serializer"]["type"] == "json"

@@ -13,9 +13,10 @@ Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 
 
 def test_a_run_leaves_a_report_and_the_runs_of_every_vintage(
-    finished: Callable[..., Callable[..., Path]], run: Run, tmp_path: Path
+    finished: Callable[..., Callable[..., Path]], run_flow: Run, tmp_path: Path
 ) -> None:
     edit = finished()
+    run_flow(edit())
     folder = tmp_path / "store/mixes/test"
     first = load(str(tmp_path / "store"))
     assert first.title == "test v0001"
@@ -31,7 +32,7 @@ def test_a_run_leaves_a_report_and_the_runs_of_every_vintage(
         config["domains"] = [domain for domain in config["domains"] if domain["name"] != "guide"]
         config["proposal"] = {"kl": 0.2}
 
-    record, executed = run(edit(drop))
+    record, executed = run_flow(edit(drop))
     assert record["version"] == "v0002"
     assert "train" not in executed
     second = load(str(tmp_path / "store"))
@@ -46,24 +47,25 @@ def test_a_run_leaves_a_report_and_the_runs_of_every_vintage(
 
 
 def test_a_report_that_went_missing_is_written_again(
-    finished: Callable[..., Callable[..., Path]], run: Run, tmp_path: Path
+    finished: Callable[..., Callable[..., Path]], run_flow: Run, tmp_path: Path
 ) -> None:
     edit = finished()
+    run_flow(edit())
     report = tmp_path / "store/mixes/test/v0001/report.html"
     content = report.read_bytes()
     report.unlink()
-    record, _ = run(edit())
+    record, _ = run_flow(edit())
     assert record["version"] == "v0001"
     assert report.read_bytes() == content
     assert yaml.safe_load((tmp_path / "mix.yaml").read_text())["name"] == "test"
 
 
-def test_every_step_says_what_it_did(finished: Callable[..., Callable[..., Path]], run: Run, tmp_path: Path) -> None:
+def test_every_step_says_what_it_did(project: Callable[..., Path], run_flow: Run) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    edit = finished(name="told")
-    run(edit(lambda config: config.update(proposal={"kl": 0.3})))
+    run_flow(project(name="told"))
+    run_flow(project(name="told", proposal={"kl": 0.3}))
     steps = (
         "tokenizer",
         "statistics",

@@ -78,7 +78,7 @@ def try_everything(config: Path, store: Store, run: Run) -> bool:
     ],
 )
 def test_a_result_cannot_ask_to_be_loaded_as_code(
-    serializer: dict[str, Any], run: Run, config: Path, store: Store, payload: bytes
+    serializer: dict[str, Any], run_flow: Run, config: Path, store: Store, payload: bytes
 ) -> None:
     def ask(result: dict[str, Any]) -> None:
         result["metadata"]["serializer"] = serializer
@@ -87,7 +87,7 @@ def test_a_result_cannot_ask_to_be_loaded_as_code(
     for path in Path(store.root).glob("cache/*/*.json"):
         if not path.name.endswith(".payload.json") and path.parent.name != "jobs":
             edit(path, ask)
-    assert try_everything(config, store, run)
+    assert try_everything(config, store, run_flow)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_no_name_in_the_store_leads_out_of_it(what: str, run: Run, config: Path,
 
 
 def test_labels_are_text_wherever_they_are_shown(
-    run: Run, project: Callable[..., Path], texts: dict[str, list[str]], tmp_path: Path
+    run_flow: Run, project: Callable[..., Path], texts: dict[str, list[str]], tmp_path: Path
 ) -> None:
     names = dict(zip(texts, (TAG, "[b](c)|d", "<b>bold<b>"), strict=True))
     config = project(
@@ -172,7 +172,7 @@ def test_labels_are_text_wherever_they_are_shown(
         domains=[{"name": names[kind], "paths": f"{kind}.jsonl"} for kind in texts],
         evaluation={"tasks": [{"heldout": TAG}]},
     )
-    record, _ = run(config)
+    record, _ = run_flow(config)
     store = Store(str(tmp_path / "store"))
     page = store.read_bytes(f"mixes/labels/{record['version']}/report.html").decode()
     assert "&lt;img src=x" in page

@@ -1,4 +1,4 @@
-"""A Prefect server for a benchmark: in a folder of its own, on a free port of this machine, ended with it."""
+"""A Prefect server for tests and benchmarks: in a folder of its own, on a free port of this machine."""
 
 import os
 import signal
@@ -7,28 +7,32 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
-from flows.execution import prefect_settings as environment
+from flows.execution import prefect_settings
 
 START_SECONDS = 120
 
 
 class Server:
-    """The server; the environment of this process points to it from then on."""
+    """The server, with its database and log in the folder `home`."""
 
     def __init__(self, home: Path) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.home = home
-        os.environ |= {
+        self.address = f"http://127.0.0.1:{self.port}/api"
+        self.environment = {
             "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
-            **environment.PRIVATE,
-            **environment.RECORDING,
+            "PREFECT_API_URL": self.address,
+            **prefect_settings.PRIVATE,
+            **prefect_settings.RECORDING,
         }
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
+        """Start it; from then on the environment of this process points to it."""
+        os.environ |= self.environment
         self.start()
         return self
 
@@ -36,10 +40,13 @@ class Server:
         self.kill()
 
     def start(self) -> None:
+        """Start the process and wait until it answers."""
         prefect = str(Path(sys.executable).with_name("prefect"))
         command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(self.port), "--no-ui"]
         with (self.home / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, **self.environment}, start_new_session=True
+            )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             with socket.socket() as probe:

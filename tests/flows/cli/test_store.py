@@ -95,12 +95,12 @@ def test_what_is_damaged_is_made_anew_and_the_mixture_stays(
     assert [finding for finding in check(store) if finding.is_harm] == []
 
 
-def test_damage_heals_by_itself_where_a_step_can_see_it(run: Run, config: Path, store: Store) -> None:
+def test_damage_heals_by_itself_where_a_step_can_see_it(run_flow: Run, config: Path, store: Store) -> None:
     before = read_mix(store, "test")
     for pattern in ("cache/fit/*[0-9a-f].json", "cache/surrogates/*/diagnostics.csv", "proxies/*/run.json"):
         damage(one(store, pattern))
     shutil.rmtree(one(store, "cache/tokens/*"))  # deleted in part
-    after, executed = run(config)
+    after, executed = run_flow(config)
     assert executed == {"statistics": 1, "train": 1, "fit": 1, "publish": 1}
     assert after["weights"] == before.weights
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_serve
     flow = mix.with_options(task_runner=ThreadPoolTaskRunner(max_workers=2), result_storage=results_block(config.store))
     with ThreadPoolExecutor() as pool, get_client(sync_client=True) as client:
         progress.begin()
-        running = pool.submit(flow, config, "mix.yaml", approve=True)
+        running = pool.submit(copy_context().run, flow, config, "mix.yaml", approve=True)
         paused = None
         for _ in range(300):
             runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)

@@ -65,7 +65,7 @@ LONG = {"layers": 2, "width": 32, "heads": 1, "sequence_length": 64, "batch_size
 
 
 def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
-    project: Callable[..., Path], run: Callable[[Path], Any]
+    project: Callable[..., Path], run_flow: Callable[[Path], Any]
 ) -> None:
     killed: list[int] = []
 
@@ -80,7 +80,7 @@ def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
 
     thread = threading.Thread(target=kill_one)
     thread.start()
-    record, executed = run(project(proxy=LONG))
+    record, executed = run_flow(project(proxy=LONG))
     thread.join()
     assert len(killed) == 1
     assert executed["train"] == 6
