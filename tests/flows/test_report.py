@@ -37,7 +37,7 @@ def test_a_run_leaves_a_report_and_the_runs_of_every_vintage(
     assert "train" not in executed
     second = load(str(tmp_path / "store"))
     assert {one.vintage for one in second.runs} == {"v0001"}
-    assert [row["version"] for row in second.lineage] == ["v0001", "v0002"]
+    assert [row.version for row in second.lineage] == ["v0001", "v0002"]
     page = (folder / "v0002/report.html").read_text()
     assert 'id="figure-lineage"' in page
     assert "what was learnt of it stays in the law" in page
