@@ -8,7 +8,7 @@ vector; on disk and between steps it is a mapping {leaf: weight}. A `LeafIndex` 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,7 +120,9 @@ class LeafIndex:
     def mapping(self, vector: NDArray[np.int64]) -> dict[str, int]: ...
     @overload
     def mapping(self, vector: NDArray[np.bool_]) -> dict[str, bool]: ...
-    def mapping(self, vector: NDArray[Any]) -> dict[str, Any]:
+    def mapping(
+        self, vector: NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]
+    ) -> dict[str, float] | dict[str, int] | dict[str, bool]:
         """Name the values of a vector.
 
         Args:

@@ -8,7 +8,7 @@ On disk, in the store, under the key of the leaf's statistics:
 
     tokens.bin             token ids of all passages, one after the other, smallest fitting type; a document ends in eos
     passages.safetensors   ends [n] of the passages in tokens.bin; heldout [h] indices, ascending; heldout_bytes [h];
-                           checks of tokens.bin (`seal`)
+                           checks of tokens.bin (see `olmix_core.storage.integrity`)
 """
 
 import hashlib
