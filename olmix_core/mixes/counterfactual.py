@@ -12,7 +12,7 @@ import numpy as np
 from olmix_core.config.defaults import PAPER_KL
 from olmix_core.errors import OlmixError
 from olmix_core.mixes.record import FitRecord, MixRecord
-from olmix_core.mixture import Array, caps
+from olmix_core.mixture import Array, LeafIndex, caps
 from olmix_core.proposal.constraints import Groups
 from olmix_core.proposal.expansion import expansion, released_for_caps
 from olmix_core.proposal.solve import ProposalProblem, propose
@@ -90,20 +90,19 @@ def _caps(
 
 def _limits(mix: "PublishedMix", lower: Mapping[str, float], upper: Mapping[str, float]) -> tuple[Array, Array, Groups]:
     """Lower and upper [leaves] limits, those of the record and the given ones, and the groups of the record."""
-    place = {leaf: j for j, leaf in enumerate(mix.leaves)}
-    unknown = sorted((lower.keys() | upper.keys()) - place.keys())
+    leaves = LeafIndex(tuple(mix.leaves))
+    unknown = sorted((lower.keys() | upper.keys()) - set(leaves))
     if unknown:
         raise OlmixError(f"limits: found the domain {unknown[0]!r}; expected one of: {', '.join(mix.leaves)}")
-    low = np.array([lower.get(leaf, 0.0) for leaf in place])
-    high = np.array([upper.get(leaf, 1.0) for leaf in place])
+    low, high = leaves.vector(lower), leaves.vector(upper, default=1.0)
     members, least, most = [], [], []
     for bound in mix.record.wish.bounds if isinstance(mix.record, MixRecord) else ():
-        inside = [place[leaf] for leaf in bound.domains]
+        inside = [leaves.position(leaf) for leaf in bound.domains]
         if len(inside) == 1:
             low[inside], high[inside] = np.maximum(low[inside], bound.low), np.minimum(high[inside], bound.high)
         else:
-            members.append(np.isin(np.arange(len(place)), inside).astype(np.float64))
+            members.append(np.isin(np.arange(len(leaves)), inside).astype(np.float64))
             least.append(bound.low)
             most.append(bound.high)
     names = tuple(f"bound {k + 1}" for k in range(len(members)))
-    return low, high, Groups(names, np.array(members).reshape(-1, len(place)), np.array(least), np.array(most))
+    return low, high, Groups(names, np.array(members).reshape(-1, len(leaves)), np.array(least), np.array(most))

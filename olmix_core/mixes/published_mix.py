@@ -22,7 +22,7 @@ from olmix_core.mixes.history import VersionSummary, history
 from olmix_core.mixes.record import FitRecord, MixRecord, parse_record, read_mix
 from olmix_core.mixes.runs import FittedRun, from_parquet
 from olmix_core.mixes.tables import read_labelled, read_table
-from olmix_core.mixture import Array
+from olmix_core.mixture import Array, LeafIndex
 from olmix_core.storage.integrity import unseal, verify
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
@@ -282,17 +282,12 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[VersionSummary] 
 
 def _columns(record: MixRecord | FitRecord, leaves: Sequence[str], domains: Sequence[Mapping[str, Any]]) -> Array:
     """[law columns, leaves] what each leaf is in the columns of the law."""
-    row = {domain["fingerprint"] or domain["label"]: index for index, domain in enumerate(domains)}
-    place = {leaf: index for index, leaf in enumerate(leaves)}
-    matrix = np.zeros((len(domains), len(leaves)))
+    rows = LeafIndex(tuple(domain["fingerprint"] or domain["label"] for domain in domains))
     if isinstance(record, FitRecord):
         parts = {leaf.label: {leaf.column: 1.0} for leaf in record.domain_set}
     else:
         parts = {leaf.label: in_atoms({leaf.fingerprint: 1.0}, record.splits) for leaf in record.domain_set}
-    for label, shares in parts.items():
-        for part, share in shares.items():
-            matrix[row[part], place[label]] = share
-    return matrix
+    return rows.matrix([parts[leaf] for leaf in leaves])
 
 
 def _beginning(task: str) -> str:

@@ -26,7 +26,7 @@ from olmix_core.mixes.record_parts import (
     TaskRecord,
     TokenizerRecord,
 )
-from olmix_core.mixture import Array
+from olmix_core.mixture import Array, LeafIndex
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import Interval, interval
 
@@ -142,12 +142,10 @@ def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Ar
         mixtures["previous"] = previous.weights_by_content
     if draft.proposal["full_reuse"] is not None:
         mixtures["full_reuse"] = draft.proposal["full_reuse"]
-    columns = draft.surrogate.leaves
+    columns = LeafIndex(draft.surrogate.leaves)
     over_atoms = {name: in_atoms(mixture, draft.splits) for name, mixture in mixtures.items()}
     return {
-        name: np.array([mixture.get(leaf, 0.0) for leaf in columns])
-        for name, mixture in over_atoms.items()
-        if mixture.keys() <= set(columns)
+        name: columns.vector(mixture) for name, mixture in over_atoms.items() if mixture.keys() <= set(columns.names)
     }
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from olmix_core.errors import StoreError
+from olmix_core.mixture import LeafIndex
 from olmix_core.surrogate.cross_validation import Diagnostics
 from olmix_core.surrogate.data import SwarmData
 
@@ -59,7 +60,7 @@ def held_out(evidence: SwarmData, diagnostics: Diagnostics) -> list[FittedRun]:
             {evidence.tasks[t]: float(values[k, t]) for t in seen}
             for values in (evidence.Y, diagnostics.predicted, diagnostics.std)
         )
-        mixture = {leaf: float(w) for leaf, w in zip(evidence.leaves, evidence.X[k], strict=True) if w > 0}
+        mixture = LeafIndex(evidence.leaves).mixture(evidence.X[k])
         found.append(FittedRun(evidence.runs[k], mixture, measured, predicted, std))
     return found
 

@@ -1,4 +1,4 @@
-"""The published mix that a run builds on, and what happened to the domain set since."""
+"""The base: the published mix that a run builds on, and how the domain set changed since."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,12 @@ from olmix_core.storage.store import Store
 
 @dataclass(frozen=True)
 class Base:
-    """The mix that is built on: the last one, or, if the domain set is still its own, the one that it built on.
+    """The last mix of another domain set.
 
-    pools: what the versions since then, of this very domain set, pinned of the ledger.
+    Attributes:
+        record: Its record; None where there is no such mix.
+        change: How the domain set changed since; None where there is no such mix.
+        pools: The evidence pinned by later versions, all of the current domain set.
     """
 
     record: MixRecord | None
@@ -23,19 +26,35 @@ class Base:
 
     @property
     def origins(self) -> dict[str, list[str]]:
-        """{leaf: the leaves that its content comes from}, of all changes up to now."""
-        found = {leaf: list(old) for leaf, old in self.record.origins.items()} if self.record else {}
+        """{leaf: leaves that its content comes from}, of all changes so far."""
+        origins = {leaf: list(old) for leaf, old in self.record.origins.items()} if self.record else {}
         if self.change is not None:
-            found |= {leaf: sorted(old) for leaf, old in self.change.origins.items()}
-        return found
+            origins |= {leaf: sorted(old) for leaf, old in self.change.origins.items()}
+        return origins
 
     @property
     def splits(self) -> dict[str, dict[str, float]]:
+        """How leaves are written in atoms, of all changes before the last."""
         return dict(self.record.splits) if self.record else {}
 
 
 def find_base(config: Config, inputs: ResolvedInputs) -> Base:
-    """Which published mix the plan builds on, and what changed since."""
+    """Find the published mix that a plan builds on.
+
+    While the domain set stays the same, every version builds on the same mix, so that a second run finds everything
+    cached.
+
+    Args:
+        config: The configuration, whose store and name are looked up.
+        inputs: Its inputs, whose leaves are compared.
+
+    Returns:
+        The base; without a record where no mix of another domain set was published.
+
+    Raises:
+        StoreError: A record cannot be read.
+        DataError: `partition_of` does not fit the last mix.
+    """
     store = Store(config.store)
     version = latest_version(store, config.name)
     pools: list[PinnedPool] = []
@@ -45,7 +64,7 @@ def find_base(config: Config, inputs: ResolvedInputs) -> Base:
         if not change.is_empty:
             return Base(record, change, tuple(pools))
         pools.append(record.pool)
-        # The same leaves: what was planned for them stays, so that a second run finds everything done.
+        # The same leaves: go back over the versions that share this one's base.
         while record.parent is not None and record.parent != record.base:
             record = read_mix(store, config.name, record.parent)
             pools.append(record.pool)
