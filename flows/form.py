@@ -4,7 +4,7 @@ A field left empty keeps the value of the configuration file; one that is filled
 models are derived from those of the configuration, so that the form has their types, limits and descriptions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Annotated, Any, Union, get_args
 
@@ -27,6 +27,7 @@ from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.config.reuse import Reuse
 from olmix_core.config.surrogate import SurrogateSettings
 from olmix_core.config.swarm import Swarm
+from olmix_core.surrogate.registry import registered_families
 
 EMPTY: Any = Annotated[None, SkipJsonSchema()]  # type: ignore[type-arg]  # None, left out of the form's schema
 
@@ -41,13 +42,14 @@ class Changes(BaseModel):
         return {name: value for name, value in dump(self).items() if value is not None}
 
 
-def _no_default(schema: dict[str, Any]) -> None:
-    """Leave the default out of the schema: an empty field is absent, not null."""
-    schema.pop("default", None)
-
-
-def _optional(name: str, field: FieldInfo) -> Any:
+def _optional(name: str, field: FieldInfo, choices: Sequence[str]) -> Any:
     """Annotation and field of the form for a field of the configuration."""
+
+    def extra(schema: dict[str, JsonValue]) -> None:
+        schema.pop("default", None)  # an empty field is absent, not null
+        if choices:
+            schema["enum"] = list(choices)
+
     kinds: Any = field.annotation
     if NoneType in get_args(kinds):  # None is expressed by an empty field
         kinds = Union[tuple(kind for kind in get_args(kinds) if kind is not NoneType)]  # noqa: UP007 - built at run time
@@ -56,25 +58,29 @@ def _optional(name: str, field: FieldInfo) -> Any:
     description = field.description if default in (None, [], {}) else f"{field.description} By default {default}."
     if kinds is bool:  # the UI's switch has no third position: without null it would turn the field off
         return bool | None, Field(None, title=name, description=description)
-    return annotation | EMPTY, Field(None, title=name, description=description, json_schema_extra=_no_default)
+    return annotation | EMPTY, Field(None, title=name, description=description, json_schema_extra=extra)
 
 
-def changes_of(section: type[Section]) -> type[Changes]:
+def changes_of(section: type[Section], choices: Mapping[str, Sequence[str]] | None = None) -> type[Changes]:
     """Derive the model of the form from a section of the configuration.
 
     Args:
         section: The section.
+        choices: {field: values to choose from} of fields whose values are names in a registry.
 
     Returns:
         A model with the same fields, all of them optional.
     """
-    fields: dict[str, Any] = {name: _optional(name, field) for name, field in section.model_fields.items()}
+    offered = choices or {}
+    fields: dict[str, Any] = {
+        name: _optional(name, field, offered.get(name, ())) for name, field in section.model_fields.items()
+    }
     return create_model(f"{section.__name__}Changes", __base__=Changes, __doc__=section.__doc__, **fields)
 
 
 ProxyChanges = changes_of(ProxyRecipe)
 SwarmChanges = changes_of(Swarm)
-SurrogateChanges = changes_of(SurrogateSettings)
+SurrogateChanges = changes_of(SurrogateSettings, {"family": [family.name for family in registered_families()]})
 ProposalChanges = changes_of(ProposalSettings)
 ReuseChanges = changes_of(Reuse)
 ExecutionChanges = changes_of(Execution)

@@ -69,12 +69,3 @@ class Config(Section):
                     " buckets, since the weights of sources are what is looked for"
                 )
         return self
-
-    @model_validator(mode="after")
-    def _rounds_have_a_law(self) -> "Config":
-        if self.swarm.rounds > 1 and self.surrogate.family not in ("log_linear", "diminishing_returns", "auto"):
-            raise ValueError(
-                f"found swarm.rounds {self.swarm.rounds} with surrogate.family {self.surrogate.family!r}; expected one"
-                " of the laws (log_linear, diminishing_returns, auto), whose error says which proxies tell most"
-            )
-        return self

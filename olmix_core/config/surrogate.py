@@ -1,4 +1,7 @@
-"""The section `surrogate` of the configuration: the law that is fitted to the evidence."""
+"""The section `surrogate` of the configuration: the law that is fitted to the evidence.
+
+The name of the family is checked against the registry of families before a run (`olmix_core.planning.preflight`).
+"""
 
 from typing import Literal
 
@@ -10,20 +13,11 @@ from olmix_core.config.base import Section
 class SurrogateSettings(Section):
     """The law that predicts BPB from a mixture (paper, section 3)."""
 
-    family: Literal[
-        "log_linear",
-        "diminishing_returns",
-        "search",
-        "lightgbm",
-        "gaussian_process",
-        "bimix",
-        "autoscale",
-        "auto",
-    ] = Field(
+    family: str = Field(
         "auto",
         description="log_linear: c + exp(A q), the paper's. diminishing_returns: c + exp(b - a q^gamma), a >= 0."
-        " auto: the one of these two with the smaller error on runs left out of the fit. The others are there to"
-        " compare with.",
+        " auto: the one of these two with the smaller error on runs left out of the fit. The others, for comparison,"
+        " are in docs/surrogate.md.",
     )
     huber_delta: PositiveFloat = Field(0.02, description="BPB from which an error counts linearly.")
     ridge: NonNegativeFloat | Literal["auto"] = Field(

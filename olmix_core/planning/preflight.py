@@ -22,6 +22,7 @@ from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import check_reachable, open_file, reason_of
 from olmix_core.storage.listing import AT_ONCE
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.registry import registered_families
 
 FILES_CHECKED = 16  # of every leaf
 DOCUMENTS_CHECKED = 20  # of every such file
@@ -65,6 +66,7 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
         StoreError: The store cannot be reached.
     """
     _check_trainer(config, config_file)
+    _check_surrogate(config, config_file)
     Store(config.store)  # raises for an unknown kind of store; sends no request
     _check_reachable(config, config_file)
     index = ContentIndex()
@@ -149,6 +151,22 @@ def _check_trainer(config: Config, config_file: str) -> None:
                 f"task {task.label!r}, {trainer}",
                 "metrics, and only metrics, of a trainer of your own",
             )
+
+
+def _check_surrogate(config: Config, config_file: str) -> None:
+    """Check that the family of the surrogate is registered, and that it is a law where a swarm has rounds."""
+    families, name, rounds = registered_families(), config.surrogate.family, config.swarm.rounds
+    if name not in {family.name for family in families}:
+        expected = "one of " + ", ".join(family.name for family in families)
+        raise ConfigError(config_file, "surrogate.family", repr(name), expected)
+    laws = [family.name for family in families if family.has_law]
+    if rounds > 1 and name not in laws:
+        raise ConfigError(
+            config_file,
+            "swarm.rounds",
+            f"{rounds} with surrogate.family {name!r}",
+            f"one of the laws ({', '.join(laws)}), whose error says which proxies tell most",
+        )
 
 
 def _check_reachable(config: Config, config_file: str) -> None:

@@ -8,12 +8,21 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
-from flows.form import ExecutionChanges, ProposalChanges, ProxyChanges, SwarmChanges, changes_of, filled_in
+from flows.form import (
+    ExecutionChanges,
+    ProposalChanges,
+    ProxyChanges,
+    SurrogateChanges,
+    SwarmChanges,
+    changes_of,
+    filled_in,
+)
 from flows.update import update
 from olmix_core.config.base import Section
 from olmix_core.config.config import Config
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
+from olmix_core.surrogate.registry import registered_families
 
 SECTIONS = {
     name: field.annotation
@@ -45,6 +54,11 @@ def test_the_form_has_every_field_with_its_type_and_description(name: str) -> No
             assert {k: v for k, v in shown.items() if k in limits} == {
                 k: v for k, v in described.items() if k in limits
             }
+
+
+def test_the_form_offers_every_family_of_surrogates() -> None:
+    family = SurrogateChanges.model_json_schema()["properties"]["family"]
+    assert family["enum"] == [registered.name for registered in registered_families()]
 
 
 def test_the_flow_has_a_form_for_every_section() -> None:

@@ -10,6 +10,7 @@ from flows.reports.plan import Plan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 from olmix_core.evidence import ledger
+from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.storage.store import Store
 from olmix_core.workers.jobs import Job, TrainJob
 from olmix_core.workers.pool import worker_pool
@@ -81,5 +82,6 @@ def test_a_run_that_was_stopped_in_a_later_round_goes_on_as_if_it_had_not_been(
 
 
 def test_rounds_need_a_law(project: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match=r"swarm\.rounds 2"):
-        load_config(project(swarm=SWARM, surrogate={"family": "lightgbm"}))
+    path = project(swarm=SWARM, surrogate={"family": "lightgbm"})
+    with pytest.raises(ConfigError, match=r"swarm\.rounds: found 2 with surrogate\.family 'lightgbm'"):
+        resolve_inputs(load_config(path), str(path))

@@ -40,6 +40,11 @@ def test_proxies_longer_than_plain_files_allow_are_rejected_before_counting(tmp_
         resolve(tmp_path, proxy={"recipe": "tiny", "tokens": 100_000_000})
 
 
+def test_unknown_families_are_rejected(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"surrogate\.family: found 'cubic'; expected one of log_linear, .*, auto"):
+        resolve(tmp_path, surrogate={"family": "cubic"})
+
+
 def test_bounds_of_unknown_domains_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"swarm\.bounds\.c: found a domain that is not there; expected one of a, b"):
         resolve(tmp_path, swarm={"bounds": {"c": [0.0, 0.5]}})
