@@ -43,7 +43,7 @@ from olmix_core.storage.layout import corpus_folder, tokenizer_path  # noqa: E40
 from olmix_core.workers.jobs import EvaluateJob, ProxyReference, TrainJob  # noqa: E402
 from olmix_core.workers.pool import worker_pool  # noqa: E402
 from tasks.runtime import progress  # noqa: E402
-from tasks.steps.statistics import statistics  # noqa: E402
+from tasks.steps.statistics import StatisticsPayload, statistics  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -155,7 +155,7 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
     for row in rows:
         if row["update"] == "partition code":
             mixtures[row["strategy"]] = {by_label[name]: weight for name, weight in row["weights"].items()}
-    corpora = {leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": tokenizer})) for leaf in tokens}
+    corpora = {leaf: corpus_folder(statistics.key(StatisticsPayload(leaf, tokenizer))) for leaf in tokens}
     recipe = {**inputs.recipe.identity(), **({} if small else TARGET)}
 
     def train_and_measure(job: tuple[str, int]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ from olmix_core.storage.layout import corpus_folder, proxy_folder, tokenizer_pat
 from olmix_core.storage.store import Store  # noqa: E402
 from olmix_core.workers.jobs import EvaluateJob, ForecastJob, ProxyReference, TrainJob  # noqa: E402
 from olmix_core.workers.pool import at_once, worker_pool  # noqa: E402
-from tasks.steps.statistics import statistics  # noqa: E402
+from tasks.steps.statistics import StatisticsPayload, statistics  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 STUDY = ROOT / "examples" / "study"
@@ -164,9 +164,7 @@ def train_and_measure(
     record = as_mix(mix.record, mix.title)
     tokenizer = record.tokenizer.fingerprint
     fingerprint = {label: leaf for leaf, label in record.labels.items()}
-    folders = {
-        leaf: corpus_folder(statistics.key({"content": leaf, "tokenizer": tokenizer})) for leaf in fingerprint.values()
-    }
+    folders = {leaf: corpus_folder(statistics.key(StatisticsPayload(leaf, tokenizer))) for leaf in fingerprint.values()}
     mixture = {fingerprint[label]: weight for label, weight in mixtures_of(mix)[name].items() if weight > 0}
     recipe = larger_recipe(config, inputs.recipe, seed)
     key = f"larger-{digest({'mixture': mixture, 'recipe': recipe, 'tokenizer': tokenizer})}"

@@ -7,8 +7,9 @@ from prefect import flow
 from olmix_core.config.load import load_config
 from olmix_core.mixes.history import MixDifference, differences, find_record
 from olmix_core.mixes.record import MixRecord, read_mix
+from olmix_core.report.markdown import table
 from olmix_core.storage.store import Store
-from tasks.runtime.artifacts import publish_markdown, table
+from tasks.runtime.artifacts import publish_markdown
 
 
 @flow(name="compare", flow_run_name="compare {config_file}", persist_result=False)

@@ -60,8 +60,9 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
     inputs = resolve_inputs(config, config_file)
+    store = Store(config.store)
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
-    executor = PrefectExecutor(config.store, Artifacts(config.name, config.store, labels), config.execution)
+    executor = PrefectExecutor(store, Artifacts(config.name, store, labels), config.execution)
     tracked = progress.current()
     with shown(config.name, tracked), until_stopped():
         draft = propose_mix(config, config_file, inputs, executor)

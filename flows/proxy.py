@@ -5,10 +5,8 @@ from prefect import flow
 from olmix_core.storage.layout import job_path
 from olmix_core.storage.store import Store
 from tasks.runtime.results import results_block
-from tasks.steps.evaluate import evaluate
-from tasks.steps.train import train
-
-STEPS = {step.name: step for step in (train, evaluate)}
+from tasks.runtime.step import Step
+from tasks.steps import STEPS
 
 
 @flow(name="proxy", flow_run_name="{label}", persist_result=False)
@@ -27,6 +25,7 @@ def proxy(job: str, store: str, label: str = "") -> None:  # noqa: ARG001 - the 
     job_store.preflight()
     description = job_store.read_json(job_path(job))
     step = STEPS[description["step"]]
+    assert isinstance(step, Step)
     run = step.task.with_options(result_storage=results_block(job_store.url), cache_policy=step.policy(job_store.url))
     for payload, where in description["calls"]:
         run(payload, job_store.url, **where)

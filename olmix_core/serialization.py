@@ -104,6 +104,8 @@ def encode_fields(record: Any) -> JsonObject:
 def encode(value: Any) -> Any:
     """Return a value as plain JSON: dataclasses and mappings as dict, sequences as list, all else as it is.
 
+    A dataclass with a method `to_json` of its own is written by it, and read by its `from_json`.
+
     Args:
         value: Value of a field.
 
@@ -113,7 +115,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, JsonRecord):
         return value.to_json()
     if is_dataclass(value):
-        return encode_fields(value)
+        to_json = getattr(value, "to_json", None)
+        return encode(to_json()) if to_json else encode_fields(value)
     if isinstance(value, Mapping):
         return {name: encode(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -182,9 +185,8 @@ def decode(annotation: Any, value: Any, place: str) -> Any:
     elif is_dataclass(annotation):
         if not isinstance(value, Mapping):
             raise ValueError(f"{place}: found a {type(value).__name__}; expected an object")
-        if isinstance(annotation, type) and issubclass(annotation, JsonRecord):
-            return annotation.from_json(value)
-        return decode_fields(cast(type[Any], annotation), value)
+        from_json = getattr(annotation, "from_json", None)
+        return from_json(value) if from_json else decode_fields(cast(type[Any], annotation), value)
     elif annotation is float:
         matches = isinstance(value, int | float) and not isinstance(value, bool)
     elif annotation is int:

@@ -12,19 +12,7 @@ from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.formatting import amount, duration
 from olmix_core.mixes.record import MixRecord
 from tasks.runtime.progress import RunProgress, StepProgress
-
-STEPS = {
-    "tokenizer": "make the tokenizer",
-    "statistics": "tokenise and count the domains",
-    "plan": "choose the free dimensions",
-    "swarm": "draw mixtures",
-    "train": "train a proxy on each",
-    "evaluate": "measure every proxy on every task",
-    "evidence": "put the results on record",
-    "fit": "fit a law to each task",
-    "propose": "find the best mixture",
-    "publish": "write the record",
-}
+from tasks.runtime.registry import STEPS
 
 
 class LiveSteps:
@@ -45,11 +33,13 @@ class LiveSteps:
         table.add_column("cached", justify="right", style="cyan")
         table.add_column("reused", justify="right", style="magenta")
         table.add_column("", no_wrap=True)
-        for name, meaning in STEPS.items():
-            step = self._progress.steps.get(name, StepProgress())
+        for stage in STEPS:
+            if stage.optional and stage.name not in self._progress.steps:
+                continue
+            step = self._progress.steps.get(stage.name, StepProgress())
             counts = [str(count or "·") for count in (step.executed, step.cached, step.reused)]
-            about = [meaning] if width >= 100 else []
-            table.add_row(name, *about, *counts, self._state(step))
+            about = [stage.title] if width >= 100 else []
+            table.add_row(stage.name, *about, *counts, self._state(step))
         return table
 
     def _state(self, step: StepProgress) -> Text | ProgressBar | Table:

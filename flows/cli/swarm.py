@@ -79,37 +79,40 @@ def drawn(config: "Config", config_file: str) -> list[dict[str, float]]:
     """The mixtures that a run of `config` would train on, {content: weight}; what they depend on is executed."""
     from prefect import flow
 
-    from flows.execution.executor import Call, PrefectExecutor
+    from flows.execution.executor import P, PrefectExecutor, R
+    from flows.pipeline.context import RunContext
     from flows.pipeline.pipeline import run_chain
     from flows.pipeline.run_state import RunState
     from olmix_core.planning.base import find_base
     from olmix_core.planning.preflight import resolve_inputs
     from olmix_core.storage.store import Store
     from tasks.runtime.artifacts import Artifacts
-    from tasks.runtime.step import Result, Step
+    from tasks.runtime.step import Call, Step
+    from tasks.steps.train import TrainPayload
 
     class Reached(Exception):
         """Training would begin."""
 
     class UntilTraining(PrefectExecutor):
-        def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:
+        def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
             if step.name == "train":
-                found.extend(payload["mixture"] for payload, _ in calls)
+                payloads = (call.payload for call in calls)
+                mixtures.extend(dict(payload.mixture) for payload in payloads if isinstance(payload, TrainPayload))
                 raise Reached
             return super().run_all(step, calls)
 
-    found: list[dict[str, float]] = []
-    Store(config.store).preflight()
+    mixtures: list[dict[str, float]] = []
+    store = Store(config.store)
+    store.preflight()
 
     @flow(name="swarm", flow_run_name=config.name, persist_result=False)
     def draw() -> None:
         inputs = resolve_inputs(config, config_file)
-        artifacts = Artifacts(config.name, config.store, inputs.domains.labels)
-        executor = UntilTraining(config.store, artifacts, config.execution)
+        executor = UntilTraining(store, Artifacts(config.name, store, inputs.domains.labels), config.execution)
         try:
-            run_chain(config, config_file, inputs, executor, RunState(find_base(config, inputs)))
+            run_chain(RunContext(config, config_file, inputs, executor, RunState(find_base(config, inputs))))
         except Reached:
             return
 
     draw()
-    return found
+    return mixtures

@@ -7,11 +7,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli.live import STEPS
 from flows.reports.explain import Reason, named, shown
 from flows.reports.plan import UNTOUCHED, Plan
 from olmix_core.formatting import amount, duration
 from olmix_core.mixes.history import MixDifference, VersionSummary
+from tasks.runtime.registry import STEPS
 
 
 def _table(*columns: str) -> Table:
@@ -36,10 +36,10 @@ def plan_view(plan: Plan) -> Group:
         leaves.add_row(Text(leaf.domain), leaf.change, leaf.cause, action, fall, style=style)
     parts += [leaves, Text()]
     steps = _table("step", ">executed", ">cached", ">reused")
-    for step in STEPS:
-        if step in plan.steps:
-            counts = plan.steps[step]
-            steps.add_row(step, *(str(count or "·") for count in (counts.executed, counts.cached, counts.reused)))
+    for stage in STEPS:
+        if stage.name in plan.steps:
+            counts = plan.steps[stage.name]
+            steps.add_row(stage.name, *(str(count or "·") for count in (counts.executed, counts.cached, counts.reused)))
     parts += [steps, Text()]
     if plan.coupling is not None:
         parts.append(

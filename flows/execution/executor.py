@@ -1,8 +1,8 @@
-"""Carrying out a step for one payload or many: for real, through Prefect."""
+"""Carrying out a step for one payload or many: the protocol, and the executor that does so through Prefect."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
@@ -10,87 +10,135 @@ from prefect.utilities.urls import url_for
 from flows.execution.runners import get_runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import StoreError, TrainingError
+from olmix_core.serialization import JsonObject, JsonRecord
 from olmix_core.storage.layout import result_key, result_path
 from olmix_core.storage.store import Store
 from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.results import results_block
-from tasks.runtime.step import Payload, Result, Step
+from tasks.runtime.step import Call, Step
 
-Call = tuple[Payload, dict[str, Any]]  # the payload, and where things are
+P = TypeVar("P", bound=JsonRecord)
+R = TypeVar("R", bound=JsonRecord)
 
 
 class Executor(Protocol):
-    """What the chain of steps is given to carry them out; `dry_run` has another one."""
+    """What the chain of steps is given to carry them out.
 
-    store: str
-    estimated: bool  # whether some numbers of tokens are estimates
+    Attributes:
+        store: The store of the run.
+        estimated: Whether some numbers of tokens are estimates.
+    """
 
-    def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:
-        """The results for every call, in order."""
+    store: Store
+    estimated: bool
+
+    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
+        """Carry out a step several times.
+
+        Args:
+            step: The step.
+            calls: Its payloads, and where things are.
+
+        Returns:
+            A result for each call, in order.
+        """
         ...
 
-    def run(self, step: Step, payload: Payload, **where: Any) -> Result:
-        """The result for one payload."""
+    def run(self, step: Step[P, R], payload: P, **where: Any) -> R:
+        """Carry out a step once.
+
+        Args:
+            step: The step.
+            payload: What the result depends on.
+            **where: Where things are.
+
+        Returns:
+            The result.
+        """
         ...
 
 
 class PrefectExecutor:
-    """Runs steps as Prefect tasks; what is cached is not run again."""
+    """Runs steps as Prefect tasks; what is cached is not run again.
 
-    def __init__(self, store: str, artifacts: Artifacts, execution: Execution) -> None:
+    Attributes:
+        keys: {step: keys of the results that it returned}.
+    """
+
+    def __init__(self, store: Store, artifacts: Artifacts, execution: Execution) -> None:
         self.store = store
         self.execution = execution
         self.runner = get_runner(execution.runner)
         # Part of each task: what a flow keeps of its results is not told to processes on other machines.
-        self.storage = results_block(store)
+        self.storage = results_block(store.url)
         self.artifacts = artifacts
         self.estimated = False
         self.keys: dict[str, list[str]] = {}
 
-    def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:
-        """Submit all, wait for all, and return the results in order.
+    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
+        """Submit all calls and wait for all of them.
 
-        Raises the first error once all have ended, so that nothing that can be finished is lost; StoreError where a
-        result could not be kept.
+        Args:
+            step: The step.
+            calls: Its payloads, and where things are.
+
+        Returns:
+            A result for each call, in order.
+
+        Raises:
+            OlmixError: The first error of a step, once all have ended, so that nothing that can be finished is lost.
+            StoreError: A result could not be kept.
         """
         calls, tracked = list(calls), progress.current()
         tracked.expect(step.name, len(calls))
         # Prefect would swallow an error in here and run the task without a cache.
-        keys = [step.key(payload) for payload, _ in calls]
-        known = self.keys.setdefault(step.name, [])
-        known += dict.fromkeys(key for key in keys if key not in known)
-        on_proxies = runs_proxies(step.name, calls)
+        keys = [step.key(call.payload) for call in calls]
+        recorded = self.keys.setdefault(step.name, [])
+        recorded += dict.fromkeys(key for key in keys if key not in recorded)
+        on_proxies = step.runs_proxies(calls)
         elsewhere = self.runner.launch(step, calls, self.store, self.execution) if on_proxies else set()
         with self.runner.reserve(self.execution) if on_proxies else nullcontext():
-            task = step.task.with_options(result_storage=self.storage, cache_policy=step.policy(self.store))
-            futures = [task.submit(payload, self.store, **where) for payload, where in calls]
+            task = step.task.with_options(result_storage=self.storage, cache_policy=step.policy(self.store.url))
+            futures = [task.submit(call.payload.to_json(), self.store.url, **call.where) for call in calls]
         key_of = dict(zip(futures, keys, strict=True))
         for future in as_completed(futures):
             future.wait()  # it is done; only now does it know its last state
-            found = future.state.name == "Cached"
-            if not (found and key_of[future] in elsewhere):  # those are counted
-                tracked.finished(step.name, cached=found, failed=not future.state.is_completed())
-        results = [self._result(step, future) for future in futures]
-        self._check_that_the_store_is_shared(step, keys, futures)
-        done = [
-            Done(
-                payload,
-                where,
-                result,
-                "cached" if future.state.name == "Cached" and key not in elsewhere else "executed",
-                _page(future),
-            )
-            for (payload, where), key, result, future in zip(calls, keys, results, futures, strict=True)
+            cached = future.state.name == "Cached"
+            if not (cached and key_of[future] in elsewhere):  # those are counted
+                tracked.finished(step.name, cached=cached, failed=not future.state.is_completed())
+        results = [
+            step.read(self._result(step, future), self.store, key) for future, key in zip(futures, keys, strict=True)
         ]
-        self.artifacts.leave(step.name, done)
+        self._check_that_the_store_is_shared(step, keys, futures)
+        if step.artifact is not None:
+            done = [
+                Done(
+                    call.payload,
+                    call.where,
+                    result,
+                    "cached" if future.state.name == "Cached" and key not in elsewhere else "executed",
+                    url_for("task-run", obj_id=future.task_run_id),
+                )
+                for call, key, result, future in zip(calls, keys, results, futures, strict=True)
+            ]
+            self.artifacts.leave(step.name, done, step.artifact, step.artifact_name)
         return results
 
-    def run(self, step: Step, payload: Payload, **where: Any) -> Result:
-        """The result for one payload."""
-        return self.run_all(step, [(payload, where)])[0]
+    def run(self, step: Step[P, R], payload: P, **where: Any) -> R:
+        """Carry out a step once.
 
-    def _result(self, step: Step, future: PrefectFuture[Result]) -> Result:
+        Args:
+            step: The step.
+            payload: What the result depends on.
+            **where: Where things are.
+
+        Returns:
+            The result.
+        """
+        return self.run_all(step, [Call(payload, where)])[0]
+
+    def _result(self, step: Step[P, R], future: PrefectFuture[JsonObject]) -> JsonObject:
         try:
             result = future.result()
         except Exception as error:
@@ -103,41 +151,23 @@ class PrefectExecutor:
         # Prefect only logs it when a result cannot be written.
         if not getattr(future.state.data, "is_persisted", False):
             raise StoreError(
-                f"store: {self.store}: a result of step {step.name!r} could not be written; expected a store"
+                f"store: {self.store.url}: a result of step {step.name!r} could not be written; expected a store"
                 " that stays writable: free some space or check its permissions, then run again"
             )
         return result
 
     def _check_that_the_store_is_shared(
-        self, step: Step, keys: Sequence[str], futures: Sequence[PrefectFuture[Result]]
+        self, step: Step[P, R], keys: Sequence[str], futures: Sequence[PrefectFuture[JsonObject]]
     ) -> None:
         """What another machine wrote has to be here as well; one result of a step tells."""
         if not self.runner.on_cluster:
             return
         for key, future in zip(keys, futures, strict=True):
             if future.state.name != "Cached":
-                if not Store(self.store).exists(result_path(result_key(step.name, key))):
+                if not self.store.exists(result_path(result_key(step.name, key))):
                     raise StoreError(
-                        f"store: {self.store}: a result of step {step.name!r} was written on the cluster and is not"
+                        f"store: {self.store.url}: a result of step {step.name!r} was written on the cluster and is not"
                         " here; expected a store that all machines share: an object store, or a file system that all"
                         " see by the same path"
                     )
                 return
-
-
-def _page(future: PrefectFuture[Result]) -> str | None:
-    """The page of a task run in the UI; None where there is none."""
-    return url_for("task-run", obj_id=future.task_run_id)
-
-
-def runs_proxies(step: str, calls: Sequence[Call]) -> bool:
-    """Tell whether calls of a step train or evaluate proxies here, and so need the resources of a proxy.
-
-    Args:
-        step: Name of the step.
-        calls: Its payloads, and where things are.
-
-    Returns:
-        False also for metrics of an external trainer, which are only read.
-    """
-    return step == "train" or (step == "evaluate" and any(where["task"]["metric"] is None for _, where in calls))

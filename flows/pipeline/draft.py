@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from flows.execution.executor import Executor
-from flows.pipeline.pipeline import run_chain, tokenizer_settings
+from flows.pipeline.context import RunContext
+from flows.pipeline.payloads import tokenizer_settings
+from flows.pipeline.pipeline import run_chain
 from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
 from olmix_core.mixes.draft import MixDraft
@@ -20,7 +22,6 @@ from olmix_core.storage.layout import (
     proposal_path,
 )
 from olmix_core.storage.results import file_of
-from olmix_core.storage.store import Store
 from olmix_core.surrogate.fit import load as load_surrogate
 from tasks.runtime import progress
 
@@ -47,42 +48,45 @@ def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, execut
         OlmixError: if a step fails.
     """
     state, tracked = RunState(find_base(config, inputs)), progress.current()
-    run_chain(config, config_file, inputs, executor, state)
-    tracked.reuse("plan", len(state.plan["kept"]))
+    context = RunContext(config, config_file, inputs, executor, state)
+    run_chain(context)
+    tracked.reuse("plan", len(state.plan.kept))
     tracked.reuse("evidence", state.carried_over)
-    return _draft(config, inputs, state, executor.keys)
+    return _draft(context, executor.keys)
 
 
-def _draft(config: Config, inputs: ResolvedInputs, state: RunState, keys: Mapping[str, Sequence[str]]) -> MixDraft:
-    store, base, fit = Store(config.store), state.base, state.fit["fit"]
+def _draft(context: RunContext, keys: Mapping[str, Sequence[str]]) -> MixDraft:
+    config, inputs, store, state = context.config, context.inputs, context.store, context.state
+    base, fit, proposal, request = state.base, state.fit, state.proposal, state.request
+    assert request is not None  # set before the swarm is trained
     return MixDraft(
         name=config.name,
         domains=inputs.domains,
         tasks=inputs.tasks,
         statistics=state.statistics,
         natural=state.natural,
-        proposal=state.proposal,
-        wish=state.wish,
-        surrogate=load_surrogate(store.read_json(fit_path(fit, SURROGATE_FILE))),
-        diagnostics=file_of(store, state.fit, fit_path(fit, DIAGNOSTICS_FILE)),
-        trade_offs=file_of(store, state.proposal, proposal_path(state.proposal["proposal"], TRADE_OFFS_FILE)),
-        runs=from_parquet(file_of(store, state.fit, fit_path(fit, RUNS_FILE))),
-        plan=state.plan,
+        proposal=proposal.to_json(),
+        wish=request.to_json(),
+        surrogate=load_surrogate(store.read_json(fit_path(fit.fit, SURROGATE_FILE))),
+        diagnostics=file_of(store, fit.files, fit_path(fit.fit, DIAGNOSTICS_FILE)),
+        trade_offs=file_of(store, proposal.files, proposal_path(proposal.proposal, TRADE_OFFS_FILE)),
+        runs=from_parquet(file_of(store, fit.files, fit_path(fit.fit, RUNS_FILE))),
+        plan=state.plan.to_json(),
         base=base.record.version if base.record else None,
         change=base.change,
         splits=state.splits,
         contents=state.contents,
         origins=base.origins,
-        target_tokens=state.proposal["target_tokens"],
-        tokenizer={"settings": tokenizer_settings(config, inputs), "fingerprint": state.tokenizer},
+        target_tokens=proposal.target_tokens,
+        tokenizer={"settings": tokenizer_settings(config, inputs).to_json(), "fingerprint": state.tokenizer},
         settings={
             "proxy": inputs.recipe.identity(),
             **config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"}),
         },
-        proxies=state.trained,
+        proxies=[proxy.to_json() for proxy in state.trained],
         excluded=state.excluded,
         carried_over=state.carried_over,
-        swarms=state.fit["swarms"],
+        swarms=[swarm.to_json() for swarm in fit.swarms],
         pool=state.pool.pin(),
         pooled=state.pool.proxies,
         left_out=state.left_out,

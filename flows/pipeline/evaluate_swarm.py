@@ -4,21 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from flows.execution.executor import Executor
+from flows.pipeline.context import RunContext
 from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import may_have_trained_on
 from olmix_core.evidence.rows import EvidenceRow
 from olmix_core.proxies.results import load_run
 from olmix_core.storage.layout import tokenizer_path
-from olmix_core.storage.store import Store
-from tasks.steps.evaluate import evaluate
+from tasks.runtime.step import Call
+from tasks.steps.evaluate import EvaluatePayload, EvaluateResult, evaluate
+
+Pair = tuple[EvidenceRow, EvaluationTask]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: what was measured, as evidence. seconds: mean per proxy and task, None where nothing was measured.
+    """What was measured.
 
-    standard_errors: {fingerprint: that of the BPB, mean over proxies} of tasks that are sampled.
+    Attributes:
+        rows: The measurements as evidence.
+        seconds: Mean time per proxy and task; None where nothing was measured.
+        standard_errors: {sampled task: standard error of its BPB}, mean over proxies.
     """
 
     rows: tuple[EvidenceRow, ...]
@@ -27,26 +32,33 @@ class Measured:
 
 
 def measure(
+    context: RunContext,
     own: Sequence[EvidenceRow],
     earlier: Sequence[EvidenceRow],
-    tasks: Sequence[EvaluationTask],
-    origins: Mapping[str, Sequence[str]],
     corpora: Mapping[str, str],
     source: str,
-    run: Executor,
-    timeout_hours: float,
 ) -> Measured:
-    """Evaluate the proxies of `own` on all tasks, and those of `earlier` on tasks that their rows lack.
+    """Evaluate the proxies of this swarm on all tasks, and those of earlier versions on tasks that their rows lack.
 
-    origins: {leaf: leaves that its content comes from}. corpora: where the tokens of each leaf lie. source: who
-    records it. timeout_hours: for one proxy on one task.
+    Args:
+        context: The run.
+        own: Proxies of this swarm.
+        earlier: Proxies of earlier versions.
+        corpora: {leaf: folder of its tokens}.
+        source: Who records the measurements.
+
+    Returns:
+        The measurements.
+
+    Raises:
+        EvaluationError: A proxy could not be measured.
     """
-    store = Store(run.store)
+    tasks, origins = context.inputs.tasks, context.state.base.origins
     lacking = [
         row
         for row in earlier
         # A proxy trained elsewhere is known by its row only.
-        if any(task.fingerprint not in row.bpb for task in tasks) and load_run(store, row.proxy) is not None
+        if any(task.fingerprint not in row.bpb for task in tasks) and load_run(context.store, row.proxy) is not None
     ]
     pairs = [
         (row, task)
@@ -56,31 +68,36 @@ def measure(
         # A BPB on text that the proxy was trained on would be no evidence.
         and not any(may_have_trained_on(leaf, row.mixture, origins) for leaf in task.leaves)
     ]
-    results = run.run_all(
-        evaluate,
-        [
-            (
-                {"proxy": row.proxy, "task": task.fingerprint},
-                {
-                    "label": f"{row.proxy[:6]} {task.label}",
-                    "recipe": dict(row.recipe),
-                    "tokenizer": tokenizer_path(row.tokenizer),
-                    "corpora": [corpora[leaf] for leaf in task.leaves],
-                    "task": task.source.to_json(),
-                    "timeout_hours": timeout_hours,
-                },
-            )
-            for row, task in pairs
-        ],
+    calls = [_call(context, row, task, corpora) for row, task in pairs]
+    results = context.executor.run_all(evaluate, calls)
+    seconds = sum(result.seconds for result in results) / len(results) if results else None
+    return Measured(
+        tuple(_rows([*own, *lacking], pairs, results, source)), seconds, _mean_standard_errors(pairs, results)
     )
-    errors: dict[str, list[float]] = {}
-    for (_, task), result in zip(pairs, results, strict=True):
-        if "standard_error" in result:
-            errors.setdefault(task.fingerprint, []).append(result["standard_error"])
+
+
+def _call(
+    context: RunContext, row: EvidenceRow, task: EvaluationTask, corpora: Mapping[str, str]
+) -> Call[EvaluatePayload]:
+    where = {
+        "label": f"{row.proxy[:6]} {task.label}",
+        "recipe": dict(row.recipe),
+        "tokenizer": tokenizer_path(row.tokenizer),
+        "corpora": [corpora[leaf] for leaf in task.leaves],
+        "task": task.source.to_json(),
+        "timeout_hours": context.config.execution.timeout_hours,
+    }
+    return Call(EvaluatePayload(row.proxy, task.fingerprint), where)
+
+
+def _rows(
+    proxies: Sequence[EvidenceRow], pairs: Sequence[Pair], results: Sequence[EvaluateResult], source: str
+) -> list[EvidenceRow]:
+    """The rows of the proxies that were measured, with their BPB."""
     bpb: dict[str, dict[EvaluationTask, float]] = {}
     for (row, task), result in zip(pairs, results, strict=True):
-        bpb.setdefault(row.proxy, {})[task] = result["bpb"]
-    rows = tuple(
+        bpb.setdefault(row.proxy, {})[task] = result.bpb
+    return [
         replace(
             row,
             bpb={task.fingerprint: value for task, value in bpb[row.proxy].items()},
@@ -89,8 +106,14 @@ def measure(
             labels={**row.labels, **{task.fingerprint: task.label for task in bpb[row.proxy]}},
             recorded=datetime.now(UTC),
         )
-        for row in (*own, *lacking)
+        for row in proxies
         if row.proxy in bpb
-    )
-    seconds = sum(result["seconds"] for result in results) / len(results) if results else None
-    return Measured(rows, seconds, {task: sum(found) / len(found) for task, found in errors.items()})
+    ]
+
+
+def _mean_standard_errors(pairs: Sequence[Pair], results: Sequence[EvaluateResult]) -> dict[str, float]:
+    errors: dict[str, list[float]] = {}
+    for (_, task), result in zip(pairs, results, strict=True):
+        if result.standard_error is not None:
+            errors.setdefault(task.fingerprint, []).append(result.standard_error)
+    return {task: sum(values) / len(values) for task, values in errors.items()}

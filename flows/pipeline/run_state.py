@@ -1,37 +1,67 @@
 """What a run of the chain found, step by step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from olmix_core.data.corpus import LeafStatistics
+from olmix_core.evidence.atoms import File
 from olmix_core.evidence.pooling import LedgerSelection, VersionEvidence
 from olmix_core.planning.base import Base
-from tasks.runtime.step import Result
+from olmix_core.planning.reuse import ReusePlan
+from olmix_core.proposal.request import ProposalRequest
+from tasks.steps.fit import FitResult
+from tasks.steps.propose import ProposeResult
+from tasks.steps.train import TrainResult
 
 
 @dataclass
 class RunState:
-    """What the chain found, step by step; what was not reached is empty."""
+    """What the chain found, step by step; what was not reached is empty.
+
+    Attributes:
+        base: The mix that is built on.
+        tokenizer: Fingerprint of the tokenizer.
+        statistics: {leaf: its statistics}.
+        natural: {leaf: natural share}.
+        plan: The free dimensions and the number of proxies.
+        trained: The proxies of the swarm.
+        excluded: Why proxies of the swarm were left out, by name.
+        lineage: Evidence of earlier versions.
+        pool: Evidence of the rest of the ledger.
+        splits: How leaves are written in atoms.
+        contents: Files of the leaves that `splits` speaks of.
+        evaluation_seconds: Mean over proxies and tasks; None where nothing had to be measured.
+        standard_errors: {sampled task: standard error}, mean over proxies.
+        to_come: Proxies of each round that was not reached, at most.
+        evidence: Name of the set of ledger rows that the law is fitted to.
+        fit: The fitted law.
+        request: What is asked of the mixture; None until the natural mixture is known.
+        proposal: The proposed mixture.
+    """
 
     base: Base
     tokenizer: str = ""
     statistics: dict[str, LeafStatistics] = field(default_factory=dict)
     natural: dict[str, float] = field(default_factory=dict)
-    plan: Result = field(default_factory=dict)
-    trained: list[Result] = field(default_factory=list)
-    excluded: list[str] = field(default_factory=list)  # why proxies of the swarm were left out, by name
-    lineage: VersionEvidence = field(default_factory=VersionEvidence)  # evidence of earlier versions
-    pool: LedgerSelection = field(default_factory=LedgerSelection)  # and of the rest of the ledger
+    plan: ReusePlan = field(default_factory=ReusePlan)
+    trained: list[TrainResult] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    lineage: VersionEvidence = field(default_factory=VersionEvidence)
+    pool: LedgerSelection = field(default_factory=LedgerSelection)
     splits: dict[str, dict[str, float]] = field(default_factory=dict)
-    contents: Mapping[str, Any] = field(default_factory=dict)  # files of what splits speak of
-    evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing had to be measured
-    standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
-    to_come: int = 0  # proxies of rounds that were not reached, at most
+    contents: Mapping[str, Sequence[File]] = field(default_factory=dict)
+    evaluation_seconds: float | None = None
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    to_come: Sequence[int] = ()
     evidence: str = ""
-    fit: Result = field(default_factory=dict)
-    wish: Mapping[str, Any] = field(default_factory=dict)  # what is asked of the mixture
-    proposal: Result = field(default_factory=dict)
+    fit: FitResult = field(default_factory=FitResult)
+    request: ProposalRequest | None = None
+    proposal: ProposeResult = field(default_factory=ProposeResult)
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """{leaf: tokens available}."""
+        return {leaf: counts.available for leaf, counts in self.statistics.items()}
 
     @property
     def carried_over(self) -> int:

@@ -1,150 +1,159 @@
 """One round of a swarm: train its proxies, measure them, put them on record, and fit the law to all evidence so far."""
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from dataclasses import dataclass, field
 
-from flows.execution.executor import Executor
+from flows.pipeline.context import RunContext
 from flows.pipeline.evaluate_swarm import measure
-from flows.pipeline.run_state import RunState
 from flows.pipeline.train_swarm import proxy_keys, train_swarm
-from olmix_core.config.config import Config
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.evidence.compatibility import Requirements
 from olmix_core.evidence.ledger import set_name
 from olmix_core.evidence.pooling import select_from_ledger
 from olmix_core.evidence.rows import EvidenceRow, recipe_key
 from olmix_core.mixes.record import next_version
-from olmix_core.planning.preflight import ResolvedInputs
+from olmix_core.mixture import Mixture
 from olmix_core.storage.layout import tokenizer_path
-from olmix_core.storage.store import Store
 from tasks.steps.evaluate import evaluate
-from tasks.steps.evidence import evidence
-from tasks.steps.fit import fit
+from tasks.steps.evidence import EvidencePayload, evidence
+from tasks.steps.fit import FitPayload, SwarmGroups, fit
 
 
-def train_round(
-    config: Config,
-    inputs: ResolvedInputs,
-    outcome: RunState,
-    run: Executor,
-    batch: str,
-    mixtures: Sequence[dict[str, float]],
-    measured: dict[str, EvidenceRow],
-    corpora: Mapping[str, str],
-) -> None:
-    """Train and evaluate proxies on `mixtures`, and fit the law to all evidence up to now.
+@dataclass
+class SwarmProgress:
+    """A swarm that is trained in rounds.
 
-    `measured` has what earlier rounds of the swarm `batch` measured, {proxy: row}; that of this one is added.
+    Attributes:
+        swarm: Its key; "" where nothing is explored.
+        corpora: {leaf: folder of its tokens}.
+        measured: {proxy: its row} of the rounds so far.
     """
-    domains, tasks, recipe = inputs.domains, inputs.tasks, inputs.recipe.identity()
-    is_first = not measured
+
+    swarm: str
+    corpora: Mapping[str, str]
+    measured: dict[str, EvidenceRow] = field(default_factory=dict)
+
+
+def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence[Mixture]) -> None:
+    """Train and evaluate proxies, and fit the law to all evidence up to now.
+
+    Args:
+        context: The run; its state is filled.
+        progress: The swarm; what this round measures is added.
+        mixtures: The mixtures to train on.
+
+    Raises:
+        OlmixError: A step failed, or too many proxies diverged.
+    """
+    config, state, executor = context.config, context.state, context.executor
+    is_first = not progress.measured
     if is_first:
-        keys = proxy_keys(config, mixtures, recipe, outcome.tokenizer)
-        _choose_pool(config, inputs, outcome, recipe, batch, keys)
-    first = len(outcome.trained) + len(outcome.excluded)
-    trained = train_swarm(config, mixtures, inputs.recipe, domains, outcome.tokenizer, corpora, run, first)
-    outcome.trained += trained.proxies
-    outcome.excluded += trained.excluded
-    source = f"{config.name}@{next_version(Store(config.store), config.name)}"
+        _select_pool(context, progress.swarm, proxy_keys(context, mixtures))
+    number = len(state.trained) + len(state.excluded)
+    trained = train_swarm(context, mixtures, progress.corpora, number)
+    state.trained += trained.proxies
+    state.excluded += trained.excluded
     own = {
-        proxy["proxy"]: EvidenceRow(
-            proxy=proxy["proxy"],
+        proxy.proxy: EvidenceRow(
+            proxy=proxy.proxy,
             mixture=mixture,
             bpb={},
-            recipe=recipe,
-            tokenizer=outcome.tokenizer,
-            swarm=batch,
+            recipe=context.recipe,
+            tokenizer=state.tokenizer,
+            swarm=progress.swarm,
             seed=config.proxy.seed,
-            tokens=proxy["tokens"],
-            seconds=proxy["seconds"],
-            labels={leaf: domains.labels[leaf] for leaf in mixture},
+            tokens=proxy.tokens,
+            seconds=proxy.seconds,
+            labels={leaf: context.inputs.domains.labels[leaf] for leaf in mixture},
         )
         for mixture, proxy in zip(trained.mixtures, trained.proxies, strict=True)
     }
-    earlier = {row.proxy: row for row in outcome.lineage.proxies if row.proxy not in own}
+    earlier = {row.proxy: row for row in state.lineage.proxies if row.proxy not in own}
+    source = f"{config.name}@{next_version(context.store, config.name)}"
     # What is on record is measured on tasks that are new since; once is enough.
     again = list(earlier.values()) if is_first else []
-    origins = outcome.base.origins
-    found = measure(
-        list(own.values()), again, inputs.tasks, origins, corpora, source, run, config.execution.timeout_hours
-    )
-    outcome.evaluation_seconds, outcome.standard_errors = found.seconds, found.standard_errors
-    measured |= {row.proxy: row for row in found.rows}
-    carried = [*outcome.lineage.rows, *outcome.pool.rows]
-    outcome.evidence = run.run(
+    measured = measure(context, list(own.values()), again, progress.corpora, source)
+    state.evaluation_seconds, state.standard_errors = measured.seconds, measured.standard_errors
+    progress.measured |= {row.proxy: row for row in measured.rows}
+    rows = list(progress.measured.values())
+    carried = [*state.lineage.rows, *state.pool.rows]
+    state.evidence = executor.run(
         evidence,
-        {"rows": set_name({*carried, *(row.id for row in measured.values())}), "pool": outcome.pool.evidence},
-        added=list(measured.values()),
+        EvidencePayload(set_name({*carried, *(row.id for row in rows)}), state.pool.evidence),
+        added=rows,
         carried=carried,
-        pooled=outcome.pool.rows,
-    )["evidence"]
-
-    atoms: set[str] = set()
-    for mixture in (row.mixture for row in (*earlier.values(), *measured.values(), *own.values())):
-        atoms |= in_atoms(mixture, outcome.splits).keys()
-    atoms |= in_atoms(dict.fromkeys((*outcome.natural, *outcome.pool.contents), 1.0), outcome.splits).keys()
-    outcome.fit = run.run(
-        fit,
-        {
-            "evidence": outcome.evidence,
-            "atoms": sorted(atoms),
-            "splits": outcome.splits,
-            "tasks": [task.fingerprint for task in tasks],
-            **config.surrogate.model_dump(),
-            **_hangs_together(inputs, outcome, batch, atoms),
-        },
-    )
+        pooled=state.pool.rows,
+    ).evidence
+    mixtures_on_record = [row.mixture for row in (*earlier.values(), *rows, *own.values())]
+    state.fit = executor.run(fit, _fit_payload(context, progress.swarm, mixtures_on_record))
 
 
-def _choose_pool(
-    config: Config, inputs: ResolvedInputs, outcome: RunState, recipe: Mapping[str, Any], batch: str, own: Sequence[str]
-) -> None:
-    """What else of the ledger the law is fitted to, under strategy `auto`; `own` are the first proxies of this swarm.
+def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
+    """Choose what else of the ledger the law is fitted to, under strategy `auto`; `own` are the first proxies.
 
-    Whatever a later round of it has on record comes in with that round, so that a run that was stopped goes on as if
-    it had not been.
+    Whatever a later round of the swarm has on record comes in with that round, so that a run that was stopped goes on
+    as if it had not been.
     """
-    store = Store(config.store)
-    if config.reuse.strategy != "auto" or not store.exists(tokenizer_path(outcome.tokenizer)):
+    state, inputs = context.state, context.inputs
+    if context.config.reuse.strategy != "auto" or not context.store.exists(tokenizer_path(state.tokenizer)):
         return
     leaves = inputs.domains.fingerprints
-    split = {leaf for whole, parts in outcome.splits.items() for leaf in (whole, *parts)}
-    outcome.pool = select_from_ledger(
-        store,
-        {*own, *(row.proxy for row in outcome.lineage.proxies)},
-        batch,
+    split = {leaf for whole, parts in state.splits.items() for leaf in (whole, *parts)}
+    state.pool = select_from_ledger(
+        context.store,
+        {*own, *(row.proxy for row in state.lineage.proxies)},
+        swarm,
         Requirements(
-            recipe_key=recipe_key(recipe),
-            tokenizer=outcome.tokenizer,
+            recipe_key=recipe_key(context.recipe),
+            tokenizer=state.tokenizer,
             evaluation=evaluate.code_version,
             tasks=[task.fingerprint for task in inputs.tasks],
             contents=sorted({*leaves, *split}),
         ),
-        {"leaves": list(leaves), "swarm": sorted(own), "lineage": list(outcome.lineage.rows)},
-        outcome.base.pools,
+        {"leaves": list(leaves), "swarm": sorted(own), "lineage": list(state.lineage.rows)},
+        state.base.pools,
     )
 
 
-def _hangs_together(inputs: ResolvedInputs, outcome: RunState, batch: str, atoms: Set[str]) -> dict[str, Any]:
-    """What is known of swarms and atoms before a fit of several swarms (`SwarmPrior`); empty for one swarm.
+def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str, float]]) -> FitPayload:
+    """What the law is fitted to; `mixtures` are those of the proxies on record."""
+    state, settings = context.state, context.config.surrogate
+    atoms: set[str] = set()
+    for mixture in mixtures:
+        atoms |= in_atoms(mixture, state.splits).keys()
+    atoms |= in_atoms(dict.fromkeys((*state.natural, *state.pool.contents), 1.0), state.splits).keys()
+    return FitPayload(
+        evidence=state.evidence,
+        atoms=sorted(atoms),
+        splits=state.splits,
+        tasks=[task.fingerprint for task in context.inputs.tasks],
+        family=settings.family,
+        huber_delta=settings.huber_delta,
+        ridge=settings.ridge,
+        pool=_swarm_groups(context, swarm, atoms),
+    )
+
+
+def _swarm_groups(context: RunContext, swarm: str, atoms: Set[str]) -> SwarmGroups | None:
+    """What is known of swarms and atoms before a fit of several swarms (`SwarmPrior`); None for one swarm.
 
     Sources go in as groups of content: what they are called is no part of the result.
     """
-    swarms = {row.swarm for row in outcome.lineage.proxies} | ({batch} if batch else set())
-    if len(swarms) < 2 and not outcome.pool.proxies:
-        return {}
-    earlier = sorted(outcome.lineage.proxies, key=lambda row: (row.recorded, row.proxy))
+    state = context.state
+    swarms = {row.swarm for row in state.lineage.proxies} | ({swarm} if swarm else set())
+    if len(swarms) < 2 and not state.pool.proxies:
+        return None
+    earlier = sorted(state.lineage.proxies, key=lambda row: (row.recorded, row.proxy))
     labels: dict[str, str] = {}
     for row in earlier:
         labels |= row.labels
-    labels |= inputs.domains.labels
+    labels |= context.inputs.domains.labels
     sources: dict[str, list[str]] = {}
     for atom in sorted(atoms & labels.keys()):
         sources.setdefault(labels[atom].split(":")[0], []).append(atom)
-    revised = {new: old[0] for new, old in outcome.base.origins.items() if len(old) == 1 and {new, *old} <= set(atoms)}
-    select_from_ledger = {
-        "current": batch or (earlier[-1].swarm if earlier else ""),
-        "sources": sorted(source for source in sources.values() if len(source) > 1),
-        "revised": dict(sorted(revised.items())),
-    }
-    return {"pool": select_from_ledger}
+    revised = {new: old[0] for new, old in state.base.origins.items() if len(old) == 1 and {new, *old} <= set(atoms)}
+    return SwarmGroups(
+        current=swarm or (earlier[-1].swarm if earlier else ""),
+        sources=sorted(source for source in sources.values() if len(source) > 1),
+        revised=dict(sorted(revised.items())),
+    )

@@ -2,87 +2,99 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from flows.execution.executor import Executor
-from olmix_core.config.config import Config
-from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.data.domains import DomainSet
+from flows.pipeline.context import RunContext
 from olmix_core.errors import DivergenceError
+from olmix_core.mixture import Mixture
 from olmix_core.proxies.mixture_description import describe_mixture
-from tasks.runtime.step import Payload, Result
-from tasks.steps.train import train
+from tasks.runtime.step import Call
+from tasks.steps.train import TrainPayload, TrainResult, train
 
 # Of a swarm at most this share may be left out, but always one: beyond, it is the recipe that diverges.
-MOST_EXCLUDED = 0.1
+MAX_EXCLUDED = 0.1
 
 
 @dataclass(frozen=True)
 class TrainedSwarm:
-    """The proxies that were trained, with their mixtures; and the reasons why others were left out, by name."""
+    """The outcome of a swarm's training.
 
-    mixtures: list[dict[str, float]]
-    proxies: list[Result]
+    Attributes:
+        mixtures: Mixtures of the proxies that were trained.
+        proxies: These proxies.
+        excluded: Why others were left out, by name.
+    """
+
+    mixtures: list[Mixture]
+    proxies: list[TrainResult]
     excluded: list[str]
 
 
-def _payload(mixture: Mapping[str, float], recipe: Mapping[str, Any], tokenizer: str, attempt: int) -> Payload:
-    again = {"attempt": attempt} if attempt else {}
-    return {"mixture": dict(mixture), "recipe": dict(recipe), "tokenizer": tokenizer, **again}
+def proxy_keys(context: RunContext, mixtures: Sequence[Mixture]) -> list[str]:
+    """Return the keys of all proxies that `train_swarm` may train.
 
+    Args:
+        context: The run, once its tokenizer is known.
+        mixtures: The mixtures.
 
-def proxy_keys(
-    config: Config, mixtures: Sequence[Mapping[str, float]], recipe: Mapping[str, Any], tokenizer: str
-) -> list[str]:
-    """The keys of all proxies that `train_swarm` may train, second attempts too."""
-    attempts = (0, 1) if config.proxy.retry_diverged else (0,)
-    return [train.key(_payload(mixture, recipe, tokenizer, i)) for mixture in mixtures for i in attempts]
+    Returns:
+        Their keys, second attempts too.
+    """
+    attempts = (0, 1) if context.config.proxy.retry_diverged else (0,)
+    return [train.key(_payload(context, mixture, attempt)) for mixture in mixtures for attempt in attempts]
 
 
 def train_swarm(
-    config: Config,
-    mixtures: Sequence[dict[str, float]],
-    recipe: ProxyRecipe,
-    domains: DomainSet,
-    tokenizer: str,
-    corpora: Mapping[str, str],
-    run: Executor,
-    first: int = 0,
+    context: RunContext, mixtures: Sequence[Mixture], corpora: Mapping[str, str], first: int = 0
 ) -> TrainedSwarm:
-    """Train a proxy on every mixture; `first` is the number of the first of them in the swarm.
+    """Train a proxy on every mixture.
+
+    Args:
+        context: The run, once its tokenizer is known.
+        mixtures: The mixtures.
+        corpora: {leaf: folder of its tokens}.
+        first: Number of the first mixture in the swarm.
+
+    Returns:
+        The trained proxies.
 
     Raises:
-        DivergenceError: more proxies diverged than can be left out.
-        TrainingError: a proxy could not be trained.
+        DivergenceError: More proxies diverged than can be left out.
+        TrainingError: A proxy could not be trained.
     """
 
-    identity = recipe.identity()
-
-    def results(numbers: Sequence[int], attempt: int) -> list[Result]:
-        calls: list[tuple[Payload, dict[str, Any]]] = []
+    def train_some(numbers: Sequence[int], attempt: int) -> list[TrainResult]:
+        calls = []
         for number in numbers:
-            payload = _payload(mixtures[number], identity, tokenizer, attempt)
-            where: dict[str, Any] = {"label": f"{first + number:03d}", "corpora": corpora}
-            where["timeout_hours"] = config.execution.timeout_hours
-            if config.execution.command is not None:
-                name = f"{config.name}-{first + number:03d}"
-                where |= {
-                    "command": config.execution.command,
-                    "mixture": describe_mixture(name, mixtures[number], domains, recipe).to_json(),
-                }
-            calls.append((payload, where))
-        return run.run_all(train, calls)
+            mixture = mixtures[number]
+            where = _where(context, mixture, corpora, first + number)
+            calls.append(Call(_payload(context, mixture, attempt), where))
+        return context.executor.run_all(train, calls)
 
-    found = dict(enumerate(results(range(len(mixtures)), attempt=0)))
-    diverged = [number for number, result in found.items() if result.get("diverged")]
-    if diverged and config.proxy.retry_diverged:
-        found |= zip(diverged, results(diverged, attempt=1), strict=True)
-        diverged = [number for number in diverged if found[number].get("diverged")]
+    results = dict(enumerate(train_some(range(len(mixtures)), attempt=0)))
+    diverged = [number for number, result in results.items() if result.diverged]
+    if diverged and context.config.proxy.retry_diverged:
+        results |= zip(diverged, train_some(diverged, attempt=1), strict=True)
+        diverged = [number for number in diverged if results[number].diverged]
     excluded = [
-        f"proxy {found[number]['proxy'][:12]} of mixture {first + number:03d} is left out: {found[number]['diverged']}"
+        f"proxy {results[number].proxy[:12]} of mixture {first + number:03d} is left out: {results[number].diverged}"
         for number in diverged
     ]
-    if len(excluded) > max(1, int(MOST_EXCLUDED * len(mixtures))) or len(excluded) == len(mixtures) > 0:
+    if len(excluded) > max(1, int(MAX_EXCLUDED * len(mixtures))) or len(excluded) == len(mixtures) > 0:
         raise DivergenceError(f"{len(excluded)} of {len(mixtures)} proxies diverged; the first: {excluded[0]}")
-    kept = [number for number in found if number not in diverged]
-    return TrainedSwarm([mixtures[number] for number in kept], [found[number] for number in kept], excluded)
+    kept = [number for number in results if number not in diverged]
+    return TrainedSwarm([mixtures[number] for number in kept], [results[number] for number in kept], excluded)
+
+
+def _payload(context: RunContext, mixture: Mixture, attempt: int) -> TrainPayload:
+    return TrainPayload(dict(mixture), context.recipe, context.state.tokenizer, attempt or None)
+
+
+def _where(context: RunContext, mixture: Mixture, corpora: Mapping[str, str], number: int) -> dict[str, object]:
+    """Where the things are that a proxy is trained from, and how an external trainer is run."""
+    execution, label = context.config.execution, f"{number:03d}"
+    where: dict[str, object] = {"label": label, "corpora": corpora, "timeout_hours": execution.timeout_hours}
+    if execution.command is not None:
+        name = f"{context.config.name}-{label}"
+        description = describe_mixture(name, mixture, context.inputs.domains, context.inputs.recipe)
+        where["external"] = {"command": execution.command, "mixture": description.to_json()}
+    return where

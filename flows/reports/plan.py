@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from flows.execution.dry_run import Counts
 from flows.pipeline.forecast import Forecast, forecast
 from olmix_core.config.config import Config
 from olmix_core.config.recipe import caution
@@ -162,9 +163,9 @@ def _same_labels(prospect: Forecast, last: MixRecord) -> bool:
 
 
 def _steps(prospect: Forecast) -> dict[str, StepPlan]:
-    steps = {step: StepPlan(counts["executed"], counts["cached"]) for step, counts in prospect.counts.items()}
+    steps = {step: StepPlan(counts.executed, counts.cached) for step, counts in prospect.counts.items()}
     steps["publish"] = StepPlan(executed=1, cached=0)
-    steps["plan"] = replace(steps["plan"], reused=len(prospect.outcome.plan["kept"]))
+    steps["plan"] = replace(steps["plan"], reused=len(prospect.outcome.plan.kept))
     steps["evidence"] = replace(steps["evidence"], reused=prospect.outcome.carried_over)
     return steps
 
@@ -172,7 +173,7 @@ def _steps(prospect: Forecast) -> dict[str, StepPlan]:
 def _leaves(prospect: Forecast) -> tuple[LeafPlan, ...]:
     """What is done with every leaf, and why; by label."""
     plan, change = prospect.outcome.plan, prospect.outcome.base.change
-    falls = {leaf["leaf"]: leaf["fall"] for leaf in (plan["coupling"] or {"leaves": []})["leaves"]}
+    falls = {effect.leaf: effect.fall for effect in plan.coupling.leaves} if plan.coupling else {}
     counted = {entry.payload["content"]: entry.cached for entry in prospect.run.entries if entry.step == "statistics"}
     rows = [LeafPlan(label, "removed", "drop", count=False, cause="DATA") for label in _removed(prospect)]
     for leaf in prospect.inputs.domains.leaves:
@@ -193,11 +194,11 @@ def _leaves(prospect: Forecast) -> tuple[LeafPlan, ...]:
 
 def _action(prospect: Forecast, content: str, change: str) -> str:
     plan = prospect.outcome.plan
-    if content in plan["kept"]:
+    if content in plan.kept:
         return "keep its ratio"
-    if content in plan["released"]:
+    if content in plan.released:
         return "explore again (released)"
-    if plan["reusable"] and change in UNTOUCHED:
+    if plan.reusable and change in UNTOUCHED:
         return "learn from its runs on record"
     return "explore"
 
@@ -211,8 +212,8 @@ def _removed(prospect: Forecast) -> list[str]:
 
 def _cost(prospect: Forecast, last: MixRecord | None, workers: int | None) -> Cost:
     counts = prospect.counts
-    proxies = counts.get("train", {"executed": 0})["executed"]
-    evaluations = counts.get("evaluate", {"executed": 0})["executed"]
+    proxies = counts.get("train", Counts()).executed
+    evaluations = counts.get("evaluate", Counts()).executed
     tokens = proxies * (prospect.inputs.recipe.tokens or 0)
     seconds = None
     same_recipe = last is not None and last.settings.proxy == prospect.inputs.recipe.identity()
@@ -240,8 +241,8 @@ def _alternatives(
 
 
 def _coupling(prospect: Forecast) -> Coupling | None:
-    coupling = prospect.outcome.plan["coupling"]
-    return None if coupling is None else Coupling(coupling["before"], coupling["after"])
+    coupling = prospect.outcome.plan.coupling
+    return None if coupling is None else Coupling(coupling.before, coupling.after)
 
 
 def _notes(prospect: Forecast) -> list[str]:
@@ -259,9 +260,10 @@ def _notes(prospect: Forecast) -> list[str]:
             " recipe or imports are others"
         )
     if outcome.to_come:
-        notes.append(f"trained in rounds: at most as many proxies as said, {outcome.to_come} of them in later rounds")
+        later = sum(outcome.to_come)
+        notes.append(f"trained in rounds: at most as many proxies as said, {later} of them in later rounds")
     warning = caution(prospect.inputs.recipe.parameters(prospect.inputs.vocab_size))
-    if warning and prospect.counts.get("train", {"executed": 0})["executed"]:
+    if warning and prospect.counts.get("train", Counts()).executed:
         notes.append(warning)
     if prospect.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")

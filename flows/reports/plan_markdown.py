@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from flows.reports.plan import Plan
-from tasks.runtime.artifacts import table
+from olmix_core.report.markdown import table
 
 
 def plan_markdown(plan: Plan) -> str:

@@ -6,10 +6,11 @@ not be able to run code on a worker.
 """
 
 import json
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from olmix_core.errors import DamageError
-from olmix_core.serialization import JsonMapping, JsonObject
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.store import Store
 
 # The settings of a serialiser that decide whether reading runs code.
@@ -43,12 +44,12 @@ def result_of(record: Any, where: str) -> JsonObject:
     return result
 
 
-def file_of(store: Store, result: JsonMapping, path: str) -> bytes:
+def file_of(store: Store, files: Mapping[str, str | None], path: str) -> bytes:
     """Read a file that a result names.
 
     Args:
         store: the store.
-        result: the result of a step.
+        files: the files of the result, {path: SHA-256, or None for a file with a seal}.
         path: the file.
 
     Returns:
@@ -58,7 +59,6 @@ def file_of(store: Store, result: JsonMapping, path: str) -> bytes:
         DamageError: the result does not name the file, or the file is not what was written.
         StoreError: the file cannot be read.
     """
-    files = cast(dict[str, str | None], result["files"])
     if path not in files:
         raise DamageError(store.place(path), "no word of it in the result that should name it")
     return store.read_bytes(path, files[path])

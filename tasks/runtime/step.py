@@ -1,36 +1,71 @@
-"""A step: a Prefect task whose cache key is ours.
+"""A step: a cached function of a payload, run as a Prefect task.
 
-The first argument of every step is its *payload*, exactly what the result depends on; the key is the SHA-256 of the
-step's name, its hand-raised `code_version` and the payload. All other arguments only say where things are (the store,
-the files, a label to show): they are not part of the key, so a result must not depend on them.
+The first argument of every step is its *payload*, a frozen dataclass with exactly what the result depends on. The key
+of a result is the SHA-256 of the step's name, its hand-raised `code_version` and the payload as canonical JSON. All
+other arguments only say where things are (the store, files, a label to show): they are not part of the key, so a result
+must not depend on them. The result is a frozen dataclass too, and stored as JSON.
 
 The payload is written beside the result, so that a later miss can be explained by comparing two payloads.
+
+A step is declared once, in a module of `tasks.steps`:
+
+    @step("fit", 2, title="fit a law to each task", after="evidence", payload=FitPayload, result=FitResult,
+          artifact=describe)
+    def fit(payload: FitPayload, store: Store) -> FitResult: ...
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property, wraps
+from typing import Any, Concatenate, Generic, Literal, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import CachePolicy
 from prefect.runtime import task_run
 
-from olmix_core.errors import WorkerLostError
+from olmix_core.errors import DamageError, WorkerLostError
 from olmix_core.identity import step_key
-from olmix_core.storage.layout import payload_path, result_key
+from olmix_core.serialization import JsonMapping, JsonObject, JsonRecord
+from olmix_core.storage.layout import payload_path, result_key, result_path
 from olmix_core.storage.store import Store
 from olmix_core.workers.cancellation import is_stopped
 from tasks.runtime import progress
+from tasks.runtime.artifacts import Artifacts, Done, Where
 from tasks.runtime.locks import StoreLocks
 from tasks.runtime.log import step_log
+from tasks.runtime.payload import field_sources
+from tasks.runtime.registry import Stage
 from tasks.runtime.results import SERIALIZER, known_result
 
-Payload = dict[str, Any]
-Result = dict[str, Any]
-
 RETRY_SECONDS = (2.0, 20.0)  # before a step is tried again, where that can help
+
+P = TypeVar("P", bound=JsonRecord)
+R = TypeVar("R", bound=JsonRecord)
+
+
+@dataclass(frozen=True)
+class Call(Generic[P]):
+    """One result that is asked of a step.
+
+    Attributes:
+        payload: What it depends on.
+        where: Further arguments of the step, by name.
+    """
+
+    payload: P
+    where: Where
+
+
+@dataclass(frozen=True)
+class Estimate(Generic[R]):
+    """A predicted result whose numbers are estimates."""
+
+    result: R
+
+
+Forecaster = Callable[[P, str, Where], R | Estimate[R]]  # payload, key of the result, where things are
+Describer = Callable[[Sequence[Done[P, R]], Artifacts], list[str]]
 
 
 @dataclass
@@ -40,28 +75,144 @@ class PayloadKey(CachePolicy):
     step: str = ""
     code_version: int = 0
 
-    def compute_key(self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **_: Any) -> str:
+    def compute_key(self, task_ctx: Any, inputs: JsonObject, flow_parameters: JsonObject, **_: Any) -> str:
+        """Compute the key of a result, as Prefect asks for it.
+
+        Args:
+            task_ctx: Context of the task run; not used.
+            inputs: Arguments of the task.
+            flow_parameters: Parameters of the flow; not used.
+
+        Returns:
+            The key.
+        """
         return result_key(self.step, step_key(self.step, self.code_version, inputs["payload"]))
 
 
-@dataclass(frozen=True)
-class Step:
-    """A step of the flow. `task` is what Prefect runs, `body` what the task does; `function` is the bare work."""
+@dataclass(frozen=True, kw_only=True)
+class Step(Stage, Generic[P, R]):
+    """A step of a run.
 
-    name: str
+    Attributes:
+        code_version: Raised by hand when the same payload gives another result.
+        payload: Type of its payload.
+        result: Type of its result.
+        function: The bare work: (payload, store, **where) -> result.
+        body: What the task does: (payload as JSON, URL of the store, **where) -> result as JSON.
+        task: The Prefect task.
+        forecast: How a dry run predicts a result that is missing: a function, or "compute" where the step itself takes
+            no time; None where only execution can tell.
+        artifact: Says in Markdown what the step did; None for no artifact.
+        artifact_name: Beginning of the artifact's key.
+        uses_proxies: Tells from `where` whether a call trains or evaluates a proxy, and may run elsewhere.
+    """
+
     code_version: int
-    function: Callable[..., Result]
-    body: Callable[..., Result]
-    task: Task[..., Result]
+    payload: type[P]
+    result: type[R]
+    function: Callable[..., R]
+    body: Callable[..., JsonObject]
+    task: Task[..., JsonObject]
+    forecast: Forecaster[P, R] | Literal["compute"] | None = None
+    artifact: Describer[P, R] | None = None
+    artifact_name: str = ""
+    uses_proxies: Callable[[Where], bool] | None = None
 
-    def key(self, payload: Payload) -> str:
-        """The key of the result for `payload`. Raises TypeError where the payload has no canonical form."""
-        return step_key(self.name, self.code_version, payload)
+    def key(self, payload: P) -> str:
+        """Compute the key of a result.
+
+        Args:
+            payload: The payload.
+
+        Returns:
+            The key.
+
+        Raises:
+            TypeError: The payload has no canonical JSON.
+        """
+        return step_key(self.name, self.code_version, payload.to_json())
 
     def policy(self, store: str) -> CachePolicy:
-        """The cache policy with which a result in `store` is made once, whoever else wants it at this moment."""
+        """Return the cache policy with which a result is made once, however many runs ask for it at this moment.
+
+        Args:
+            store: URL of the store.
+
+        Returns:
+            The policy.
+        """
         policy = PayloadKey(step=self.name, code_version=self.code_version)
         return policy.configure(lock_manager=StoreLocks(store), isolation_level="SERIALIZABLE")
+
+    def known(self, store: Store, key: str) -> R | None:
+        """Look up a stored result.
+
+        Args:
+            store: The store.
+            key: Key of the result.
+
+        Returns:
+            The result; None where there is none, or one that cannot be used.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        record = known_result(store, result_key(self.name, key))
+        try:
+            return None if record is None else self.read(record, store, key)
+        except DamageError:
+            return None
+
+    def read(self, record: JsonMapping, store: Store, key: str) -> R:
+        """Read a result from its JSON.
+
+        Args:
+            record: The result as JSON.
+            store: The store that it is from.
+            key: Its key.
+
+        Returns:
+            The result.
+
+        Raises:
+            DamageError: It is no result of this step.
+        """
+        try:
+            return self.result.from_json(record)
+        except ValueError as error:
+            raise DamageError(store.place(result_path(result_key(self.name, key))), str(error)) from error
+
+    def execute(self, payload: P, store: Store, **where: Any) -> R:
+        """Compute a result and keep its payload; the result itself is kept by the executor.
+
+        Args:
+            payload: The payload.
+            store: The store.
+            **where: Where things are.
+
+        Returns:
+            The result.
+        """
+        result = self.function(payload, store, **where)
+        record = {"step": self.name, "code_version": self.code_version, "payload": payload.to_json()}
+        store.write_json(payload_path(self.name, self.key(payload)), record)
+        return result
+
+    def runs_proxies(self, calls: Sequence[Call[P]]) -> bool:
+        """Tell whether calls train or evaluate proxies here, and so need the resources of a proxy.
+
+        Args:
+            calls: Calls of this step.
+
+        Returns:
+            Whether any of them does.
+        """
+        return self.uses_proxies is not None and any(self.uses_proxies(call.where) for call in calls)
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """{field of the payload: cause, or step that its value comes from}; all others are settings."""
+        return field_sources(self.payload)
 
 
 def _is_transient(task: Any, run: Any, state: Any) -> bool:
@@ -74,45 +225,81 @@ def _is_transient(task: Any, run: Any, state: Any) -> bool:
     return isinstance(error, WorkerLostError) and not is_stopped()
 
 
-def step(name: str, code_version: int) -> Callable[[Callable[..., Result]], Step]:
-    """Make a step of a function (payload, store, **where) -> plain JSON."""
+@dataclass(frozen=True)
+class step(Generic[P, R]):
+    """Declare a step: a decorator that makes a `Step` of a function (payload, store, **where) -> result.
 
-    def decorate(function: Callable[..., Result]) -> Step:
+    The attributes are those of `Step` and `Stage`.
+    """
+
+    name: str
+    code_version: int
+    _: KW_ONLY
+    title: str
+    payload: type[P]
+    result: type[R]
+    after: str | None = None
+    optional: bool = False
+    forecast: Forecaster[P, R] | Literal["compute"] | None = None
+    artifact: Describer[P, R] | None = None
+    artifact_name: str = ""
+    uses_proxies: Callable[[Where], bool] | None = None
+
+    def __call__(self, function: Callable[Concatenate[P, Store, ...], R]) -> Step[P, R]:
+        """Make the step of a function."""
+
         @wraps(function)
-        def body(payload: Payload, store: str, **where: Any) -> Result:
-            opened, key = Store(store), step_key(name, code_version, payload)
-            log = step_log(name, key, payload, where)
-            if task_run.run_count <= 1:
-                progress.current().started(name)
-            # Prefect takes a store that does not answer for one without the result. Asked again, it ends the run
-            # rather than have it compute anew what is there.
-            known = known_result(opened, result_key(name, key))
-            if known is not None:
-                return known
-            log.info("begins")
-            began = time.monotonic()
-            result = function(payload, store, **where)
-            log.info("executed in %.1f s", time.monotonic() - began)
-            record = {"step": name, "code_version": code_version, "payload": payload}
-            opened.write_json(payload_path(name, key), record)
-            return result
+        def body(payload: JsonObject, store: str, **where: Any) -> JsonObject:
+            return _run(made, payload, store, where)
 
-        # Found under this name, a body goes to processes on other machines as a reference, not as a copy of its code.
+        # Under this name a body is sent to processes on other machines as a reference, not as a copy of its code.
         body.__qualname__ = f"{function.__qualname__}.body"
 
-        def run_name(parameters: dict[str, Any]) -> str:
-            return f"{name} {parameters['label']}" if parameters.get("label") else name
+        def run_name(parameters: JsonObject) -> str:
+            return f"{self.name} {parameters['label']}" if parameters.get("label") else self.name
 
         make = task(
-            name=name,
+            name=self.name,
             task_run_name=run_name,  # type: ignore[arg-type]  # a protocol that no function meets
-            cache_policy=PayloadKey(step=name, code_version=code_version),
+            cache_policy=PayloadKey(step=self.name, code_version=self.code_version),
             persist_result=True,
             result_serializer=SERIALIZER,
             retries=len(RETRY_SECONDS),
             retry_delay_seconds=list(RETRY_SECONDS),
             retry_condition_fn=_is_transient,
         )
-        return Step(name, code_version, function, body, make(body))
+        made: Step[P, R] = Step(
+            name=self.name,
+            code_version=self.code_version,
+            title=self.title,
+            after=self.after,
+            optional=self.optional,
+            payload=self.payload,
+            result=self.result,
+            function=function,
+            body=body,
+            task=make(body),
+            forecast=self.forecast,
+            artifact=self.artifact,
+            artifact_name=self.artifact_name or self.name,
+            uses_proxies=self.uses_proxies,
+        )
+        return made
 
-    return decorate
+
+def _run(made: Step[P, R], payload: JsonObject, store_url: str, where: Where) -> JsonObject:
+    """Compute a result within its task run, unless it is there after all."""
+    store, key = Store(store_url), step_key(made.name, made.code_version, payload)
+    log = step_log(made.name, key, payload, where)
+    if task_run.run_count <= 1:
+        progress.current().started(made.name)
+    # Prefect takes a store that does not answer for one without the result. Asked again, it ends the run
+    # rather than have it compute anew what is there.
+    known = known_result(store, result_key(made.name, key))
+    if known is not None:
+        return known
+    log.info("begins")
+    began = time.monotonic()
+    result = made.execute(made.payload.from_json(payload), store, **where)
+    log.info("executed in %.1f s", time.monotonic() - began)
+    return result.to_json()

@@ -1,25 +1,74 @@
 """Step `evidence`: one per set of rows. Key: what the rows say, and which of them are from the pool."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from olmix_core.evidence import ledger
 from olmix_core.evidence.rows import EvidenceRow
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.layout import evidence_set_path
 from olmix_core.storage.store import Store
-from tasks.runtime.step import Payload, Result, step
+from tasks.runtime.artifacts import Artifacts, Done
+from tasks.runtime.payload import DATA, cause, result_of
+from tasks.runtime.step import step
 
 
-@step("evidence", code_version=2)
+@dataclass(frozen=True)
+class EvidencePayload(JsonRecord):
+    """The names of two sets of rows: all that are fitted to, and those of them that are from the pool."""
+
+    rows: str = field(metadata=result_of("evaluate"))
+    pool: str | None = field(metadata=cause(DATA))
+
+
+@dataclass(frozen=True)
+class EvidenceResult(JsonRecord):
+    """The name of the set of rows to fit to, and its file."""
+
+    evidence: str
+    files: dict[str, str | None]
+
+
+def _describe(done: Sequence[Done[EvidencePayload, EvidenceResult]], artifacts: Artifacts) -> list[str]:
+    [one] = done
+    return [
+        f"{len(one.where['added'])} rows measured in this run, {len(one.where['carried'])} carried over, of them"
+        f" {len(one.where['pooled'])} of other swarms. What the law is fitted to:"
+        f" `{evidence_set_path(one.result.evidence)}`"
+    ]
+
+
+@step(
+    "evidence",
+    2,
+    title="put the results on record",
+    after="evaluate",
+    payload=EvidencePayload,
+    result=EvidenceResult,
+    artifact=_describe,
+)
 def evidence(
-    payload: Payload, store: str, *, added: Sequence[EvidenceRow], carried: Sequence[str], pooled: Sequence[str]
-) -> Result:
-    """Append what was measured to the ledger, and pin the rows to fit to: those `added`, and those `carried` over.
+    payload: EvidencePayload,
+    store: Store,
+    *,
+    added: Sequence[EvidenceRow],
+    carried: Sequence[str],
+    pooled: Sequence[str],
+) -> EvidenceResult:
+    """Append what was measured to the ledger, and pin the rows to fit to.
 
-    `pooled` are the rows among `carried` that are not of earlier versions of the mix. All but `added` are ids.
+    Args:
+        payload: The sets of rows.
+        store: The store.
+        added: Rows that were measured in this run.
+        carried: Ids of rows that are carried over.
+        pooled: Those of them that are not of earlier versions of the mix.
+
+    Returns:
+        The set of rows to fit to.
     """
-    opened = Store(store)
-    ledger.append(opened, added)
+    ledger.append(store, added)
     if pooled:
-        ledger.pin(opened, pooled)
-    name = ledger.pin(opened, {*carried, *(row.id for row in added)})
-    return {"evidence": name, "files": {evidence_set_path(name): None}}
+        ledger.pin(store, pooled)
+    name = ledger.pin(store, {*carried, *(row.id for row in added)})
+    return EvidenceResult(name, {evidence_set_path(name): None})

@@ -1,32 +1,96 @@
-"""Step `choose`: one per round of an adaptive swarm. Key: the law so far, what is asked of the mixture, and how many.
+"""Step `choose`: one per round of an adaptive swarm. Key: the law so far, the request, and the number of mixtures."""
 
-What the next proxies train on is chosen among mixtures drawn as the swarm was, mixtures around the proposal of the
-moment, and the proposals of laws that the runs leave possible (see `olmix_core.planning.sequential`).
-"""
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from olmix_core.config.swarm import Swarm
+from olmix_core.mixture import Mixture
 from olmix_core.planning.sequential import RoundSettings, propose_round
 from olmix_core.proposal.request import ProposalRequest
+from olmix_core.report.markdown import Cell, table
+from olmix_core.serialization import JsonRecord, key
 from olmix_core.storage.layout import SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.law_surrogate import LawSurrogate
-from tasks.runtime.step import Payload, Result, step
+from tasks.runtime.artifacts import Artifacts, Done
+from tasks.runtime.payload import result_of
+from tasks.runtime.step import step
+from tasks.steps.propose import REQUEST_SOURCES
+from tasks.steps.swarm import SwarmPayload
 
 
-@step("choose", code_version=1)
-def next_round(payload: Payload, store: str, *, label: str) -> Result:
-    """The mixtures of the next round, {content: weight} each, and what is still to be gained, in BPB.
+@dataclass(frozen=True)
+class NextRoundPayload(JsonRecord):
+    """What the mixtures of a later round depend on.
 
-    No mixtures where that is below payload["tolerance"]. `label` names the round.
+    Attributes:
+        fit: Key of the law so far.
+        request: What is asked of the mixture.
+        swarm: How the first mixtures were drawn.
+        round: Number of the round; that of the first mixtures is 0.
+        count: Number of mixtures.
+        tolerance: Gain in BPB below which the swarm ends.
     """
-    surrogate = LawSurrogate.from_json(Store(store).read_json(fit_path(payload["fit"], SURROGATE_FILE)))
-    swarm = payload["swarm"]
-    seed = swarm["settings"]["seed"] + 1000 * payload["round"]
+
+    fit: str = field(metadata=result_of("fit"))
+    request: ProposalRequest = field(metadata=key("wish") | REQUEST_SOURCES)
+    swarm: SwarmPayload = field(metadata=result_of("swarm"))
+    round: int
+    count: int = field(metadata=result_of("plan"))
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class NextRoundResult(JsonRecord):
+    """The mixtures of a round, none where the swarm ends; and the gain that is still expected, in BPB."""
+
+    mixtures: Sequence[Mixture]
+    remaining_gain: float
+
+
+def _describe(done: Sequence[Done[NextRoundPayload, NextRoundResult]], artifacts: Artifacts) -> list[str]:
+    [one] = done
+    lines = [f"Before {one.where['label']} about {one.result.remaining_gain:.4f} BPB are still to be gained."]
+    if not one.result.mixtures:
+        return [*lines, f"That is below the tolerance of {one.payload.tolerance:g}: the swarm ends here."]
+    rows: list[dict[str, Cell]] = []
+    for number, mixture in enumerate(one.result.mixtures):
+        heaviest = sorted(mixture.items(), key=lambda item: -item[1])[:5]
+        domains = ", ".join(f"{artifacts.label(leaf)} {weight:.0%}" for leaf, weight in heaviest)
+        rows.append({"mixture": number, "heaviest domains": domains})
+    return [*lines, "The mixtures that would tell most of the best one:", "", *table(rows)]
+
+
+@step(
+    "choose",
+    1,
+    title="choose mixtures for the next round",
+    after="fit",
+    optional=True,
+    payload=NextRoundPayload,
+    result=NextRoundResult,
+    forecast="compute",
+    artifact=_describe,
+)
+def next_round(payload: NextRoundPayload, store: Store, *, label: str) -> NextRoundResult:
+    """Choose the mixtures of the next round.
+
+    Args:
+        payload: The law so far, and how mixtures are chosen.
+        store: The store.
+        label: Name of the round, to show.
+
+    Returns:
+        The mixtures; none where less than the tolerance is still to be gained.
+    """
+    surrogate = LawSurrogate.from_json(store.read_json(fit_path(payload.fit, SURROGATE_FILE)))
+    drawn = dict(payload.swarm.settings)
+    drawn["seed"] = int(drawn["seed"] or 0) + 1000 * payload.round
     settings = RoundSettings(
-        swarm=Swarm.model_validate({**swarm["settings"], "seed": seed, "bounds": {}}),
-        bounds={leaf: (low, high) for leaf, (low, high) in swarm["bounds"].items()},
-        count=payload["count"],
-        tolerance=payload["tolerance"],
+        swarm=Swarm.model_validate({**drawn, "bounds": {}}),
+        bounds=payload.swarm.bounds,
+        count=payload.count,
+        tolerance=payload.tolerance,
     )
-    chosen = propose_round(surrogate, ProposalRequest.from_json(payload["wish"]), settings)
-    return {"mixtures": list(chosen.mixtures), "remaining_gain": chosen.remaining_gain}
+    chosen = propose_round(surrogate, payload.request, settings)
+    return NextRoundResult(chosen.mixtures, chosen.remaining_gain)

@@ -1,27 +1,76 @@
 """Step `plan`: one per domain set. Key: the leaves, the shares pinned, the strategy, and the mix it builds on.
 
 Reuse keeps old ratios: E has them as one column. Strategy `auto`, which learns from every run on record, takes from
-that E only how many runs are needed: it explores and optimises over all leaves. Simulated on the paper's updates, that
+that E only the number of runs: it explores and optimises over all leaves. Simulated on the paper's updates, that
 reaches with as many runs what exploring in E does not (`make bench-five-updates`).
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from olmix_core.data.input_file import InputFile
-from olmix_core.planning.reuse import ReuseBase, ReuseSources, plan_reuse
+from olmix_core.planning.reuse import ReuseBase, ReusePlan, ReuseSources, plan_reuse
+from olmix_core.proposal.expansion import Column
+from olmix_core.report.markdown import Cell, table
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.store import Store
-from tasks.runtime.step import Payload, Result, step
+from tasks.runtime.artifacts import Artifacts, Done
+from tasks.runtime.payload import DATA, PARAMS, cause
+from tasks.runtime.step import step
 
 
-@step("plan", code_version=2)
-def plan(payload: Payload, store: str, *, rows: Sequence[str], files: dict[str, list[dict[str, Any]]]) -> Result:
-    """Choose the free dimensions, {content: share} each, and the number of runs.
+@dataclass(frozen=True)
+class PlanPayload(JsonRecord):
+    """What a plan depends on.
 
-    Where ratios could be kept but are not, `reusable` are the columns that would keep them. `rows` are the ids of the
-    evidence, and `files` the input files of each leaf, of which the automatic release reads a little.
+    Attributes:
+        units: The free dimensions if nothing were kept, {leaf: share} each.
+        runs: Number of proxies; None for the default.
+        base: What is taken from the mix that it builds on; None where there is nothing to keep.
     """
-    base = None if payload["base"] is None else ReuseBase.from_json(payload["base"])
-    input_files = {leaf: [InputFile(**file) for file in of_leaf] for leaf, of_leaf in files.items()}
-    sources = ReuseSources(Store(store), rows, input_files)
-    return plan_reuse(payload["units"], payload["runs"], base, sources).to_json()
+
+    units: Sequence[Column] = field(metadata=cause(DATA))
+    runs: int | None
+    base: ReuseBase | None = field(metadata=cause(DATA, release=PARAMS))
+
+
+def _describe(done: Sequence[Done[PlanPayload, ReusePlan]], artifacts: Artifacts) -> list[str]:
+    [one] = done
+    chosen = one.result
+    rows: list[dict[str, Cell]] = []
+    for number, column in enumerate(chosen.columns):
+        for leaf, share in sorted(column.items(), key=lambda item: -item[1]):
+            state = "ratio kept" if leaf in chosen.kept else "released" if leaf in chosen.released else "free"
+            rows.append({"dimension": number, "domain": artifacts.label(leaf), "share": f"{share:.4f}", "": state})
+    summary = f"{chosen.runs} proxies over {len(chosen.columns)} free dimensions."
+    if chosen.coupling is not None:
+        summary += f" Coupling {chosen.coupling.before:.4g}, after release {chosen.coupling.after:.4g}."
+    return [summary, "", *table(rows)]
+
+
+@step(
+    "plan",
+    2,
+    title="choose the free dimensions",
+    after="statistics",
+    payload=PlanPayload,
+    result=ReusePlan,
+    forecast="compute",
+    artifact=_describe,
+    artifact_name="dimensions",  # plan-<mix> is what is shown before anything is spent
+)
+def plan(
+    payload: PlanPayload, store: Store, *, rows: Sequence[str], files: Mapping[str, Sequence[InputFile]]
+) -> ReusePlan:
+    """Choose the free dimensions and the number of runs.
+
+    Args:
+        payload: What the plan depends on.
+        store: The store.
+        rows: Ids of the evidence of earlier versions.
+        files: Input files of each leaf, of which the automatic release reads a little.
+
+    Returns:
+        The plan.
+    """
+    return plan_reuse(payload.units, payload.runs, payload.base, ReuseSources(store, rows, files))

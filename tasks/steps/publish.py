@@ -13,11 +13,14 @@ from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.tables import mix_table
 from olmix_core.report import page
 from olmix_core.report.charts import charts
+from olmix_core.report.markdown import picture, table
 from olmix_core.storage.layout import REPORT_FILE, version_path
 from olmix_core.storage.store import Store
 from tasks.runtime import progress
-from tasks.runtime.artifacts import picture, publish_markdown, table
+from tasks.runtime.artifacts import publish_markdown
+from tasks.runtime.registry import Stage
 
+PUBLISH = Stage(name="publish", title="write the record", after="propose")
 PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 

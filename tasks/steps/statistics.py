@@ -1,20 +1,93 @@
 """Step `statistics`: one per leaf. Key: the leaf's content and the tokenizer."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from olmix_core.data.corpus import FILES, tokenise
+from olmix_core.data.corpus import FILES, LeafStatistics, tokenise
+from olmix_core.data.formats import text_bytes
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
+from olmix_core.formatting import amount
+from olmix_core.report.markdown import table
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from olmix_core.storage.store import Store
-from tasks.runtime.step import Payload, Result, step
+from tasks.runtime.artifacts import Artifacts, Done, Where
+from tasks.runtime.payload import DATA, cause, result_of
+from tasks.runtime.step import Estimate, step
+
+# Until a tokenizer is known: a small BPE makes about one token of three bytes of text.
+BYTES_PER_TOKEN = 3.0
 
 
-@step("statistics", code_version=2)
-def statistics(payload: Payload, store: str, *, label: str, files: list[dict[str, Any]]) -> Result:
-    """Tokenise a leaf, hold out a slice of it, and count it."""
-    opened = Store(store)
-    tokenizer = Tokenizer.from_json(opened.read_json(tokenizer_path(payload["tokenizer"])))
+@dataclass(frozen=True)
+class StatisticsPayload(JsonRecord):
+    """What the statistics of a leaf depend on: the fingerprints of its content and of the tokenizer."""
+
+    content: str = field(metadata=cause(DATA))
+    tokenizer: str = field(metadata=result_of("tokenizer"))
+
+
+@dataclass(frozen=True)
+class StatisticsResult(JsonRecord):
+    """The statistics of a leaf, and the files of its corpus."""
+
+    statistics: LeafStatistics
+    files: dict[str, str | None]
+
+
+def _forecast(payload: StatisticsPayload, key: str, where: Where) -> Estimate[StatisticsResult]:
+    size = sum(text_bytes(file.url, file.size) for file in where["files"])
+    tokens = max(1, int(size / BYTES_PER_TOKEN))
+    return Estimate(StatisticsResult(LeafStatistics(0, size, tokens, heldout_tokens=0, heldout_bytes=size), {}))
+
+
+def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], artifacts: Artifacts) -> list[str]:
+    total = sum(one.result.statistics.available for one in done)
+    rows = [
+        {
+            "domain": one.where["label"],
+            "state": one.state,
+            "documents": f"{one.result.statistics.documents:,}",
+            "bytes": f"{one.result.statistics.bytes:,}",
+            "tokens": f"{one.result.statistics.tokens:,}",
+            "held out": f"{one.result.statistics.heldout_tokens:,}",
+            "natural share": f"{one.result.statistics.available / total:.4f}",
+        }
+        for one in done
+    ]
+    return [f"{amount(total)} tokens to train on in {len(done)} domains.", "", *table(rows)]
+
+
+@step(
+    "statistics",
+    2,
+    title="tokenise and count the domains",
+    after="tokenizer",
+    payload=StatisticsPayload,
+    result=StatisticsResult,
+    forecast=_forecast,
+    artifact=_describe,
+)
+def statistics(
+    payload: StatisticsPayload,
+    store: Store,
+    *,
+    label: str,
+    files: Sequence[InputFile],
+) -> StatisticsResult:
+    """Tokenise a leaf, hold out a slice of it, and count it.
+
+    Args:
+        payload: The leaf and the tokenizer.
+        store: The store.
+        label: Label of the leaf, to show.
+        files: Its input files.
+
+    Returns:
+        Its statistics.
+    """
+    made = Tokenizer.from_json(store.read_json(tokenizer_path(payload.tokenizer)))
     folder = corpus_folder(statistics.key(payload))
-    found = tokenise([InputFile(**file) for file in files], tokenizer, opened, folder)
-    return {"statistics": found.to_json(), "files": {f"{folder}/{name}": None for name in FILES}}
+    counts = tokenise(list(files), made, store, folder)
+    return StatisticsResult(counts, {f"{folder}/{name}": None for name in FILES})

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console, RenderableType
 
-from flows.reports.plan import Plan, make_plan
+from flows.cli.live import LiveSteps
+from flows.cli.views import plan_view
+from flows.reports.plan import Plan, StepPlan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError
 from olmix_core.evidence import ledger
@@ -14,6 +17,7 @@ from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.storage.store import Store
 from olmix_core.workers.jobs import Job, TrainJob
 from olmix_core.workers.pool import worker_pool
+from tasks.runtime.progress import RunProgress
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]
@@ -85,3 +89,22 @@ def test_rounds_need_a_law(project: Callable[..., Path]) -> None:
     path = project(swarm=SWARM, surrogate={"family": "lightgbm"})
     with pytest.raises(ConfigError, match=r"swarm\.rounds: found 2 with surrogate\.family 'lightgbm'"):
         resolve_inputs(load_config(path), str(path))
+    with pytest.raises(ConfigError, match=r"swarm\.rounds 2"):
+        load_config(project(swarm=SWARM, surrogate={"family": "lightgbm"}))
+
+
+def test_tables_show_the_choice_of_later_rounds(project: Callable[..., Path]) -> None:
+    def shows_the_choice(view: RenderableType) -> bool:
+        console = Console(width=120)
+        with console.capture() as capture:
+            console.print(view)
+        return any(line.startswith("choose") for line in capture.get().splitlines())
+
+    plan = plan_of(project(swarm=SWARM))
+    assert plan.steps["choose"] == StepPlan(executed=1, cached=0)
+    assert shows_the_choice(plan_view(plan))
+    assert not shows_the_choice(plan_view(plan_of(project())))
+    progress = RunProgress()
+    assert not shows_the_choice(LiveSteps(progress))
+    progress.expect("choose", 1)
+    assert shows_the_choice(LiveSteps(progress))

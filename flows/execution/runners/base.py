@@ -18,9 +18,8 @@ from prefect.task_runners import TaskRunner
 
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError
-from tasks.runtime.step import Payload, Step
-
-Call = tuple[Payload, dict[str, Any]]  # the payload of a step, and where things are
+from olmix_core.storage.store import Store
+from tasks.runtime.step import Call, Step
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -64,19 +63,19 @@ class Runner(ABC):
         del execution
         return nullcontext()
 
-    def launch(self, step: Step, calls: Sequence[Call], store_url: str, execution: Execution) -> set[str]:
+    def launch(self, step: Step[Any, Any], calls: Sequence[Call[Any]], store: Store, execution: Execution) -> set[str]:
         """Compute missing results of a proxy step outside this flow, before its tasks are submitted.
 
         Args:
             step: The step, one that trains or evaluates proxies.
             calls: Its payloads, and where things are.
-            store_url: URL of the store.
+            store: The store of the run.
             execution: The `execution` section of the configuration.
 
         Returns:
             Keys of the results that were computed; empty for runners that do not launch anything.
         """
-        del step, calls, store_url, execution
+        del step, calls, store, execution
         return set()
 
     def is_loss(self, error: BaseException) -> bool:

@@ -34,7 +34,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import JsonValue
 from typing_extensions import override
 
-from flows.execution.runners.base import Call, Runner
+from flows.execution.runners.base import Runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError, OlmixError, StoreError, TrainingError
 from olmix_core.identity import digest
@@ -43,7 +43,7 @@ from olmix_core.storage.store import Store
 from olmix_core.workers.pool import at_once
 from tasks.runtime import progress
 from tasks.runtime.results import known_result
-from tasks.runtime.step import Step
+from tasks.runtime.step import Call, Step
 
 MAX_SUBMISSIONS = 4  # of one job: as often as Ray runs a task whose machine dies
 POLL_SECONDS = 2.0
@@ -62,14 +62,13 @@ class DeploymentRunner(Runner):
         _check_deployment(execution, config_file)
         return nullcontext(ThreadPoolTaskRunner(max_workers=workers or at_once()))
 
-    @override
-    def launch(self, step: Step, calls: Sequence[Call], store_url: str, execution: Execution) -> set[str]:
+    def launch(self, step: Step[Any, Any], calls: Sequence[Call[Any]], store: Store, execution: Execution) -> set[str]:
         """Compute missing results by flow runs of the deployment.
 
         Args:
             step: The step.
             calls: Its payloads, and where things are.
-            store_url: URL of the store.
+            store: The store of the run.
             execution: The `execution` section of the configuration.
 
         Returns:
@@ -79,7 +78,6 @@ class DeploymentRunner(Runner):
             TrainingError: Once all flow runs have ended, if one failed, was cancelled, or crashed too often.
             StoreError: The same, if one completed, but its result is not in the store as seen from here.
         """
-        store = Store(store_url)
         jobs = {job.name: job for job in _jobs(step, calls, store)}
         if not jobs:
             return set()
@@ -104,8 +102,8 @@ class Job:
 
     name: str
     label: str
-    step: Step
-    calls: Sequence[Call]
+    step: Step[Any, Any]
+    calls: Sequence[Call[Any]]
 
     def missing(self, store: Store) -> list[str]:
         """List what is still to be computed.
@@ -116,7 +114,7 @@ class Job:
         Returns:
             Keys without a result in the store.
         """
-        keys = [self.step.key(payload) for payload, _ in self.calls]
+        keys = [self.step.key(call.payload) for call in self.calls]
         return [key for key in keys if known_result(store, result_key(self.step.name, key)) is None]
 
 
@@ -158,18 +156,18 @@ def _check_deployment(execution: Execution, config_file: str) -> None:
             ) from error
 
 
-def _jobs(step: Step, calls: Sequence[Call], store: Store) -> Iterator[Job]:
+def _jobs(step: Step[Any, Any], calls: Sequence[Call[Any]], store: Store) -> Iterator[Job]:
     """Group missing results by proxy, so that its model is fetched once and measured on all tasks."""
-    keys = [step.key(payload) for payload, _ in calls]
+    keys = [step.key(call.payload) for call in calls]
     with ThreadPoolExecutor(READERS) as threads:
         results = threads.map(lambda key: known_result(store, result_key(step.name, key)), keys)
-    groups: dict[str, list[Call]] = {}
-    for (payload, where), key, result in zip(calls, keys, results, strict=True):
+    groups: dict[str, list[Call[Any]]] = {}
+    for call, key, result in zip(calls, keys, results, strict=True):
         if result is None:
-            groups.setdefault(payload.get("proxy", key), []).append((payload, where))
+            groups.setdefault(call.payload.to_json().get("proxy", key), []).append(call)
     for proxy, group in groups.items():
-        keys = sorted(step.key(payload) for payload, _ in group)
-        label = f"{step.name} {group[0][1]['label'] if len(group) == 1 else proxy[:6]}"
+        keys = sorted(step.key(call.payload) for call in group)
+        label = f"{step.name} {group[0].where['label'] if len(group) == 1 else proxy[:6]}"
         yield Job(digest({"store": store.url, "keys": keys}), label, step, group)
 
 
@@ -229,7 +227,8 @@ class _LaunchedJobs:
 
     def _submit(self, job: Job) -> None:
         self._submissions[job.name] += 1
-        self._store.write_json(job_path(job.name), {"step": job.step.name, "calls": job.calls})
+        calls = [(call.payload.to_json(), call.where) for call in job.calls]
+        self._store.write_json(job_path(job.name), {"step": job.step.name, "calls": calls})
         # Typed as possibly a coroutine, which it is only inside an event loop.
         run = cast(
             FlowRun,

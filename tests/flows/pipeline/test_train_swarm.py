@@ -5,12 +5,18 @@ from typing import Any
 
 import pytest
 
-from flows.execution.executor import Call
+from flows.pipeline.context import RunContext
+from flows.pipeline.run_state import RunState
 from flows.pipeline.train_swarm import TrainedSwarm, train_swarm
 from olmix_core.config.config import Config
 from olmix_core.data.domains import DomainSet
 from olmix_core.errors import DivergenceError
-from tasks.runtime.step import Result, Step
+from olmix_core.planning.base import Base
+from olmix_core.planning.bounds import NamedBounds
+from olmix_core.planning.preflight import ResolvedInputs
+from olmix_core.storage.store import Store
+from tasks.runtime.step import Call, Step
+from tasks.steps.train import TrainPayload, TrainResult
 
 MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
 
@@ -18,24 +24,24 @@ MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
 class Diverging:
     """An executor in which the proxies of some mixtures diverge, {number: attempts that do}."""
 
-    store, estimated = "", False
+    store, estimated = Store("."), False
 
     def __init__(self, diverging: dict[int, int]) -> None:
         self.diverging, self.trained = diverging, list[tuple[int, int]]()
 
-    def run_all(self, step: Step, calls: Iterable[Call]) -> list[Result]:
-        found = []
-        for payload, where in calls:
-            number, attempt = int(where["label"]), payload.get("attempt", 0)
-            assert payload["mixture"] == MIXTURES[number]
+    def run_all(self, step: Step, calls: Iterable[Call]) -> list[TrainResult]:
+        results = []
+        for call in calls:
+            number, attempt = int(call.where["label"]), call.payload.attempt or 0
+            assert call.payload.mixture == MIXTURES[number]
             self.trained.append((number, attempt))
             fails = attempt < self.diverging.get(number, 0)
-            result: Result = {"proxy": step.key(payload)}
-            found.append(result | ({"diverged": "the loss is nan"} if fails else {"tokens": 8}))
-        return found
+            key = step.key(call.payload)
+            results.append(TrainResult(key, diverged="the loss is nan") if fails else TrainResult(key, tokens=8))
+        return results
 
-    def run(self, step: Step, payload: dict[str, Any], **where: Any) -> Result:
-        return self.run_all(step, [(payload, where)])[0]
+    def run(self, step: Step, payload: TrainPayload, **where: Any) -> TrainResult:
+        return self.run_all(step, [Call(payload, where)])[0]
 
 
 def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverging]:
@@ -47,8 +53,9 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
             "proxy": proxy,
         }
     )
-    run = Diverging(diverging)
-    return train_swarm(config, MIXTURES, config.proxy, DomainSet(()), "tokenizer", {}, run), run
+    executor, state = Diverging(diverging), RunState(Base(None, None), tokenizer="tokenizer")
+    inputs = ResolvedInputs(DomainSet(()), (), None, 512, config.proxy, NamedBounds((), (), None))
+    return train_swarm(RunContext(config, "mix.yaml", inputs, executor, state), MIXTURES, {}), executor
 
 
 def test_all_is_well() -> None:
@@ -62,7 +69,7 @@ def test_one_that_diverged_is_left_out_by_name_and_the_others_keep_their_mixture
     found, _ = swarm({3: 1, 7: 2})
     kept = [i for i in range(20) if i not in (3, 7)]
     assert found.mixtures == [MIXTURES[i] for i in kept]
-    assert all("diverged" not in proxy for proxy in found.proxies)
+    assert all(proxy.diverged is None for proxy in found.proxies)
     assert [words.split(" is ")[0].split()[-1] for words in found.excluded] == ["003", "007"]
     assert "the loss is nan" in found.excluded[0]
 
@@ -71,11 +78,11 @@ def test_asked_to_it_tries_once_more_in_another_order_and_only_those() -> None:
     found, run = swarm({3: 1, 7: 2}, retry_diverged=True)
     assert run.trained[20:] == [(3, 1), (7, 1)]
     assert found.mixtures == [mixture for i, mixture in enumerate(MIXTURES) if i != 7]
-    assert len({proxy["proxy"] for proxy in found.proxies}) == 19
+    assert len({proxy.proxy for proxy in found.proxies}) == 19
     first, _ = swarm({})
     # The others are the proxies that they were; the second attempt is another one.
     assert found.proxies[0] == first.proxies[0]
-    assert found.proxies[3]["proxy"] != first.proxies[3]["proxy"]
+    assert found.proxies[3].proxy != first.proxies[3].proxy
 
 
 def test_where_many_diverge_the_recipe_is_at_fault() -> None:

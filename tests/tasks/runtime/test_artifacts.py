@@ -1,23 +1,19 @@
 """What a step says of itself, and that it fits into the UI."""
 
+from pathlib import Path
+
 import pytest
 from matplotlib.figure import Figure
 
 from olmix_core.proxies.results import TrainingProgress
+from olmix_core.report.markdown import picture
+from olmix_core.storage.store import Store
 from tasks.runtime import artifacts
-from tasks.runtime.artifacts import Artifacts, Done, picture, publish_markdown, table
+from tasks.runtime.artifacts import Artifacts, Done, publish_markdown
 from tasks.runtime.progress import RunProgress
 from tasks.runtime.progress_artifact import state
-
-
-def test_a_table_escapes_what_would_end_a_cell() -> None:
-    lines = table([{"domain": "a|b\nc", "n": 3}, {"domain": "d", "n": 4}])
-    assert lines == ["| domain | n |", "|---|---:|", "| a\\|b c | 3 |", "| d | 4 |"]
-
-
-def test_a_long_table_says_how_much_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "MOST_ROWS", 2)
-    assert table([{"n": k} for k in range(5)])[-3:] == ["| 1 |", "", "and 3 more"]
+from tasks.steps.swarm import SwarmPayload, SwarmResult, swarm
+from tasks.steps.train import TrainPayload, TrainResult, train
 
 
 def test_an_artifact_that_would_be_too_large_goes_without_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +37,7 @@ def test_only_our_own_links_and_pictures_are_any(monkeypatch: pytest.MonkeyPatch
     assert left == [rf"{ours} \[b](c) | !\[d](e) | &lt;b> &amp; a[1] |"]
 
 
-def test_a_swarm_of_64_leaves_and_512_runs_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_swarm_of_64_leaves_and_512_runs_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import numpy as np
 
     left: list[str] = []
@@ -52,17 +48,20 @@ def test_a_swarm_of_64_leaves_and_512_runs_fits(monkeypatch: pytest.MonkeyPatch)
     mixtures = [dict(zip(leaves, row.tolist(), strict=True)) for row in drawn]
     proxies = [
         Done(
-            {"mixture": mixture},
+            TrainPayload(mixture, {}, "tokenizer"),
             {"label": f"{k:03d}"},
-            {"tokens": 10**9, "seconds": 1e4, "loss": 2.5, "proxy": "0" * 64, "parameters": 10**7},
+            TrainResult("0" * 64, parameters=10**7, tokens=10**9, seconds=1e4, loss=2.5),
             "executed",
             "http://127.0.0.1:4200/runs/task-run/00000000-0000-0000-0000-000000000000",
         )
         for k, mixture in enumerate(mixtures)
     ]
-    made = Artifacts("big", "store", {})
-    made.leave("swarm", [Done({"natural": natural}, {}, {"mixtures": mixtures}, "executed")])
-    made.leave("train", proxies)
+    made = Artifacts("big", Store(str(tmp_path)), {})
+    payload = SwarmPayload([], natural, 512, {}, {})
+    assert swarm.artifact is not None
+    assert train.artifact is not None
+    made.leave("swarm", [Done(payload, {}, SwarmResult(mixtures), "executed")], swarm.artifact, "swarm")
+    made.leave("train", proxies, train.artifact, "train")
     assert "data:image/png" in left[0]
     assert "[511](http://127.0.0.1:4200/runs" in left[1]
     assert all(len(markdown) < 1_000_000 for markdown in left)

@@ -5,12 +5,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from olmix_core.errors import StoreError, TrainingError, WorkerLostError
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.layout import result_key, result_path
 from olmix_core.storage.store import Store
 from olmix_core.workers.pool import worker_pool
@@ -18,13 +20,24 @@ from tasks.runtime.log import StepLog
 from tasks.runtime.results import known_result
 from tasks.runtime.step import step
 
-executed: list[dict[str, Any]] = []
+
+@dataclass(frozen=True)
+class Payload(JsonRecord):
+    a: int
 
 
-@step("tried", code_version=1)
-def tried(payload: dict[str, Any], store: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Result(JsonRecord):
+    made: int
+
+
+executed: list[Payload] = []
+
+
+@step("tried", 1, title="try", payload=Payload, result=Result)
+def tried(payload: Payload, store: Store) -> Result:
     executed.append(payload)
-    return {"made": len(executed)}
+    return Result(len(executed))
 
 
 def kept(store: Store, key: str, result: str) -> None:
@@ -48,7 +61,7 @@ def test_a_store_that_does_not_answer_is_not_one_without_the_result(
 
 def test_a_result_that_is_there_after_all_is_taken(prefect_server: None, tmp_path: Path) -> None:
     store, before = Store(str(tmp_path)), len(executed)
-    kept(store, result_key("tried", tried.key({"a": 2})), '{"made": 7}')
+    kept(store, result_key("tried", tried.key(Payload(2))), '{"made": 7}')
     assert tried.task({"a": 2}, str(tmp_path)) == {"made": 7}
     assert len(executed) == before
 
@@ -98,8 +111,8 @@ def test_only_what_may_pass_is_tried_again(
     monkeypatch.setattr("tasks.runtime.step.RETRY_SECONDS", (0.0, 0.0))
     tried: list[str] = []
 
-    @step("failing", code_version=1)
-    def failing(payload: dict[str, Any], store: str, label: str) -> dict[str, Any]:
+    @step("failing", 1, title="fail", payload=Payload, result=Result)
+    def failing(payload: Payload, store: Store, label: str) -> Result:
         tried.append(label)
         raise error("no")
 

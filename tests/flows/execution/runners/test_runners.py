@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.execution import runners
-from flows.execution.executor import runs_proxies
 from flows.execution.runners import Runner, get_runner
 from flows.execution.runners.dask import worker_resources
 from flows.execution.runners.deployment import job_variables
@@ -22,6 +21,10 @@ from flows.form import ExecutionChanges
 from olmix_core.config.execution import RUNNERS, Execution
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError, TrainingError
+from tasks.runtime.step import Call
+from tasks.steps.evaluate import EvaluatePayload, evaluate
+from tasks.steps.fit import fit
+from tasks.steps.train import TrainPayload, train
 
 Project = Callable[..., Path]
 
@@ -104,10 +107,10 @@ def test_dask_is_asked_only_for_what_is_not_a_thread() -> None:
 
 def test_only_steps_that_train_or_evaluate_proxies_ask_for_resources() -> None:
     measured, read = {"task": {"metric": None}}, {"task": {"metric": "arc"}}
-    assert runs_proxies("train", [({}, {})])
-    assert runs_proxies("evaluate", [({}, measured)])
-    assert not runs_proxies("evaluate", [({}, read)])  # by an external trainer, while it trained
-    assert not runs_proxies("fit", [({}, {})])
+    assert train.runs_proxies([Call(TrainPayload({}, {}, ""), {})])
+    assert evaluate.runs_proxies([Call(EvaluatePayload("", ""), measured)])
+    assert not evaluate.runs_proxies([Call(EvaluatePayload("", ""), read)])  # by an external trainer, while it trained
+    assert not fit.runs_proxies([])
 
 
 @pytest.mark.parametrize("name", RUNNERS)

@@ -1,0 +1,49 @@
+"""Payloads and results that the last release stored are read, and have the keys that they had."""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from olmix_core.storage.store import Store
+from tasks.runtime.step import Step
+from tasks.steps import STEPS
+
+STORE = Path(__file__).parents[2] / "stores" / "0.1.0.tar.xz"
+CACHED = [stage for stage in STEPS if isinstance(stage, Step)]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("release")
+    with tarfile.open(STORE) as archive:
+        archive.extractall(folder, filter="data")
+    return Store(str(folder / "store"))
+
+
+def payloads(store: Store, step: Step) -> Iterator[tuple[str, dict]]:
+    """(key, stored payload) of every result of a step."""
+    for path in sorted((Path(store.url) / "cache" / step.name).glob("*.payload.json")):
+        yield path.name.removesuffix(".payload.json"), json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("step", CACHED, ids=lambda step: step.name)
+def test_a_stored_payload_has_the_key_that_it_had(step: Step, stored: Store) -> None:
+    records = dict(payloads(stored, step))
+    assert records
+    for key, record in records.items():
+        assert record["code_version"] == step.code_version
+        payload = step.payload.from_json(record["payload"])
+        assert payload.to_json() == record["payload"]
+        assert step.key(payload) == key
+
+
+@pytest.mark.parametrize("step", CACHED, ids=lambda step: step.name)
+def test_a_stored_result_is_read_and_written_the_same(step: Step, stored: Store) -> None:
+    for key, _ in payloads(stored, step):
+        result = json.loads(json.loads((Path(stored.url) / "cache" / step.name / f"{key}.json").read_text())["result"])
+        read = step.known(stored, key)
+        assert read is not None
+        assert json.dumps(read.to_json()) == json.dumps(result)
