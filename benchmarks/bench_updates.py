@@ -128,12 +128,12 @@ def run_updates(
                     "update": update,
                     "executed": train["executed"],
                     "cached": train["cached"],
-                    "reused": record["proxies"]["carried_over"],
-                    "released": record["plan"]["released"],
-                    "natural": record["predicted"]["natural"]["bpb"],
-                    "proposed": record["predicted"]["proposed"]["bpb"],
+                    "reused": record.proxies.carried_over,
+                    "released": list(record.plan.released),
+                    "natural": record.predicted["natural"].bpb,
+                    "proposed": record.predicted["proposed"].bpb,
                     "seconds": time.monotonic() - started,
-                    "weights": record["weights"],
+                    "weights": dict(record.weights),
                 }
             )
             print(f"{strategy}, {update}: {train['executed']} proxies, {rows[-1]['seconds']:.0f} s", flush=True)

@@ -1,10 +1,8 @@
 """The flow: the chain of steps as cached Prefect tasks, then the record of the mix.
 
-A step whose payload was seen before is not run again; so a change of the domain set, the tasks or the wishes runs only
-what depends on it.
+A step whose payload was seen before is not run again, so a change of the domain set, the tasks or the requirements runs
+only the steps that depend on it.
 """
-
-from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -13,10 +11,11 @@ from prefect.flow_runs import pause_flow_run
 from flows.execution.executor import PrefectExecutor
 from flows.execution.runners import get_runner
 from flows.pipeline.draft import propose_mix
-from flows.reports.plan import Plan, make_plan
+from flows.reports.plan import make_plan
 from flows.reports.plan_markdown import plan_markdown
 from olmix_core.config.config import Config
-from olmix_core.planning.preflight import resolve_inputs
+from olmix_core.mixes.record import MixRecord
+from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs
 from olmix_core.storage.store import Store
 from olmix_core.workers.cancellation import until_stopped
 from tasks.runtime import progress
@@ -28,38 +27,81 @@ APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look a
 POLL_SECONDS = 5
 
 
-def run_mix(config: Config, config_file: str, workers: int | None = None, *, approve: bool = False) -> dict[str, Any]:
-    """Run the flow for `config` with as many proxies at once as `workers` says.
+class Preflight:
+    """Inputs that were resolved before the flow starts.
 
-    By default that is one per GPU, or one per core where there is none.
+    An argument of the flow that Prefect cannot serialise, so that it does not store the list of all files.
+    """
 
-    With `approve` it pauses once its plan is there, until somebody resumes it in the UI.
+    __slots__ = ("inputs",)
 
-    Returns mix.json of the published version. Raises OlmixError.
+    def __init__(self, inputs: ResolvedInputs) -> None:
+        self.inputs = inputs
+
+
+def run_mix(
+    config: Config,
+    config_file: str,
+    workers: int | None = None,
+    *,
+    approve: bool = False,
+    inputs: ResolvedInputs | None = None,
+) -> MixRecord:
+    """Run the flow, with the task runner that the configuration asks for.
+
+    Args:
+        config: The configuration.
+        config_file: Its path, for error messages.
+        workers: Proxies at once; None for one per GPU, or one per core where there is none.
+        approve: Whether to pause once the plan is made, until somebody resumes the run in the UI.
+        inputs: What the configuration refers to, if it was resolved before.
+
+    Returns:
+        The record of the published version.
+
+    Raises:
+        OlmixError: If the inputs cannot be used, or a step fails.
     """
     Store(config.store).preflight()
-    with get_runner(config.execution.runner).start(config.execution, config_file, workers) as runner:
-        return mix.with_options(task_runner=runner)(config, config_file, approve)
+    preflight = None if inputs is None else Preflight(inputs)
+    with get_runner(config.execution.runner).start(config.execution, config_file, workers) as task_runner:
+        return mix.with_options(task_runner=task_runner)(config, config_file, approve, preflight)
 
 
 @task(name="forecast", task_run_name="forecast", cache_policy=NO_CACHE, persist_result=False)
-def show_plan(config: Config, config_file: str) -> Plan:
-    """Leave the plan as an artifact, before anything is spent."""
-    plan = make_plan(config, config_file)
+def show_plan(config: Config, config_file: str, preflight: Preflight) -> None:
+    """Leave the plan as an artifact, before anything is spent.
+
+    Args:
+        config: The configuration.
+        config_file: Its path, for error messages.
+        preflight: The inputs.
+    """
+    plan = make_plan(config, config_file, inputs=preflight.inputs)
     publish_markdown(f"plan-{config.name}", plan_markdown(plan), "Plan")
-    return plan
 
 
 @flow(name="mix", flow_run_name="{config.name}", persist_result=False, validate_parameters=False)
-def mix(config: Config, config_file: str = "config", approve: bool = False) -> dict[str, Any]:
-    """Propose and publish the mixture that `config` asks for.
+def mix(
+    config: Config, config_file: str = "config", approve: bool = False, preflight: Preflight | None = None
+) -> MixRecord:
+    """Propose and publish the mixture that a configuration asks for.
 
-    With `approve` the run pauses once its plan is there, until somebody resumes it in the UI.
+    Args:
+        config: The configuration.
+        config_file: Its path, for error messages.
+        approve: Whether to pause once the plan is made, until somebody resumes the run in the UI.
+        preflight: The inputs, if they were resolved before.
+
+    Returns:
+        The record of the published version.
     """
-    show_plan(config, config_file)
+    preflight = preflight or Preflight(resolve_inputs(config, config_file))
+    show_plan(config, config_file, preflight)
+    inputs = preflight.inputs
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
-    inputs = resolve_inputs(config, config_file)
+        inputs = resolve_inputs(config, config_file)  # days may have passed
     store = Store(config.store)
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
     executor = PrefectExecutor(store, Artifacts(config.name, store, labels), config.execution)
@@ -69,4 +111,4 @@ def mix(config: Config, config_file: str = "config", approve: bool = False) -> d
     tracked.expect("publish", 1)
     published = publish(draft, config.store, tracked.accounting())
     tracked.finished("publish")
-    return published.to_json()
+    return published

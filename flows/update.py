@@ -54,5 +54,5 @@ def update(  # noqa: PLR0913 - every parameter is a part of the form in the UI
     config = load_config(config_file, changes)
     with one_at_a_time(config.name):
         record = run_mix(config, config_file, approve=approve)
-    get_run_logger().info("mix=%s: %s is published", record["name"], record["version"])
-    return {"name": record["name"], "version": record["version"]}
+    get_run_logger().info("mix=%s: %s is published", record.name, record.version)
+    return {"name": record.name, "version": record.version}

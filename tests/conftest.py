@@ -136,7 +136,7 @@ def run_flow(prefect_server: None) -> Run:
     """The same through the flow and Prefect's engine."""
     from flows.mix import run_mix
 
-    return lambda path: _counted(path, run_mix)
+    return lambda path: _counted(path, lambda config, file: run_mix(config, file).to_json())
 
 
 @pytest.fixture

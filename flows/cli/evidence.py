@@ -1,13 +1,14 @@
-"""The commands `olmix evidence ...`: what is on record of every proxy, by swarm; in, out, and put together."""
+"""The commands `olmix evidence ...`: list, export, import and compact the ledger of evaluated proxies."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.console import console, print_json
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from olmix_core.interop.exporters.evidence import EVIDENCE_EXPORTERS
 
 if TYPE_CHECKING:
@@ -15,54 +16,53 @@ if TYPE_CHECKING:
 else:  # so that the help and errors name the formats
     FormatName = Literal[tuple(EVIDENCE_EXPORTERS)]
 
-evidence = typer.Typer(no_args_is_help=True, help="List, export, import and compact what proxies have shown.")
-console = Console(highlight=False)
+evidence = typer.Typer(no_args_is_help=True, help="List, export, import and compact the results of proxies.")
 
 _FORMATS = "; ".join(f"{name}: {exporter.description}" for name, exporter in EVIDENCE_EXPORTERS.items()) + "."
 
-StoreOption = Annotated[str, typer.Option("--store", help="The store.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-SwarmOption = Annotated[str, typer.Option("--swarm", help="Only swarms whose name begins so.")]
-SourceOption = Annotated[str, typer.Option("--source", help="Only what a mix (NAME or NAME@VERSION) recorded.")]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="Only recipes whose key begins so.")]
-TokenizerOption = Annotated[str, typer.Option("--tokenizer", help="Only tokenizers whose fingerprint begins so.")]
+SwarmOption = Annotated[str, typer.Option("--swarm", help="Only swarms whose name or key starts so.")]
+SourceOption = Annotated[
+    str, typer.Option("--source", help="Only what a mix (NAME or NAME@VERSION) recorded, or a file imported.")
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Only recipes whose key starts so.")]
+TokenizerOption = Annotated[str, typer.Option("--tokenizer", help="Only tokenizers whose fingerprint starts so.")]
 
 
 @evidence.command("list")
 def list_(
-    store: StoreOption = ".olmix",
+    store_url: StoreOption = DEFAULT_STORE,
     swarm: SwarmOption = "",
     source: SourceOption = "",
     recipe: RecipeOption = "",
     tokenizer: TokenizerOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List what is on record, by swarm."""
+    """List the evaluated proxies on record, by swarm."""
     from flows.cli.locate import open_store
     from olmix_core.evidence import ledger
     from olmix_core.evidence.merge import merge
     from olmix_core.evidence.summary import NEEDED, Filters, overview, select
 
-    everything = merge(ledger.read(open_store(store), NEEDED))
+    everything = merge(ledger.read(open_store(store_url), NEEDED))
     chosen = merge(everything.rows(select(everything, Filters(swarm, source, recipe, tokenizer))))
     rows = overview(chosen)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    console.print(_table(rows) if rows else Text(f"{store}: found no evidence that fits"))
+    console.print(_table(rows) if rows else Text(f"{store_url}: found no matching evidence"))
 
 
 @evidence.command("export")
-def export_(
+def export_(  # noqa: PLR0913 - the options of a command
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")],
     format: Annotated[FormatName, typer.Option("--format", help=_FORMATS)] = "csv",
-    store: StoreOption = ".olmix",
+    store_url: StoreOption = DEFAULT_STORE,
     swarm: SwarmOption = "",
     source: SourceOption = "",
     recipe: RecipeOption = "",
     tokenizer: TokenizerOption = "",
 ) -> None:
-    """Write evidence for others: the CSV files of the published tool, parquet, or JSON."""
+    """Write evidence for other tools: the CSV files of the published tool, parquet, or JSON."""
     from flows.cli.locate import open_store
     from olmix_core.errors import DataError
     from olmix_core.evidence import ledger
@@ -70,14 +70,14 @@ def export_(
     from olmix_core.evidence.summary import Filters, select
     from olmix_core.interop.export_evidence import export_evidence
 
-    everything = merge(ledger.read(open_store(store)))
+    everything = merge(ledger.read(open_store(store_url)))
     filters = Filters(swarm, source, recipe, tokenizer)
     chosen = merge(everything.rows(select(everything, filters)))
     if not len(chosen):
-        asked = ", ".join(f"--{name} {value}" for name, value in filters.given().items()) or "no filters"
+        options = ", ".join(f"--{name} {value}" for name, value in filters.given().items()) or "no filters"
         raise DataError(
-            f"{store}: found {len(everything)} proxies on record and none that fits ({asked}); expected some: olmix"
-            " evidence list shows what is there"
+            f"{store_url}: found {len(everything)} proxies on record and none that matches ({options}); expected some:"
+            " olmix evidence list shows them"
         )
     files = export_evidence(chosen, output, EVIDENCE_EXPORTERS[format])
     console.print(f"{len(chosen)} proxies written to {output}: {', '.join(files)}", soft_wrap=True)
@@ -88,7 +88,7 @@ def import_(
     ratios: Annotated[Path, typer.Argument(metavar="RATIOS", help="CSV file: a mixture per run.")],
     metrics: Annotated[Path, typer.Argument(metavar="METRICS", help="CSV file: bits per byte per run.")],
     domains: Annotated[Path, typer.Option("--domains", metavar="MAP", help="YAML file: what the columns are.")],
-    store: StoreOption = ".olmix",
+    store_url: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Put a swarm that was run elsewhere on record."""
@@ -96,43 +96,44 @@ def import_(
     from olmix_core.evidence import ledger
     from olmix_core.interop.import_swarm import import_swarm
 
-    found = import_swarm(ratios, metrics, domains)
-    opened = open_store(store)
-    opened.preflight()
-    known = set(ledger.read(opened, ["proxy"])["proxy"].to_pylist())
-    ledger.append(opened, found.rows)
-    already = sum(row.proxy in known for row in found.rows)
+    swarm = import_swarm(ratios, metrics, domains)
+    store = open_store(store_url)
+    store.preflight()
+    on_record = set(ledger.read(store, ["proxy"])["proxy"].to_pylist())
+    ledger.append(store, swarm.rows)
+    already = sum(row.proxy in on_record for row in swarm.rows)
     if as_json:
-        counts = {"proxies": len(found.rows), "already": already, "domains": found.domains, "tasks": found.tasks}
-        _print_json({"name": found.name, **counts, "declared": found.declared, "notes": list(found.notes)})
+        counts = {"proxies": len(swarm.rows), "already": already, "domains": swarm.domains, "tasks": swarm.tasks}
+        print_json({"name": swarm.name, **counts, "declared": swarm.declared, "notes": list(swarm.notes)})
         return
-    words = f"{len(found.rows)} proxies of {found.name} are on record"
-    words += f", {already} of them were before" if already else ""
-    words += f": {found.domains} domains, {found.tasks} tasks"
-    words += f"; {found.declared} of both are known by their label only" if found.declared else ""
-    console.print(words, soft_wrap=True)
-    for note in found.notes:
+    message = f"{len(swarm.rows)} proxies of {swarm.name} are on record"
+    message += f", {already} of them were before" if already else ""
+    message += f": {swarm.domains} domains, {swarm.tasks} tasks"
+    message += f"; {swarm.declared} of both are known by their label only" if swarm.declared else ""
+    console.print(message, soft_wrap=True)
+    for note in swarm.notes:
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 
 @evidence.command("compact")
-def compact_(store: StoreOption = ".olmix", as_json: JsonOption = False) -> None:
-    """Put all files of the ledger into one; safe while others append."""
+def compact_(store_url: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """Merge all files of the ledger into one; safe while others append."""
     from flows.cli.locate import open_store
     from olmix_core.evidence import ledger
 
-    done = ledger.compact(open_store(store))
+    summary = ledger.compact(open_store(store_url))
     if as_json:
-        _print_json(vars(done))
+        print_json(vars(summary))
         return
-    if done.files < 2:
-        console.print(f"nothing to do: {done.rows} rows in {done.files} files")
+    if summary.files < 2:
+        console.print(f"nothing to do: {summary.rows} rows in {summary.files} files")
     else:
-        copies = f"; {done.copies} copies left out" if done.copies else ""
-        console.print(f"{done.rows} rows of {done.files} files are in one file now{copies}")
+        copies = f"; {summary.copies} copies left out" if summary.copies else ""
+        console.print(f"{summary.rows} rows of {summary.files} files are in one file now{copies}")
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
+    """A row per swarm, source, recipe and tokenizer."""
     from olmix_core.formatting import amount
 
     several = len({row["tokenizer"] for row in rows}) > 1
@@ -152,9 +153,3 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             "unknown" if row["tokens"] is None else amount(row["tokens"]),
         )
     return table
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    print(json.dumps(value, indent=1))

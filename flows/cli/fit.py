@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.console import console
+
 if TYPE_CHECKING:
     from olmix_core.interop.fit import PublishedFit
-
-console = Console(highlight=False)
 
 _WORST = 5  # tasks shown
 

@@ -1,9 +1,12 @@
 """What the terminal shows: the live table of steps, and a mixture."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.bar import Bar
 from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -11,8 +14,11 @@ from rich.text import Text
 from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.formatting import amount, duration
 from olmix_core.mixes.record import MixRecord
+from tasks.runtime.periodic import repeatedly
 from tasks.runtime.progress import RunProgress, StepProgress
 from tasks.runtime.registry import STEPS
+
+LOG_SECONDS = 10.0  # between lines where the output is no terminal
 
 
 class LiveSteps:
@@ -58,6 +64,29 @@ class LiveSteps:
             words += f", {duration(left)} left"
         row.add_row(ProgressBar(total=step.expected, completed=step.parts_done, width=16), words)
         return row
+
+
+@contextmanager
+def showing(progress: RunProgress, console: Console) -> Iterator[None]:
+    """Show the steps of a run during the block: live on a terminal, as a line every few seconds in a log.
+
+    Args:
+        progress: The progress of the run.
+        console: Where to print.
+
+    Yields:
+        Nothing; the run takes place within the block.
+    """
+    steps = LiveSteps(progress)
+    if console.is_terminal:
+        with Live(steps, console=console, refresh_per_second=4):
+            yield
+        return
+    try:
+        with repeatedly(lambda: console.print(line(progress)), LOG_SECONDS):
+            yield
+    finally:
+        console.print(steps)
 
 
 def line(progress: RunProgress) -> str:

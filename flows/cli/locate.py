@@ -1,4 +1,4 @@
-"""Which mix a command means: by its name, its configuration, or a folder that `olmix fit` wrote."""
+"""Look-up of the mix that a command is about: by name, by configuration, or in a folder that `olmix fit` wrote."""
 
 from pathlib import Path
 
@@ -10,30 +10,63 @@ from olmix_core.storage.store import Store
 
 
 def open_store(url: str) -> Store:
-    """The store, once its server was found to answer. Raises StoreError."""
-    opened = Store(url)
-    opened.check_reachable()
-    return opened
+    """Open a store.
+
+    Args:
+        url: Its URL or path.
+
+    Returns:
+        The store.
+
+    Raises:
+        StoreError: If it cannot be reached.
+    """
+    store = Store(url)
+    store.check_reachable()
+    return store
 
 
-def store_and_name(name: str | None, store: str) -> tuple[Store, str]:
-    """The opened store, and the name of the mix. Raises OlmixError where it could be several."""
+def store_and_name(name: str | None, store_url: str) -> tuple[Store, str]:
+    """Find the mix that a command is about.
+
+    Args:
+        name: Name of a mix, or path of its configuration; None for the only mix of the store.
+        store_url: The store, unless `name` is a configuration.
+
+    Returns:
+        The store, and the name of the mix.
+
+    Raises:
+        OlmixError: If the store cannot be reached, or `name` is None and the store does not hold one mix.
+    """
     if name is not None and name.endswith((".yaml", ".yml")):
-        loaded = load_config(name)
-        return open_store(loaded.store), loaded.name
-    opened = open_store(store)
+        config = load_config(name)
+        return open_store(config.store), config.name
+    store = open_store(store_url)
     if name is None:
-        names = opened.list(MIXES_FOLDER)
+        names = store.list(MIXES_FOLDER)
         if len(names) != 1:
-            found = ", ".join(names) or "none"
-            raise OlmixError(f"{store}: found the mixes: {found}; expected one, or the NAME of the one that is meant")
+            listing = ", ".join(names) or "none"
+            raise OlmixError(f"{store_url}: found the mixes: {listing}; expected one, or the NAME of one of them")
         name = names[0]
-    return opened, name
+    return store, name
 
 
-def find_mix(name: str | None, store: str, version: str | None) -> PublishedMix:
-    """The mix read back. Raises OlmixError."""
+def find_mix(name: str | None, store_url: str, version: str | None) -> PublishedMix:
+    """Read a published mix, or the folder that `olmix fit` wrote.
+
+    Args:
+        name: Name of a mix, path of its configuration or of a folder; None for the only mix of the store.
+        store_url: The store, unless `name` is a configuration or a folder.
+        version: A version; None for the latest.
+
+    Returns:
+        The mix.
+
+    Raises:
+        OlmixError: If there is no such mix.
+    """
     if name is not None and (Path(name) / RECORD_FILE).is_file():
         return load_folder(name)
-    opened, found = store_and_name(name, store)
-    return load(opened, found, version)
+    store, mix_name = store_and_name(name, store_url)
+    return load(store, mix_name, version)

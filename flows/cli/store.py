@@ -1,25 +1,25 @@
-"""The commands `olmix store ...`: is everything in it whole, and what can go."""
+"""The commands `olmix store ...`: check a store for damage, and remove what is not referred to."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-store_app = typer.Typer(no_args_is_help=True, help="Check a store, mend it, and remove what nothing refers to.")
-console = Console(highlight=False)
+from flows.cli.console import console, print_json
+from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 
-StoreOption = Annotated[str, typer.Option("--store", help="The store.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+if TYPE_CHECKING:
+    from olmix_core.mixes.audit import Finding
 
-SHOWN = 50  # lines of a table; --json has them all
-MEANING = {
+store = typer.Typer(no_args_is_help=True, help="Check a store, repair it, and remove what nothing refers to.")
+
+MAX_ROWS = 50  # of a table; --json has all findings
+REMEDIES = {
     "set aside": "--repair moves it to damaged/; the next run makes it anew",
     "remove": "--repair removes it; the next run makes it anew",
     "rebuild": "--repair makes it point to the newest version",
@@ -29,10 +29,10 @@ MEANING = {
 }
 
 
-@store_app.command("check")
+@store.command("check")
 def check_(
-    store: StoreOption = ".olmix",
-    mend: Annotated[bool, typer.Option("--repair", help="Mend what can be made anew.")] = False,
+    store_url: StoreOption = DEFAULT_STORE,
+    mend: Annotated[bool, typer.Option("--repair", help="Repair what can be made anew.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read the whole store: is every file what was written, and is everything there that is referred to?
@@ -42,27 +42,28 @@ def check_(
     from olmix_core.mixes.audit import check, repair
     from olmix_core.storage.store import Store
 
-    opened = Store(store)
-    with _watched(as_json) as progress:
-        findings = check(opened, progress)
+    opened_store = Store(store_url)
+    with _progress_bar(as_json) as advance:
+        findings = check(opened_store, advance)
     if mend:
-        findings = repair(opened, findings)
-    harm = [one for one in findings if one.is_harm]
+        findings = repair(opened_store, findings)
+    harm = [finding for finding in findings if finding.is_harm]
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in findings], indent=1))
+        print_json([asdict(finding) for finding in findings])
     elif findings:
-        console.print(_table(findings))
-        _more(len(findings))
+        console.print(_findings_table(findings))
+        if len(findings) > MAX_ROWS:
+            console.print(f"... and {len(findings) - MAX_ROWS:,} more (--json lists all)")
     if not as_json:
-        words = "is whole" if not harm else f"has {len(harm)} files that are damaged or missing"
-        console.print(f"[bold]{store}[/bold] {words}", soft_wrap=True)
+        state = "is whole" if not harm else f"has {len(harm)} files that are damaged or missing"
+        console.print(f"[bold]{store_url}[/bold] {state}", soft_wrap=True)
     if harm:
         raise typer.Exit(1)
 
 
-@store_app.command("gc")
+@store.command("gc")
 def gc_(
-    store: StoreOption = ".olmix",
+    store_url: StoreOption = DEFAULT_STORE,
     days: Annotated[float, typer.Option("--days", min=0, help="Keep what was written in the last DAYS.")] = 7.0,
     delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this it is only listed.")] = False,
     as_json: JsonOption = False,
@@ -70,49 +71,53 @@ def gc_(
     """List what no mix and no evidence refers to; with --delete, remove it."""
     from olmix_core.formatting import amount
     from olmix_core.mixes.gc import garbage
-    from olmix_core.storage.layout import CACHE_FOLDER
     from olmix_core.storage.store import Store
 
-    opened = Store(store)
-    found = garbage(opened, days)
+    opened_store = Store(store_url)
+    sizes = garbage(opened_store, days)
     if delete:
-        for path in found:
-            opened.remove(path)
+        for path in sizes:
+            opened_store.remove(path)
     if as_json:
-        typer.echo(json.dumps([{"path": path, "bytes": size} for path, size in sorted(found.items())], indent=1))
+        print_json([{"path": path, "bytes": size} for path, size in sorted(sizes.items())])
         return
-    table = Table("folder", "files", "bytes", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    folders: dict[str, list[int]] = {}
-    for path, size in found.items():
-        parts = path.split("/")
-        folders.setdefault("/".join(parts[: 2 if parts[0] == CACHE_FOLDER else 1]), []).append(size)
-    for folder, sizes in sorted(folders.items()):
-        table.add_row(Text(folder), f"{len(sizes):,}", f"{sum(sizes):,}")
-    if found:
-        console.print(table)
-    what = "removed" if delete else "can go (--delete removes them)" if found else "can go"
-    console.print(f"{len(found):,} files of {amount(sum(found.values()))} bytes {what}")
+    if sizes:
+        console.print(_garbage_table(sizes))
+    state = "removed" if delete else "can go (--delete removes them)" if sizes else "can go"
+    console.print(f"{len(sizes):,} files of {amount(sum(sizes.values()))} bytes {state}")
 
 
 @contextmanager
-def _watched(quiet: bool) -> Iterator[Any]:
-    """A bar on a terminal; nothing elsewhere."""
+def _progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere; gives the function to call with files done and files in all."""
     if quiet or not console.is_terminal:
-        yield lambda done, of: None
+        yield lambda *_: None
         return
     with Progress(TextColumn("checking"), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as bar:
         task = bar.add_task("checking")
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _table(findings: list[Any]) -> Table:
+def _findings_table(findings: "Sequence[Finding]") -> Table:
     table = Table("file", "is", "because", "what to do", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for one in findings[:SHOWN]:
-        style = "red" if one.is_harm else "dim"
-        table.add_row(Text(one.path, overflow="fold"), Text(one.kind, style), Text(one.what), Text(MEANING[one.remedy]))
+    for finding in findings[:MAX_ROWS]:
+        style = "red" if finding.is_harm else "dim"
+        table.add_row(
+            Text(finding.path, overflow="fold"),
+            Text(finding.kind, style),
+            Text(finding.what),
+            Text(REMEDIES[finding.remedy]),
+        )
     return table
 
 
-def _more(count: int) -> None:
-    if count > SHOWN:
-        console.print(f"... and {count - SHOWN:,} more (--json lists all)")
+def _garbage_table(sizes: Mapping[str, int]) -> Table:
+    """Files and bytes by folder."""
+    folders: dict[str, list[int]] = {}
+    for path, size in sizes.items():
+        parts = path.split("/")
+        folders.setdefault("/".join(parts[: 2 if parts[0] == "cache" else 1]), []).append(size)
+    table = Table("folder", "files", "bytes", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for folder, folder_sizes in sorted(folders.items()):
+        table.add_row(Text(folder), f"{len(folder_sizes):,}", f"{sum(folder_sizes):,}")
+    return table

@@ -1,4 +1,4 @@
-"""`olmix tasks`: the paper's evaluation tasks as files, and what a trained proxy makes of them."""
+"""The commands `olmix tasks ...`: import evaluation tasks as files, and measure a trained proxy on them."""
 
 import time
 from collections.abc import Sequence
@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from flows.cli.console import console
+from flows.cli.options import DEFAULT_STORE
 from olmix_core.errors import StoreError
 
 if TYPE_CHECKING:
     from olmix_core.config.evaluation import Task
     from olmix_core.proxies.results import Score
+    from olmix_core.storage.store import Store
     from olmix_core.workers.jobs import ProxyReference
 
 tasks = typer.Typer(no_args_is_help=True, help="Import evaluation tasks, and measure a trained proxy on them.")
-console = Console(highlight=False)
 
 
 @tasks.command("import")
@@ -46,27 +47,22 @@ def import_(
 
 @tasks.command()
 def measure(
-    listed: Annotated[Path, typer.Argument(metavar="LIST", help="A list of tasks, such as tasks/olmes/quick.yaml.")],
-    proxy: Annotated[str, typer.Option("--proxy", help="Key of a trained proxy, or the start of it.")],
-    store: Annotated[str, typer.Option("--store", help="The store that holds it.")] = ".olmix",
+    task_list: Annotated[Path, typer.Argument(metavar="LIST", help="A list of tasks, such as tasks/olmes/quick.yaml.")],
+    proxy: Annotated[str, typer.Option("--proxy", help="Key of a trained proxy, or its beginning.")],
+    store_url: Annotated[str, typer.Option("--store", help="The store that holds it.")] = DEFAULT_STORE,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Documents of each task.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at once.")] = None,
 ) -> None:
-    """Measure a proxy of the store on the tasks of LIST, after telling how long it will take."""
+    """Measure a proxy of the store on the tasks of LIST, after an estimate of the time it takes."""
     from flows.cli.locate import open_store
     from olmix_core.config.evaluation import Task
     from olmix_core.config.load import read_task_list
-    from olmix_core.storage.layout import payload_path, tokenizer_path
-    from olmix_core.workers.jobs import ProxyReference
     from olmix_core.workers.pool import at_once
 
-    entry = Task.model_validate({"list": str(listed), **({"sample": sample} if sample else {})})
-    chosen = [task for task in read_task_list(entry, listed, "(file)") if task.file is not None]
-    opened = open_store(store)
-    key = _whole_key(opened.list("proxies"), proxy, store)
-    payload = opened.read_json(payload_path("train", key))["payload"]
-    reference = ProxyReference(opened.url, key, payload["recipe"], tokenizer_path(payload["tokenizer"]))
-    _print_measured(chosen, _measure(chosen, reference, workers or at_once()))
+    entry = Task.model_validate({"list": str(task_list), **({"sample": sample} if sample else {})})
+    file_tasks = [task for task in read_task_list(entry, task_list, "(file)") if task.file is not None]
+    reference = _proxy(open_store(store_url), proxy)
+    console.print(_table(file_tasks, _measure(file_tasks, reference, workers or at_once())))
 
 
 @dataclass(frozen=True)
@@ -78,14 +74,24 @@ class _Measured:
     took: float
 
 
-def _measure(chosen: Sequence["Task"], proxy: "ProxyReference", count: int) -> list[_Measured]:
+def _proxy(store: "Store", start: str) -> "ProxyReference":
+    """The trained proxy whose key begins with `start`. Raises StoreError."""
+    from olmix_core.storage.layout import PROXIES_FOLDER, payload_path, tokenizer_path
+    from olmix_core.workers.jobs import ProxyReference
+
+    key = _whole_key(store.list(PROXIES_FOLDER), start, store.url)
+    payload = store.read_json(payload_path("train", key))["payload"]
+    return ProxyReference(store.url, key, payload["recipe"], tokenizer_path(payload["tokenizer"]))
+
+
+def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) -> list[_Measured]:
     """Score a proxy on tasks, `count` at once, after printing how long it will take."""
     from olmix_core.data.tasks import TaskSource
     from olmix_core.workers.jobs import EvaluateJob, ForecastJob
     from olmix_core.workers.pool import worker_pool
 
     sources = []
-    for task in chosen:
+    for task in file_tasks:
         file = str(task.file) if "://" in str(task.file) else str(Path(str(task.file)).absolute())
         sources.append(TaskSource(file=file, sample=(task.sample, task.sample_seed) if task.sample else None))
 
@@ -94,31 +100,32 @@ def _measure(chosen: Sequence["Task"], proxy: "ProxyReference", count: int) -> l
 
     def evaluate(number: int) -> _Measured:
         started = time.monotonic()
-        score = worker_pool.run(EvaluateJob(proxy, chosen[number].label, sources[number]))
+        score = worker_pool.run(EvaluateJob(proxy, file_tasks[number].label, sources[number]))
         return _Measured(score, expected[number], time.monotonic() - started)
 
     started = time.monotonic()
     try:
         with ThreadPoolExecutor(count) as threads, console.status("Counting") as status:
-            expected = list(threads.map(forecast, range(len(chosen))))
-            console.print(f"{len(chosen)} tasks, {count} at once: about {sum(expected) / count:.0f} s")
+            expected = list(threads.map(forecast, range(len(sources))))
+            console.print(f"{len(sources)} tasks, {count} at once: about {sum(expected) / count:.0f} s")
             status.update("Measuring")
             # The longest first, so that none of them is alone at the end.
-            order = sorted(range(len(chosen)), key=lambda number: -expected[number])
+            order = sorted(range(len(sources)), key=lambda number: -expected[number])
             measuring = time.monotonic()
             measured = dict(zip(order, threads.map(evaluate, order), strict=True))
     finally:
         worker_pool.close()
-    now = time.monotonic()
-    console.print(f"took {now - measuring:.0f} s, and {measuring - started:.0f} s of counting before")
-    return [measured[number] for number in range(len(chosen))]
+    ended = time.monotonic()
+    console.print(f"took {ended - measuring:.0f} s, and {measuring - started:.0f} s of counting before")
+    return [measured[number] for number in range(len(sources))]
 
 
-def _print_measured(chosen: Sequence["Task"], measured: Sequence[_Measured]) -> None:
+def _table(file_tasks: "Sequence[Task]", measured: Sequence[_Measured]) -> Table:
+    """A row for each task."""
     table = Table("task", "family", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("documents", "BPB", "standard error", "expected s", "took s"):
         table.add_column(name, justify="right")
-    for task, row in zip(chosen, measured, strict=True):
+    for task, row in zip(file_tasks, measured, strict=True):
         error = row.score.standard_error
         table.add_row(
             task.label,
@@ -129,14 +136,15 @@ def _print_measured(chosen: Sequence["Task"], measured: Sequence[_Measured]) -> 
             f"{row.expected:.1f}",
             f"{row.took:.1f}",
         )
-    console.print(table)
+    return table
 
 
-def _whole_key(keys: list[str], start: str, store: str) -> str:
+def _whole_key(keys: list[str], start: str, store_url: str) -> str:
+    """The key that begins with `start`. Raises StoreError."""
     matching = [key for key in keys if key.startswith(start)]
     if len(matching) != 1:
         raise StoreError(
-            f"{store}: found {len(matching)} proxies whose key starts with {start!r}; expected one of {len(keys)}, by"
-            " as much of its key as tells it from the others"
+            f"{store_url}: found {len(matching)} proxies whose key starts with {start!r}; expected one of {len(keys)},"
+            " by as much of its key as tells it from the others"
         )
     return matching[0]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.cli.swarm import drawn
+from flows.swarm import draw_swarm
 from olmix_core.config.load import load_config
 from olmix_core.errors import ConfigError, EvaluationError
 from olmix_core.planning.preflight import resolve_inputs
@@ -49,7 +49,8 @@ def own(project: Project, tmp_path: Path) -> Callable[..., Path]:
 
 def test_it_trains_and_measures_and_the_rest_is_as_ever(run: Run, own: Callable[..., Path], tmp_path: Path) -> None:
     path = own()
-    mixtures = drawn(load_config(path), str(path))
+    config = load_config(path)
+    mixtures = draw_swarm(config, str(path), resolve_inputs(config, str(path)))
     assert not (tmp_path / "calls.txt").exists()
     record, executed = run(path)
     # What was drawn to be written out is what is trained on, and was not counted again.

@@ -94,8 +94,8 @@ def test_errors_of_users_write_nothing(files: Path) -> None:
     with pytest.raises(ConfigError, match="name: found 'Their Swarm'"):
         typed("import", "ratios.csv", "metrics.csv", "--domains", "map.yaml")
     assert not Path("store").exists()
-    with pytest.raises(DataError, match=r"found 0 proxies on record and none that fits \(--swarm x\)"):
+    with pytest.raises(DataError, match=r"found 0 proxies on record and none that matches \(--swarm x\)"):
         typed("export", "-o", "out", "--swarm", "x")
     assert not Path("out").exists()
-    assert "found no evidence that fits" in typed("list")
+    assert "found no matching evidence" in typed("list")
     assert not Path("store").exists()

@@ -100,7 +100,7 @@ def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_serve
         assert any(one.key == "plan-test" and "6** proxies" in str(one.data) for one in artifacts)
         assert not (tmp_path / "store/proxies").exists()
         client.resume_flow_run(paused.id)
-        assert running.result(timeout=120)["version"] == "v0001"
+        assert running.result(timeout=120).version == "v0001"
 
 
 def test_a_first_plan_needs_no_store(project: Callable[..., Path], run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""The flow that draws the mixtures of a swarm without training on them, for other trainers."""
+
+from collections.abc import Iterable
+
+from prefect import flow
+
+from flows.execution.executor import P, PrefectExecutor, R
+from flows.pipeline.context import RunContext
+from flows.pipeline.pipeline import run_chain
+from flows.pipeline.run_state import RunState
+from olmix_core.config.config import Config
+from olmix_core.planning.base import find_base
+from olmix_core.planning.preflight import ResolvedInputs
+from olmix_core.storage.store import Store
+from tasks.runtime.artifacts import Artifacts
+from tasks.runtime.step import Call, Step
+from tasks.steps.train import TrainPayload
+
+
+class _Drawn(Exception):
+    """The chain has come to training; `mixtures` are those to train on."""
+
+    def __init__(self, mixtures: list[dict[str, float]]) -> None:
+        self.mixtures = mixtures
+
+
+class _ExecutorUntilTraining(PrefectExecutor):
+    """Runs steps as Prefect tasks, and stops before a proxy is trained."""
+
+    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
+        """Results of steps before training. Raises _Drawn at training."""
+        if step.name == "train":
+            payloads = (call.payload for call in calls)
+            raise _Drawn([dict(payload.mixture) for payload in payloads if isinstance(payload, TrainPayload)])
+        return super().run_all(step, calls)
+
+
+def draw_swarm(config: Config, config_file: str, inputs: ResolvedInputs) -> list[dict[str, float]]:
+    """Draw the mixtures that a run would train on; the steps that they depend on are executed.
+
+    Args:
+        config: The configuration.
+        config_file: Its path, for error messages.
+        inputs: What the configuration refers to.
+
+    Returns:
+        {content: weight} for each proxy; empty if the plan leaves nothing to explore.
+
+    Raises:
+        OlmixError: If a step fails.
+    """
+    store = Store(config.store)
+    store.preflight()
+
+    @flow(name="swarm", flow_run_name=config.name, persist_result=False)
+    def draw() -> list[dict[str, float]]:
+        artifacts = Artifacts(config.name, store, inputs.domains.labels)
+        executor = _ExecutorUntilTraining(store, artifacts, config.execution)
+        try:
+            run_chain(RunContext(config, config_file, inputs, executor, RunState(find_base(config, inputs))))
+        except _Drawn as drawn:
+            return drawn.mixtures
+        return []
+
+    mixtures: list[dict[str, float]] = draw()
+    return mixtures
