@@ -36,5 +36,6 @@ register(
         suffixes={".npy": 1},
         documents=_documents,
         magic=b"\x93NUMPY",
+        takes_dtype=False,  # the header states it
     )
 )

@@ -29,7 +29,7 @@ def test_the_reader_states_the_format_and_its_settings(leaf: Path, tmp_path: Pat
     readers = {Path(file.url).name: file.reader for file in read(tmp_path, "body").files}
     assert readers == {"a.txt": "text", "b.jsonl": ".jsonl body", "c.npy": "tokens-raw", "d.npy": "tokens-numpy"}
     readers = {Path(file.url).name: file.reader for file in read(tmp_path, dtype="uint16").files}
-    assert (readers["c.npy"], readers["d.npy"]) == ("tokens-raw uint16", "tokens-numpy uint16")
+    assert (readers["c.npy"], readers["d.npy"]) == ("tokens-raw uint16", "tokens-numpy")
 
 
 def test_a_file_with_a_header_is_read_by_its_header_even_where_a_type_is_stated(leaf: Path, tmp_path: Path) -> None:
