@@ -24,7 +24,7 @@ from report import table, write
 from swarms import SWARMS, load
 
 from olmix_core.interop.fit import fit_published
-from olmix_core.mixes.published_mix import load_folder
+from olmix_core.mixes.loading import load_folder
 from olmix_core.report.page import report_html
 from olmix_core.storage.layout import REPORT_FILE
 from olmix_core.surrogate.data import SwarmData

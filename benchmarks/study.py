@@ -42,7 +42,8 @@ from olmix_core.data.corpus import tokenise  # noqa: E402
 from olmix_core.data.tasks import TaskSource  # noqa: E402
 from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402
 from olmix_core.identity import digest  # noqa: E402
-from olmix_core.mixes.published_mix import PublishedMix, load  # noqa: E402
+from olmix_core.mixes.loading import load  # noqa: E402
+from olmix_core.mixes.published_mix import PublishedMix  # noqa: E402
 from olmix_core.mixes.record import as_mix  # noqa: E402
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs  # noqa: E402
 from olmix_core.proxies.results import ProxyRun, load_run  # noqa: E402

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from olmix_core.interop.mixture_file import read_mixture as read_mixture
+    from olmix_core.mixes.loading import load as load
+    from olmix_core.mixes.loading import load_folder as load_folder
     from olmix_core.mixes.published_mix import PublishedMix as PublishedMix
-    from olmix_core.mixes.published_mix import load as load
-    from olmix_core.mixes.published_mix import load_folder as load_folder
     from olmix_core.report.charts import plot as plot
 
 _MODULES = {
     "PublishedMix": "mixes.published_mix",
-    "load": "mixes.published_mix",
-    "load_folder": "mixes.published_mix",
+    "load": "mixes.loading",
+    "load_folder": "mixes.loading",
     "plot": "report.charts",
     "read_mixture": "interop.mixture_file",
 }

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from olmix_core.config.load import load_config
 from olmix_core.errors import OlmixError
-from olmix_core.mixes.published_mix import PublishedMix, load, load_folder
+from olmix_core.mixes.loading import load, load_folder
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.storage.layout import MIXES_FOLDER, RECORD_FILE
 from olmix_core.storage.store import Store
 

@@ -21,7 +21,8 @@ import pandas as pd
 from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs, read_inputs
 from olmix_core.interop.fit_outputs import FILES, as_csv, fit_record, fit_table, labelled, write_folder
-from olmix_core.mixes.published_mix import PublishedMix, read_files
+from olmix_core.mixes.loading import read_files
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.runs import held_out as held_out_runs
 from olmix_core.mixes.runs import to_parquet

@@ -1,58 +1,53 @@
-"""A mix read back from its record: look at it, predict other mixtures, propose under other wishes, plot.
+"""A published mix read back: look at it, predict other mixtures, propose under other terms.
 
     store or folder --load-->  PublishedMix   table, record, runs, diagnostics, surrogate
                                  .predict(mixture) -> Prediction      .propose(kl=...) -> weights
 
-Everything is in the labels of the version that was read. The law may speak of finer or older contents than the leaves
-of today (see `carry`) or of columns of several leaves; `columns` translates.
+Everything is in the labels of the version that was read. The columns of the law may be finer or older contents than the
+leaves of today (see `olmix_core.evidence.atoms`), or columns of several leaves; `columns` translates.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
-from olmix_core.errors import OlmixError, StoreError
-from olmix_core.evidence.atoms import in_atoms
-from olmix_core.mixes.history import VersionSummary, history
-from olmix_core.mixes.record import FitRecord, MixRecord, parse_record, read_mix
-from olmix_core.mixes.runs import FittedRun, from_parquet
-from olmix_core.mixes.tables import read_labelled, read_table
-from olmix_core.mixture import Array, LeafIndex
-from olmix_core.storage.integrity import unseal, verify
-from olmix_core.storage.layout import (
-    DIAGNOSTICS_FILE,
-    MIXES_FOLDER,
-    RECORD_FILE,
-    RUNS_FILE,
-    SURROGATE_FILE,
-    TABLE_FILE,
-    TRADE_OFFS_FILE,
-    version_folder,
+from olmix_core.errors import OlmixError
+from olmix_core.mixes.changed_request import (
+    ProposalChanges,
+    PublishedTerms,
+    changed_bounds,
+    changed_caps,
+    check_changes,
 )
-from olmix_core.storage.store import Store
+from olmix_core.mixes.history import VersionSummary
+from olmix_core.mixes.record import FitRecord, MixRecord
+from olmix_core.mixes.runs import FittedRun
+from olmix_core.mixture import Array, LeafIndex
+from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.fit import load as load_surrogate
 from olmix_core.surrogate.prediction import Prediction, PredictionContext, predict
 from olmix_core.surrogate.task_weights import normalised
-
-FILES = (RECORD_FILE, TABLE_FILE, SURROGATE_FILE, RUNS_FILE, DIAGNOSTICS_FILE)
 
 _FAMILY_ENDS = ":_"  # where the family ends in the name of a task
 
 
 @dataclass(frozen=True)
 class PublishedMix:
-    """A published mix, or the folder that `olmix fit` wrote.
+    """A published mix, or the folder that `olmix fit` wrote, over m leaves and T tasks.
 
-    record: mix.json. table: mix.csv, a row per leaf, the heaviest first. surrogate: the law, its columns by label (by
-    fingerprint where they are no leaf of today). columns [law columns, leaves]: leaves in the order of `table` over
-    the columns of the law. runs: runs.parquet. diagnostics: diagnostics.csv by task. lineage: the versions up to this
-    one, oldest first (see `lineage.history`); empty for a folder. trade_offs: trade_offs.csv, None where there is none.
+    Attributes:
+        record: mix.json.
+        table: mix.csv, a row per leaf, the heaviest first.
+        surrogate: The law. Its columns are named by label, or by fingerprint where they are no leaf of today.
+        columns: [law columns, m] the leaves, in the order of `table`, over the columns of the law.
+        runs: runs.parquet.
+        diagnostics: diagnostics.csv by task.
+        lineage: The versions up to this one, oldest first; empty for a folder.
+        trade_offs: trade_offs.csv; None where there is none.
     """
 
     record: MixRecord | FitRecord
@@ -88,39 +83,41 @@ class PublishedMix:
 
     @cached_property
     def families(self) -> dict[str, list[str]]:
-        """{family: its tasks}. A task's family is the one on record, or else the beginning of its name (up to : or _)
-        where another task shares it, or else the task itself.
+        """{family: its tasks}.
+
+        A task's family is the one on record, or else the beginning of its name (up to : or _) where another task
+        shares it, or else the task itself.
         """
         on_record = {task.name: task.family for task in self.record.tasks}
-        begins = [_beginning(task) for task in self.surrogate.tasks]
-        found: dict[str, list[str]] = {}
-        for task, begin in zip(self.surrogate.tasks, begins, strict=True):
-            family = on_record[task] or (begin if begins.count(begin) > 1 else task)
-            found.setdefault(family, []).append(task)
-        return dict(sorted(found.items()))
+        prefixes = [_prefix(task) for task in self.surrogate.tasks]
+        families: dict[str, list[str]] = {}
+        for task, prefix in zip(self.surrogate.tasks, prefixes, strict=True):
+            family = on_record[task] or (prefix if prefixes.count(prefix) > 1 else task)
+            families.setdefault(family, []).append(task)
+        return dict(sorted(families.items()))
 
     @cached_property
     def mixtures(self) -> dict[str, Array]:
-        """{natural, previous, proposed: [leaves] weights}; previous only where it had all of its weight on leaves of
-        today.
-        """
-        found = {"natural": self.table["natural"].to_numpy(np.float64)}
+        """{natural, previous, proposed: [m] weights}; previous only where it had all its weight on leaves of today."""
+        mixtures = {"natural": self.table["natural"].to_numpy(np.float64)}
         previous = self.table["previous"].fillna(0.0).to_numpy(np.float64)
         if abs(previous.sum() - 1) < 1e-6:
-            found["previous"] = previous
-        return {**found, "proposed": self.table["weight"].to_numpy(np.float64)}
+            mixtures["previous"] = previous
+        return {**mixtures, "proposed": self.table["weight"].to_numpy(np.float64)}
 
     @property
     def epochs(self) -> Array:
-        """[leaves] epochs per unit of weight, R / N; NaN where unknown."""
+        """[m] epochs per unit of weight, R / N; NaN where unknown."""
         target = self.record.target_tokens
         tokens = self.table["tokens"].to_numpy(np.float64)
         return np.asarray(np.divide(target or np.nan, tokens, out=np.full(len(tokens), np.nan), where=tokens > 0))
 
     @property
     def evidence(self) -> pd.DataFrame:
-        """A row per run of the evidence: vintage, then columns (mixture, leaf), (measured, task) and (predicted, task)
-        in BPB, the latter cross-validated.
+        """A row per run that the law was fitted to.
+
+        Columns: vintage, then (mixture, leaf), (measured, task) and (predicted, task) in BPB, the latter
+        cross-validated.
         """
         parts = {
             name: pd.DataFrame([dict(getattr(run, name)) for run in self.runs]).reindex(columns=list(order))
@@ -137,17 +134,24 @@ class PublishedMix:
         return table
 
     def vector(self, mixture: Mapping[str, float]) -> Array:
-        """[leaves] the mixture {label: weight}, scaled to sum to 1; leaves that are not named get 0.
+        """Arrange a mixture by leaf.
 
-        Raises OlmixError where a label is unknown, a weight no number >= 0, or the sum more than 1e-3 from 1.
+        Args:
+            mixture: {label: weight}; leaves that are not named get 0. The sum may be 1e-3 from 1.
+
+        Returns:
+            [m] weights in the order of `table`, scaled to sum to 1.
+
+        Raises:
+            OlmixError: A label is unknown, a weight is no number >= 0, or the sum is further from 1.
         """
-        known = self.leaves
+        leaves = self.leaves
         for label, weight in mixture.items():
-            if label not in known:
-                raise OlmixError(f"mixture: found the domain {label!r}; expected one of: {', '.join(sorted(known))}")
+            if label not in leaves:
+                raise OlmixError(f"mixture: found the domain {label!r}; expected one of: {', '.join(sorted(leaves))}")
             if not (np.isfinite(weight) and weight >= 0):
                 raise OlmixError(f"mixture: {label}: found the weight {weight}; expected a number >= 0")
-        weights = np.array([float(mixture.get(label, 0.0)) for label in known])
+        weights = np.array([float(mixture.get(label, 0.0)) for label in leaves])
         if abs(weights.sum() - 1) > 1e-3:
             raise OlmixError(f"mixture: found weights that sum to {weights.sum():.6g}; expected 1")
         shares: Array = weights / weights.sum()
@@ -156,9 +160,17 @@ class PublishedMix:
     def predict(
         self, mixture: Mapping[str, float] | None = None, task_weights: Mapping[str, float] | None = None
     ) -> Prediction:
-        """What the law says of `mixture` {label: weight} (the proposed one where it is None), with 90 % intervals.
+        """Predict a mixture by the law, with 90 % intervals.
 
-        task_weights {task: weight} replace those of the record; tasks that are not named get 0. Raises OlmixError.
+        Args:
+            mixture: {label: weight}; None for the proposed mixture.
+            task_weights: {task: weight} in place of those on record; tasks that are not named get 0.
+
+        Returns:
+            BPB of the objective, of every family and task, gains, and broken caps.
+
+        Raises:
+            OlmixError: A name is unknown, or the weights are no mixture.
         """
         q = self.mixtures["proposed"] if mixture is None else self.vector(mixture)
         context = PredictionContext(
@@ -174,122 +186,83 @@ class PublishedMix:
 
     @property
     def can_propose(self) -> bool:
-        """Whether the record says enough to propose anew.
-
-        It does, but for what `olmix fit` made of columns of several leaves or with fixed weights.
-        """
+        """Whether `propose` can be used: not for a fit of columns of several leaves or with fixed weights."""
         if isinstance(self.record, MixRecord):
             return True
         single = self.columns.shape[0] == self.columns.shape[1]
         return single and not self.record.settings.filtering.fixed_weight
 
-    def propose(
-        self,
-        *,
-        kl: float | None = None,
-        repetition: float | None = None,
-        target_tokens: float | None = None,
-        pessimism: float | None = None,
-        task_weights: Mapping[str, float] | None = None,
-        lower: Mapping[str, float] | None = None,
-        upper: Mapping[str, float] | None = None,
-        every_leaf: bool = False,
-    ) -> dict[str, float]:
-        """{label: weight} the best mixture by the same law under other wishes; what is None stays as published.
+    def propose(self, **changes: Unpack[ProposalChanges]) -> dict[str, float]:
+        """Propose by the same law under other terms; those that are not given stay as published.
 
-        lower, upper {label: weight}: further limits. every_leaf: give up kept and pinned ratios. Raises OlmixError.
+        Args:
+            **changes: Any of `kl`, `repetition`, `target_tokens`, `pessimism`, `task_weights`, `lower`, `upper` and
+                `every_leaf`, see `ProposalChanges`.
+
+        Returns:
+            {label: weight}.
+
+        Raises:
+            OlmixError: A name is unknown, the terms contradict each other, or the record is of a fit of virtual
+                domains or fixed weights.
         """
-        from olmix_core.mixes.counterfactual import propose_again
+        check_changes(changes, self.leaves)
+        proposal = propose_for_leaves(self.surrogate, self._request(changes))
+        weights = proposal.leaves.mapping(proposal.weights)
+        return {leaf: weights[leaf] for leaf in self.leaves}
 
-        return propose_again(
-            self,
-            kl=kl,
-            repetition=repetition,
-            target_tokens=target_tokens,
-            pessimism=pessimism,
-            task_weights=None if task_weights is None else self.task_shares(task_weights),
-            lower=lower or {},
-            upper=upper or {},
-            every_leaf=every_leaf,
+    def _request(self, changes: ProposalChanges) -> ProposalRequest:
+        """The request that was answered, with changes; leaves are labels."""
+        if not self.can_propose:
+            raise OlmixError("propose: found a fit of virtual domains or fixed weights; expected one without")
+        record, terms = self.record, PublishedTerms.of(self.record)
+        kl, pessimism, weights = changes.get("kl"), changes.get("pessimism"), changes.get("task_weights")
+        shares = self.task_weights if weights is None else self.task_shares(weights)
+        columns: Sequence[dict[str, float]] = [{leaf: 1.0} for leaf in self.leaves]
+        if isinstance(record, MixRecord) and not changes.get("every_leaf"):
+            columns = record.plan.columns
+        index = LeafIndex(tuple(self.leaves))
+        tokens = self.table["tokens"].fillna(0).astype(int)
+        return ProposalRequest(
+            columns=columns,
+            splits=self._splits(),
+            natural=index.mapping(self.mixtures["natural"]),
+            tokens=dict(zip(self.leaves, tokens.tolist(), strict=True)),
+            target_tokens=changes.get("target_tokens") or record.target_tokens,
+            repetition=changes.get("repetition") or terms.repetition,
+            kl=terms.kl if kl is None else kl,
+            task_weights=dict(zip(self.surrogate.tasks, shares.tolist(), strict=True)),
+            bounds=changed_bounds(record, changes),
+            reference=record.wish.reference if isinstance(record, MixRecord) else None,
+            pessimism=terms.pessimism if pessimism is None else pessimism,
+            leaf_caps=index.mapping(changed_caps(record, self.table, changes)),
         )
 
-    def task_shares(self, given: Mapping[str, float]) -> Array:
-        """[T] task weights {task: weight}, in the order of the surrogate and summing to 1. Raises OlmixError."""
-        unknown = sorted(set(given) - set(self.surrogate.tasks))
+    def _splits(self) -> dict[str, dict[str, float]]:
+        """{leaf: {column of the law: share}} of leaves that are no column of the law under their own label."""
+        columns = LeafIndex(self.surrogate.leaves)
+        parts = {leaf: columns.mixture(self.columns[:, j]) for j, leaf in enumerate(self.leaves)}
+        return {leaf: shares for leaf, shares in parts.items() if shares != {leaf: 1.0}}
+
+    def task_shares(self, weights: Mapping[str, float]) -> Array:
+        """Arrange task weights.
+
+        Args:
+            weights: {task: weight}; tasks that are not named get 0.
+
+        Returns:
+            [T] in the order of the surrogate, summing to 1.
+
+        Raises:
+            OlmixError: A task is unknown, or all weights are 0.
+        """
+        unknown = sorted(set(weights) - set(self.surrogate.tasks))
         if unknown:
-            known = ", ".join(self.surrogate.tasks)
-            raise OlmixError(f"task weights: found the task {unknown[0]!r}; expected one of: {known}")
-        return normalised([given.get(task, 0.0) for task in self.surrogate.tasks], self.surrogate.tasks)
+            tasks = ", ".join(self.surrogate.tasks)
+            raise OlmixError(f"task weights: found the task {unknown[0]!r}; expected one of: {tasks}")
+        return normalised([weights.get(task, 0.0) for task in self.surrogate.tasks], self.surrogate.tasks)
 
 
-def load(store: str | Store = ".olmix", name: str | None = None, version: str | None = None) -> PublishedMix:
-    """The mix `name` of a store (it may be left out where there is one), by default its latest version.
-
-    Raises StoreError.
-    """
-    opened = store if isinstance(store, Store) else Store(store)
-    if name is None:
-        names = opened.list(MIXES_FOLDER)
-        if len(names) != 1:
-            found = ", ".join(names) or "none"
-            raise StoreError(f"{opened.url}: found the mixes: {found}; expected one, or the name of the one meant")
-        name = names[0]
-    record = read_mix(opened, name, version)
-    return read_folder(opened, version_folder(name, record.version), history(opened, name, record.version))
-
-
-def load_folder(folder: str | Path) -> PublishedMix:
-    """The mix in a folder that `olmix fit` wrote. Raises StoreError."""
-    return read_folder(Store(str(folder)), "", ())
-
-
-def read_folder(store: Store, folder: str, lineage: Sequence[VersionSummary]) -> PublishedMix:
-    """The mix whose files lie in `folder` of a store. Raises StoreError."""
-    prefix = f"{folder}/" if folder else ""
-    contents = {}
-    for file in FILES:
-        try:
-            contents[file] = store.read_bytes(prefix + file)
-        except FileNotFoundError as error:
-            raise StoreError(
-                f"{store.url}/{prefix}{file}: found no such file; expected the folder of a mix as this version writes"
-                " it: run or fit it again"
-            ) from error
-    if store.exists(prefix + TRADE_OFFS_FILE):
-        contents[TRADE_OFFS_FILE] = store.read_bytes(prefix + TRADE_OFFS_FILE)
-    return read_files(contents, lineage)
-
-
-def read_files(contents: Mapping[str, bytes], lineage: Sequence[VersionSummary] = ()) -> PublishedMix:
-    """The mix that the files {name: content} of its folder describe. Raises DamageError."""
-    record = parse_record(unseal(contents[RECORD_FILE], RECORD_FILE), RECORD_FILE)
-    for name in contents.keys() - {RECORD_FILE}:
-        verify(contents[name], record.files[name], name)
-    law = unseal(contents[SURROGATE_FILE], SURROGATE_FILE)
-    table = read_table(contents[TABLE_FILE])
-    names = [domain["label"] or domain["fingerprint"] for domain in law["domains"]]
-    return PublishedMix(
-        record=record,
-        table=table,
-        surrogate=load_surrogate({**law, "domains": [{"fingerprint": name} for name in names]}),
-        columns=_columns(record, list(table["domain"]), law["domains"]),
-        runs=from_parquet(contents[RUNS_FILE]),
-        diagnostics=read_labelled(contents[DIAGNOSTICS_FILE], "task").set_index("task"),
-        lineage=lineage,
-        trade_offs=read_labelled(contents[TRADE_OFFS_FILE], "parameter") if TRADE_OFFS_FILE in contents else None,
-    )
-
-
-def _columns(record: MixRecord | FitRecord, leaves: Sequence[str], domains: Sequence[Mapping[str, Any]]) -> Array:
-    """[law columns, leaves] what each leaf is in the columns of the law."""
-    rows = LeafIndex(tuple(domain["fingerprint"] or domain["label"] for domain in domains))
-    if isinstance(record, FitRecord):
-        parts = {leaf.label: {leaf.column: 1.0} for leaf in record.domain_set}
-    else:
-        parts = {leaf.label: in_atoms({leaf.fingerprint: 1.0}, record.splits) for leaf in record.domain_set}
-    return rows.matrix([parts[leaf] for leaf in leaves])
-
-
-def _beginning(task: str) -> str:
+def _prefix(task: str) -> str:
     ends = [task.index(end) for end in _FAMILY_ENDS if end in task]
     return task[: min(ends)] if ends else task

@@ -18,7 +18,7 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.cross_validation import Diagnostics
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.refits import Predictor, Refits, Regressor
-from olmix_core.surrogate.surrogate_json import JackknifeJSON
+from olmix_core.surrogate.surrogate_json import JackknifeJSON, column_names
 from olmix_core.surrogate.task_weights import normalised
 
 _STEP = 1e-5  # of a weight, for slopes
@@ -283,7 +283,7 @@ class JackknifeSurrogate:
                 X=np.asarray(fields["mixtures"], dtype=np.float64),
                 Y=np.asarray([task["bpb"] for task in fields["tasks"].values()], dtype=np.float64).T,
                 runs=tuple(fields["runs"]),
-                leaves=tuple(domain["fingerprint"] for domain in fields["domains"]),
+                leaves=column_names(fields["domains"]),
                 tasks=tuple(fields["tasks"]),
             )
             return cls(regressor, swarm, np.asarray(fields["weights"], dtype=np.float64), int(fields["seed"]))

@@ -14,7 +14,7 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.uncertainty import Pooled, SandwichCovariance
-from olmix_core.surrogate.surrogate_json import LawJSON, PooledJSON, TaskJSON
+from olmix_core.surrogate.surrogate_json import LawJSON, PooledJSON, TaskJSON, column_names
 from olmix_core.surrogate.task_weights import normalised
 
 
@@ -262,7 +262,7 @@ class LawSurrogate:
             )
             return cls(
                 law=law,
-                leaves=tuple(domain["fingerprint"] for domain in fields["domains"]),
+                leaves=column_names(fields["domains"]),
                 tasks=tuple(tasks),
                 parameters=parameters,
                 ridge=_array(fields["settings"]["ridge"]),

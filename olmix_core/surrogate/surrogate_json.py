@@ -1,14 +1,34 @@
 """The JSON forms of fitted surrogates, as in surrogate.json (docs/store.md). K runs, m leaves, T tasks."""
 
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 from olmix_core.surrogate.regression.prior import PriorJSON
 
 
 class DomainJSON(TypedDict):
-    """A column of a mixture."""
+    """A column of a mixture: its content and, in a published mix, its label; either may be None, but not both."""
 
-    fingerprint: str
+    fingerprint: str | None
+    label: NotRequired[str | None]
+
+
+def column_names(domains: Sequence[DomainJSON]) -> tuple[str, ...]:
+    """Name the columns of a fit.
+
+    Args:
+        domains: The columns, as in surrogate.json.
+
+    Returns:
+        Labels, and fingerprints of columns that have none.
+
+    Raises:
+        ValueError: A column has neither.
+    """
+    names = tuple(domain.get("label") or domain["fingerprint"] or "" for domain in domains)
+    if not all(names):
+        raise ValueError("a column without label and fingerprint")
+    return names
 
 
 class TaskJSON(TypedDict):

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from olmix_core.mixes import publish as publishing
 from olmix_core.mixes.draft import MixDraft
-from olmix_core.mixes.published_mix import load
+from olmix_core.mixes.loading import load
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.tables import mix_table
 from olmix_core.report import page

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from olmix_core.mixes.published_mix import load
+from olmix_core.mixes.loading import load
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from flows.cli.predict import predict
 from olmix_core.errors import DataError, OlmixError
-from olmix_core.mixes.published_mix import load_folder
+from olmix_core.mixes.loading import load_folder
 
 app = typer.Typer()
 app.command()(predict)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from olmix_core.errors import OlmixError, StoreError
-from olmix_core.mixes.published_mix import PublishedMix, load, load_folder
+from olmix_core.mixes.loading import load, load_folder
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report.charts import plot
 from olmix_core.storage.store import Store
 

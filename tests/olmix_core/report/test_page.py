@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from olmix_core.mixes.published_mix import load_folder
+from olmix_core.mixes.loading import load_folder
 from olmix_core.report.charts import charts
 from olmix_core.report.page import report_html
 

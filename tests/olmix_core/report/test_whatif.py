@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from olmix_core.mixes.published_mix import PublishedMix, load_folder
+from olmix_core.mixes.loading import load_folder
+from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report.whatif import whatif
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
