@@ -1,29 +1,36 @@
-"""What can go wrong, as one tree.
+"""The exceptions of this project, as one tree.
 
-Every error that a user can cause or mend is an `OlmixError`: the command line prints its message without a
-traceback and exits with status 1. Anything else that escapes is a defect of this software.
+Every error that a user can cause or correct is an `OlmixError`: the command line prints its message without a traceback
+and exits with status 1. Any other exception that reaches the user is a defect of this software.
 
     OlmixError
-    ├── ConfigError        the configuration file says something that cannot be done
-    ├── DataError          an input file cannot be read as what it claims to be
-    ├── StoreError         the store cannot be read or written, or holds something it should not
-    │   └── DamageError        a file of the store is not what was written
-    ├── TrainingError      a proxy could not be trained
-    │   ├── DivergenceError    its loss went to infinity, or above that of guessing
-    │   └── WorkerEndedError   its process ended without a result, or was stopped
-    │       └── WorkerLostError    the process was killed from outside; tried again, it may well succeed
-    ├── EvaluationError    a proxy could not be evaluated, or gave a BPB that is no number
-    ├── FitError           no law can be fitted to the evidence at hand
-    └── ProposalError      no mixture meets the constraints, or the solver did not find it
+    ├── ConfigError                the configuration is invalid
+    ├── DataError                  an input file cannot be read
+    ├── StoreError                 the store cannot be read or written
+    │   └── DamageError            a file of the store is not what was written
+    ├── TrainingError              a proxy could not be trained
+    │   ├── DivergenceError        its loss diverged
+    │   └── WorkerEndedError       its process ended without a result
+    │       └── WorkerLostError    its process was killed from outside
+    ├── EvaluationError            a proxy could not be evaluated
+    ├── FitError                   no law can be fitted to the evidence
+    └── ProposalError              no mixture meets the constraints
 """
 
 
 class OlmixError(Exception):
-    """An error whose message tells a user what was found, what was expected and what to do."""
+    """An error whose message says what was found, what was expected and what to do."""
 
 
 class ConfigError(OlmixError):
-    """The configuration file says something that cannot be done."""
+    """The configuration is invalid.
+
+    Attributes:
+        file: the configuration file.
+        field: the field, such as ``swarm.runs``.
+        found: its value, or the problem with it.
+        expected: a valid value.
+    """
 
     def __init__(self, file: str, field: str, found: str, expected: str) -> None:
         super().__init__(f"{file}: {field}: found {found}; expected {expected}")
@@ -31,15 +38,20 @@ class ConfigError(OlmixError):
 
 
 class DataError(OlmixError):
-    """An input file cannot be read as what it claims to be."""
+    """An input file cannot be read as the format that its name tells."""
 
 
 class StoreError(OlmixError):
-    """The store cannot be read or written, or holds something it should not."""
+    """The store cannot be read or written, or holds files that no run wrote."""
 
 
 class DamageError(StoreError):
-    """A file of the store is not what was written, and is not used."""
+    """A file of the store is not what was written, and is not used.
+
+    Attributes:
+        where: the file.
+        found: what is wrong with it.
+    """
 
     def __init__(self, where: str, found: str) -> None:
         super().__init__(
@@ -54,7 +66,7 @@ class TrainingError(OlmixError):
 
 
 class DivergenceError(TrainingError):
-    """The loss of a proxy is no number, or far above that of guessing."""
+    """The loss of a proxy is not a number, or far above that of guessing."""
 
 
 class WorkerEndedError(TrainingError):
@@ -62,16 +74,16 @@ class WorkerEndedError(TrainingError):
 
 
 class WorkerLostError(WorkerEndedError):
-    """The process of a job was killed from outside; the same job may well succeed."""
+    """The process of a job was killed from outside; the same job may succeed when it is repeated."""
 
 
 class EvaluationError(OlmixError):
-    """A proxy could not be evaluated, or gave a BPB that is no number."""
+    """A proxy could not be evaluated, or its BPB is not a number."""
 
 
 class FitError(OlmixError):
-    """No law can be fitted to the evidence at hand."""
+    """No law can be fitted to the evidence."""
 
 
 class ProposalError(OlmixError):
-    """No mixture meets the constraints, or the solver did not find it."""
+    """No mixture meets the constraints, or the solver found none."""

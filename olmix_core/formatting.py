@@ -1,8 +1,15 @@
-"""How amounts of tokens and of time are written for people."""
+"""Formatting of amounts and durations for people."""
 
 
 def duration(seconds: float) -> str:
-    """Seconds, short: 45 s, 12 min, 3.4 h."""
+    """Format a duration.
+
+    Args:
+        seconds: the duration in seconds.
+
+    Returns:
+        A short text, such as ``45 s``, ``12 min`` or ``3.4 h``.
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
@@ -11,7 +18,14 @@ def duration(seconds: float) -> str:
 
 
 def amount(tokens: float) -> str:
-    """A number of tokens, short: 950, 12.3k, 4.5M, 1.2T."""
+    """Format an amount.
+
+    Args:
+        tokens: number of tokens or bytes.
+
+    Returns:
+        A short text, such as ``950``, ``12.3k``, ``4.5M`` or ``1.2T``.
+    """
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if tokens >= size:
             return f"{tokens / size:.3g}{unit}"

@@ -1,7 +1,7 @@
 """The commands `olmix evidence ...`: list, export, import and compact the ledger of evaluated proxies."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -12,6 +12,8 @@ from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from olmix_core.interop.exporters.evidence import EVIDENCE_EXPORTERS
 
 if TYPE_CHECKING:
+    from olmix_core.evidence.summary import SwarmSummary
+
     FormatName = str
 else:  # so that the help and errors name the formats
     FormatName = Literal[tuple(EVIDENCE_EXPORTERS)]
@@ -47,7 +49,7 @@ def list_(
     chosen = merge(everything.rows(select(everything, Filters(swarm, source, recipe, tokenizer))))
     rows = overview(chosen)
     if as_json:
-        print_json(rows)
+        print_json([row.to_json() for row in rows])
         return
     console.print(_table(rows) if rows else Text(f"{store_url}: found no matching evidence"))
 
@@ -132,11 +134,11 @@ def compact_(store_url: StoreOption = DEFAULT_STORE, as_json: JsonOption = False
         console.print(f"{summary.rows} rows of {summary.files} files are in one file now{copies}")
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _table(rows: "list[SwarmSummary]") -> Table:
     """A row per swarm, source, recipe and tokenizer."""
     from olmix_core.formatting import amount
 
-    several = len({row["tokenizer"] for row in rows}) > 1
+    several = len({row.tokenizer for row in rows}) > 1
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("swarm", "source", "recorded", "recipe", *(["tokenizer"] if several else [])):
         table.add_column(name, overflow="fold", no_wrap=name != "source", style="bold" if name == "swarm" else "")
@@ -144,12 +146,12 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            Text(row["swarm"] if row["imported"] else row["swarm"][:8]),
-            Text(f"{row['source']} (imported)" if row["imported"] else row["source"]),
-            row["recorded"][:10],
-            row["recipe"][:8],
-            *([row["tokenizer"][:8]] if several else []),
-            *(str(row[name]) for name in ("proxies", "domains", "tasks")),
-            "unknown" if row["tokens"] is None else amount(row["tokens"]),
+            Text(row.swarm if row.imported else row.swarm[:8]),
+            Text(f"{row.source} (imported)" if row.imported else row.source),
+            row.recorded[:10],
+            row.recipe[:8],
+            *([row.tokenizer[:8]] if several else []),
+            *(str(getattr(row, name)) for name in ("proxies", "domains", "tasks")),
+            "unknown" if row.tokens is None else amount(row.tokens),
         )
     return table

@@ -12,7 +12,7 @@ from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, s
 from flows.pipeline.swarm_round import SwarmProgress, train_round
 from olmix_core.config.tokenizer import TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
-from olmix_core.evidence.atoms import extended
+from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
 from olmix_core.mixes.record import read_latest
 from olmix_core.mixture import natural as natural_mixture
@@ -101,7 +101,7 @@ def _carry_over(context: RunContext) -> None:
     tokens = {leaf.fingerprint: leaf.available for leaf in base.record.domain_set}
     files = {leaf.fingerprint: leaf.contents for leaf in base.record.domain_set}
     files |= {leaf.fingerprint: leaf.contents for leaf in leaves}
-    state.splits, state.contents = extended(
+    state.splits, state.contents = extend_splits(
         base.splits,
         base.change.partitioned,
         base.change.merged,

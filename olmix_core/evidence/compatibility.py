@@ -1,8 +1,8 @@
-"""Which rows of the ledger a mix can learn from, and why it cannot from the others.
+"""Compatibility filter: the rows of the ledger that a mix can learn from, and why the others are excluded.
 
-Evidence pools only where it speaks of the same thing: proxies of the same recipe and tokenizer, measured on at least
-one of the tasks by the evaluation of today (or elsewhere, and imported as such), that trained on some of the content
-that the mix knows. Content that it does not know is a column of the law like that of a removed leaf.
+A proxy is compatible if it has the same recipe and tokenizer, was measured on at least one of the tasks by the current
+evaluation (or elsewhere, and imported as such), and trained on some of the content that the mix knows. Content that the
+mix does not know becomes a column of the law, like a removed leaf.
 """
 
 from collections import Counter
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from olmix_core.evidence.merge import COLUMNS, MergedEvidence, merge
 from olmix_core.evidence.rows import NOT_OURS
 
-# What `choose` needs of the ledger.
+# Columns of the ledger that `select_compatible` reads.
 NEEDED = (*COLUMNS, "recipe_key", "tokenizer", "evaluation", "imported")
 
 RECIPE = "another recipe"
@@ -28,7 +29,15 @@ CONTENT = "no content in common"
 
 @dataclass(frozen=True)
 class Requirements:
-    """What rows must be like; `evaluation` is the code_version of the evaluation of today."""
+    """The requirements on compatible rows.
+
+    Attributes:
+        recipe_key: identity of the recipe (`rows.recipe_key`).
+        tokenizer: fingerprint of the tokenizer.
+        evaluation: code_version of the current evaluation.
+        tasks: fingerprints of the tasks, of which one is enough.
+        contents: fingerprints of content, of which one is enough.
+    """
 
     recipe_key: str
     tokenizer: str
@@ -38,54 +47,82 @@ class Requirements:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The evidence that is usable, and the number of proxies that are left out, by reason."""
+class CompatibleEvidence:
+    """Evidence that meets the requirements.
+
+    Attributes:
+        usable: the compatible proxies.
+        left_out: {reason: number of proxies left out}.
+    """
 
     usable: MergedEvidence
     left_out: Mapping[str, int]
 
 
-def select_compatible(table: pa.Table, wanted: Requirements) -> Choice:
-    """Choose from rows of the ledger, at least its columns NEEDED. A proxy left out counts under its first reason."""
+def select_compatible(table: pa.Table, requirements: Requirements) -> CompatibleEvidence:
+    """Select the compatible rows of the ledger.
+
+    Args:
+        table: rows of the ledger with at least the columns `NEEDED`.
+        requirements: the requirements.
+
+    Returns:
+        The compatible evidence; a proxy that is left out counts under its first reason.
+    """
     everything = merge(table)
     reasons = np.full(len(everything), "", dtype=object)
 
-    def require(reason: str, met: np.ndarray) -> None:
+    def require(reason: str, met: NDArray[np.bool_]) -> None:
         reasons[(reasons == "") & ~met] = reason
 
-    require(RECIPE, _equal(everything, "recipe_key", wanted.recipe_key))
-    require(TOKENIZER, _equal(everything, "tokenizer", wanted.tokenizer))
-    rows = of_today(table, wanted.evaluation)
+    require(RECIPE, _equal(everything, "recipe_key", requirements.recipe_key))
+    require(TOKENIZER, _equal(everything, "tokenizer", requirements.tokenizer))
+    rows = measured_currently(table, requirements.evaluation)
     measured = np.zeros(len(everything), dtype=bool)
     measured[everything.run_of_row[rows]] = True
     require(EVALUATION, measured)
-    # Of a proxy that was measured by several versions, only what is of today says which tasks it knows.
-    today = merge(table.filter(pa.array(rows)))
+    # Of a proxy that was measured by several versions of the evaluation, only the current rows count for its tasks.
+    current = merge(table.filter(pa.array(rows)))
     place = np.flatnonzero(measured)  # both are ordered by proxy
-    for reason, found in (
-        (TASKS, today.bpb.runs_with(wanted.tasks, len(today))),
-        (CONTENT, today.weights.runs_with(wanted.contents, len(today))),
+    for reason, fulfilled in (
+        (TASKS, current.bpb.runs_with(requirements.tasks, len(current))),
+        (CONTENT, current.weights.runs_with(requirements.contents, len(current))),
     ):
         met = np.ones(len(everything), dtype=bool)
-        met[place] = found
+        met[place] = fulfilled
         require(reason, met)
-    usable = today.rows((reasons == "")[place])
+    usable = current.rows((reasons == "")[place])
     left_out = Counter(reasons[reasons != ""].tolist())
-    return Choice(merge(usable), dict(sorted(left_out.items())))
+    return CompatibleEvidence(merge(usable), dict(sorted(left_out.items())))
 
 
 def describe_exclusions(left_out: Mapping[str, int]) -> str:
-    """The reasons in words."""
+    """Format the exclusion counts as one line.
+
+    Args:
+        left_out: {reason: number of proxies}.
+
+    Returns:
+        The line.
+    """
     return ", ".join(f"{count} ({reason})" for reason, count in left_out.items())
 
 
-def of_today(table: pa.Table, evaluation: int) -> np.ndarray:
-    """[N] rows measured by the evaluation of today, or imported."""
+def measured_currently(table: pa.Table, evaluation: int) -> NDArray[np.bool_]:
+    """Find the rows that were measured by the current evaluation, or imported.
+
+    Args:
+        table: N rows of the ledger.
+        evaluation: code_version of the current evaluation.
+
+    Returns:
+        Mask of the rows, shape [N].
+    """
     versions = table["evaluation"].to_numpy()
-    found: np.ndarray = (versions == evaluation) | (versions == NOT_OURS)
-    return found
+    mask: NDArray[np.bool_] = (versions == evaluation) | (versions == NOT_OURS)
+    return mask
 
 
-def _equal(evidence: MergedEvidence, column: str, value: str) -> np.ndarray:
-    found: np.ndarray = pc.equal(evidence.column(column), value).to_numpy(zero_copy_only=False)
-    return found
+def _equal(evidence: MergedEvidence, column: str, value: str) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = pc.equal(evidence.column(column), value).to_numpy(zero_copy_only=False)
+    return mask

@@ -1,7 +1,7 @@
-"""Rows of evidence merged by proxy and turned into arrays, ready for a fit.
+"""Rows of evidence merged by proxy, as arrays for a fit.
 
-Everything is done on whole columns: 100,000 rows take seconds. Of a proxy that was measured more than once on a task,
-what was recorded first counts; its mixture is that of its first row.
+Everything is done on whole columns: 100,000 rows take seconds. For a proxy that was measured more than once on a task,
+the measurement recorded first counts; its mixture is that of its first row.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,12 +18,19 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 
 Index = NDArray[np.int32]
-COLUMNS = ("row", "proxy", "mixture", "bpb", "swarm", "recorded")  # what `merge` needs of the ledger
+COLUMNS = ("row", "proxy", "mixture", "bpb", "swarm", "recorded")  # columns of the ledger that `merge` reads
 
 
 @dataclass(frozen=True)
 class SparseColumn:
-    """Numbers by proxy and name: proxy number run[i] has value[i] for names[name[i]]; each pair at most once."""
+    """Numbers by proxy and name, each pair at most once.
+
+    Attributes:
+        run: number of the proxy of each entry, shape [entries].
+        name: position in `names` of each entry, shape [entries].
+        value: value of each entry, shape [entries].
+        names: the names.
+    """
 
     run: Index
     name: Index
@@ -31,24 +38,42 @@ class SparseColumn:
     names: tuple[str, ...]
 
     def used(self) -> list[int]:
-        """The numbers of the names that some proxy has a number for."""
+        """Find the names that have an entry.
+
+        Returns:
+            Their positions in `names`.
+        """
         return list(np.flatnonzero(np.bincount(self.name, minlength=len(self.names))).tolist())
 
     def runs_with(self, names: Collection[str], runs: int) -> NDArray[np.bool_]:
-        """[runs] which of the proxies have a number for one of `names`."""
-        wanted = np.array([name in names for name in self.names], dtype=bool)
-        found = np.zeros(runs, dtype=bool)
-        found[self.run[wanted[self.name]]] = True
-        return found
+        """Find the proxies that have an entry for one of some names.
+
+        Args:
+            names: the names.
+            runs: number K of proxies.
+
+        Returns:
+            Mask of the proxies, shape [K].
+        """
+        is_named = np.array([name in names for name in self.names], dtype=bool)
+        mask = np.zeros(runs, dtype=bool)
+        mask[self.run[is_named[self.name]]] = True
+        return mask
 
 
 @dataclass(frozen=True)
 class MergedEvidence:
-    """K proxies, ordered by key, as rows of the ledger show them.
+    """K proxies, merged from N rows of the ledger.
 
-    swarms [K] is the batch that each was drawn in. weights: {content: weight} without zeros. bpb: {task: BPB}. table,
-    [N] rows, is what was merged; run_of_row [N] says of which proxy a row speaks, first_row [K] where a proxy is
-    described, and used [N] whether anything of a row counts.
+    Attributes:
+        proxies: keys of the proxies, sorted.
+        swarms: swarm that each proxy was drawn in, K of them.
+        weights: weight of each content in each mixture, without zeros.
+        bpb: BPB of each proxy on each task.
+        table: the rows.
+        run_of_row: number of the proxy of each row, shape [N].
+        first_row: first row of each proxy, shape [K].
+        used: whether anything in a row counts, shape [N].
     """
 
     proxies: tuple[str, ...]
@@ -64,22 +89,48 @@ class MergedEvidence:
         return len(self.proxies)
 
     def column(self, name: str) -> pa.Array:
-        """[K] a column of the table, as the first row of each proxy has it."""
+        """Take a column of the table from the first row of each proxy.
+
+        Args:
+            name: name of the column.
+
+        Returns:
+            The values, K of them.
+        """
         return self.table[name].combine_chunks().take(pa.array(self.first_row))
 
     def contents(self) -> frozenset[str]:
-        """The content that some proxy trained on."""
+        """Find the content that the proxies trained on.
+
+        Returns:
+            Fingerprints of the content.
+        """
         return frozenset(self.weights.names[j] for j in self.weights.used())
 
     def rows(self, proxies: NDArray[np.bool_]) -> pa.Table:
-        """The rows that count of some proxies, [K] True for those."""
+        """Select the rows of some proxies that count.
+
+        Args:
+            proxies: mask of the proxies, shape [K].
+
+        Returns:
+            Their rows.
+        """
         return self.table.filter(pa.array(self.used & proxies[self.run_of_row]))
 
     def problem(self, atoms: Sequence[str], splits: Split, tasks: Sequence[str]) -> SwarmData:
-        """The regression problem over `atoms` (see `carry`): proxies that were measured on none of `tasks` left out.
+        """Build the regression problem. Proxies that were measured on none of the tasks are left out.
+
+        Args:
+            atoms: the columns of the design matrix (`atoms`).
+            splits: {leaf: {finer leaf: share}}.
+            tasks: fingerprints of the tasks.
+
+        Returns:
+            Mixtures over the atoms, and BPB, NaN where a proxy was not measured.
 
         Raises:
-            FitError: no proxy is left, or the numbers cannot be evidence.
+            FitError: no proxy is left, or a number is out of range.
             KeyError: a proxy trained on content that is not among the atoms.
         """
         kept = np.flatnonzero(self.bpb.runs_with(tasks, len(self)))
@@ -111,14 +162,21 @@ class MergedEvidence:
         """[K, tasks] BPB, NaN where a proxy was not measured."""
         place = {task: index for index, task in enumerate(tasks)}
         column = np.array([place.get(name, -1) for name in self.bpb.names], dtype=np.int64)
-        wanted = column[self.bpb.name] >= 0
-        found = np.full((len(self), len(tasks)), np.nan)
-        found[self.bpb.run[wanted], column[self.bpb.name[wanted]]] = self.bpb.value[wanted]
-        return found
+        kept = column[self.bpb.name] >= 0
+        measured = np.full((len(self), len(tasks)), np.nan)
+        measured[self.bpb.run[kept], column[self.bpb.name[kept]]] = self.bpb.value[kept]
+        return measured
 
 
 def merge(table: pa.Table) -> MergedEvidence:
-    """Merge rows of the ledger, at least its COLUMNS, by proxy."""
+    """Merge rows of the ledger by proxy.
+
+    Args:
+        table: rows with at least the columns `COLUMNS`.
+
+    Returns:
+        The proxies of the rows.
+    """
     order = pc.sort_indices(
         table.select(["proxy", "recorded", "row"]),
         sort_keys=[("proxy", "ascending"), ("recorded", "ascending"), ("row", "ascending")],
@@ -137,7 +195,7 @@ def merge(table: pa.Table) -> MergedEvidence:
 
     row, name, value, names = _cells(table["bpb"])
     if len(first) < len(order):
-        # Several rows of a proxy: of each (proxy, task) the one recorded first.
+        # A proxy has several rows: for each (proxy, task) take the one recorded first.
         sequence = np.argsort(rank[row], kind="stable")
         pairs = run_of_row[row].astype(np.int64) * max(len(names), 1) + name
         _, earliest = np.unique(pairs[sequence], return_index=True)
@@ -171,10 +229,17 @@ def _cells(column: pa.ChunkedArray) -> tuple[Index, Index, Array, tuple[str, ...
 
 
 def labels_in(table: pa.Table) -> Mapping[str, str]:
-    """{fingerprint: label} of all leaves and tasks of some rows, as they were called last."""
-    found: dict[str, tuple[int, str]] = {}
+    """Find the labels of leaves and tasks.
+
+    Args:
+        table: rows of the ledger.
+
+    Returns:
+        {fingerprint: the label recorded last}.
+    """
+    newest: dict[str, tuple[int, str]] = {}
     recorded = table["recorded"].cast(pa.int64()).to_pylist()
     for when, labels in zip(recorded, table["labels"].to_pylist(), strict=True):
         for fingerprint, label in labels:
-            found[fingerprint] = max(found.get(fingerprint, (when, label)), (when, label))
-    return {fingerprint: label for fingerprint, (_, label) in found.items()}
+            newest[fingerprint] = max(newest.get(fingerprint, (when, label)), (when, label))
+    return {fingerprint: label for fingerprint, (_, label) in newest.items()}

@@ -1,15 +1,14 @@
-"""What a run learns from beside its own swarm: the evidence of the versions it builds on, and of the whole ledger.
+"""Selection of evidence beside the swarm of a run: from the versions it builds on, and from the whole ledger.
 
-The *lineage* is what earlier versions of the mix trained: their proxies are measured on tasks that are new since. The
-*pool*, under strategy `auto`, is every other row of the ledger that speaks of the same thing; it counts as it is on
-record. A published version pins its pool, and a run that asks the same again takes what was pinned, however much the
-ledger has grown since: so a second run finds everything done.
+`VersionEvidence` holds the proxies of earlier versions of the mix, which are measured on tasks that are new since. The
+*pool*, a `LedgerSelection` made under strategy `auto`, holds all other compatible rows of the ledger as they are on
+record. A published version pins its pool. A run with the same request takes the pinned pool, however much the ledger
+has grown, so that a second run finds all results cached.
 """
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,14 +17,18 @@ from olmix_core.evidence import ledger
 from olmix_core.evidence.compatibility import NEEDED, RECIPE, TOKENIZER, Requirements, select_compatible
 from olmix_core.evidence.rows import NOT_OURS, EvidenceRow, from_table, recipe_key
 from olmix_core.identity import digest
+from olmix_core.serialization import JsonMapping
 from olmix_core.storage.store import Store
 
 
 @dataclass(frozen=True)
 class VersionEvidence:
-    """Proxies of earlier versions, made with the recipe and tokenizer of today, with the BPB on record.
+    """Evidence of earlier versions.
 
-    rows: ids of the rows that say so. left_out: number of proxies not used, by reason.
+    Attributes:
+        proxies: one row for each proxy with the current recipe and tokenizer, with all its BPB on record.
+        rows: ids of the rows that hold these BPB.
+        left_out: {reason: number of proxies not used}.
     """
 
     proxies: tuple[EvidenceRow, ...] = ()
@@ -35,10 +38,12 @@ class VersionEvidence:
 
 @dataclass(frozen=True)
 class PinnedPool:
-    """What a published version keeps of its pool.
+    """The pool of a published version, as its record keeps it.
 
-    asked: digest of what it was chosen for. evidence: name of the set of its rows, None where it is empty. left_out:
-    {reason: proxies of the ledger not used}.
+    Attributes:
+        asked: digest of the request that the rows were selected for.
+        evidence: name of the set of the rows, None where there are none.
+        left_out: {reason: number of proxies not used}.
     """
 
     asked: str = ""
@@ -48,11 +53,16 @@ class PinnedPool:
 
 @dataclass(frozen=True)
 class LedgerSelection:
-    """Further evidence of the ledger.
+    """Compatible rows of the ledger that are neither of the swarm of the run nor of earlier versions.
 
-    asked: digest of what it was chosen for. evidence: name of the set of its rows, None where it is empty. proxies:
-    how many, and the contents they trained on. left_out: proxies of the ledger not used, by reason.
-    later: proxies that could be used too, but were recorded after the pool was pinned.
+    Attributes:
+        asked: digest of the request that the rows were selected for.
+        evidence: name of the set of the rows, None where there are none.
+        rows: ids of the rows.
+        proxies: number of proxies.
+        contents: content that the proxies trained on.
+        left_out: {reason: number of proxies not used}.
+        later: number of compatible proxies that were recorded after the pool was pinned.
     """
 
     asked: str = ""
@@ -64,28 +74,51 @@ class LedgerSelection:
     later: int = 0
 
     def pin(self) -> PinnedPool:
-        """The part of it that a published version keeps."""
+        """Reduce the selection to what a published version keeps.
+
+        Returns:
+            The pinned pool.
+        """
         return PinnedPool(self.asked, self.evidence, self.left_out)
 
 
 @dataclass(frozen=True)
 class PinnedEvidence:
-    """The sets of rows of a published version: `evidence`, and `pooled`, the part of it that came from the pool."""
+    """The sets of rows of a published version.
+
+    Attributes:
+        evidence: name of the set that its law was fitted to.
+        pooled: name of the part of that set that came from the pool, None where there is none.
+    """
 
     evidence: str
     pooled: str | None = None
 
 
 def evidence_of_versions(
-    store: Store, base: PinnedEvidence, recipe: Mapping[str, Any], tokenizer: str, evaluation: int
+    store: Store, base: PinnedEvidence, recipe: JsonMapping, tokenizer: str, evaluation: int
 ) -> VersionEvidence:
-    """The evidence of a published version, but for what it had from the pool. Raises StoreError."""
+    """Read the evidence of a published version and of those before it, without its pool.
+
+    Args:
+        store: the store.
+        base: sets of rows of the version.
+        recipe: the current recipe (`ProxyRecipe.identity`).
+        tokenizer: fingerprint of the current tokenizer.
+        evaluation: code_version of the current evaluation.
+
+    Returns:
+        The evidence.
+
+    Raises:
+        StoreError: a row is no longer on record, or a file is damaged.
+    """
     table = ledger.pinned(store, base.evidence)
     if base.pooled is not None:
         pooled = ledger.of_set(store, base.pooled, table)
         table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pooled["proxy"].combine_chunks())))
     key = recipe_key(recipe)
-    found: dict[str, EvidenceRow] = {}
+    merged: dict[str, EvidenceRow] = {}
     used: list[str] = []
     unusable: dict[str, str] = {}
     for row in sorted(from_table(table), key=lambda row: (row.recorded, row.id)):
@@ -94,60 +127,70 @@ def evidence_of_versions(
         elif row.tokenizer != tokenizer:
             unusable[row.proxy] = TOKENIZER
         else:
-            first = found.setdefault(row.proxy, replace(row, bpb={}))
+            first = merged.setdefault(row.proxy, replace(row, bpb={}))
             if row.evaluation in (evaluation, NOT_OURS):
-                found[row.proxy] = replace(first, bpb={**row.bpb, **first.bpb})
+                merged[row.proxy] = replace(first, bpb={**row.bpb, **first.bpb})
                 used.append(row.id)
     left_out = dict(sorted(Counter(unusable.values()).items()))
-    return VersionEvidence(tuple(found[proxy] for proxy in sorted(found)), tuple(sorted(used)), left_out)
+    return VersionEvidence(tuple(merged[proxy] for proxy in sorted(merged)), tuple(sorted(used)), left_out)
 
 
 def select_from_ledger(
     store: Store,
-    apart_from: Collection[str],
+    excluded: Collection[str],
     batch: str,
-    wanted: Requirements,
-    also_asked: Any,
+    requirements: Requirements,
+    context: JsonMapping,
     pinned: Sequence[PinnedPool],
 ) -> LedgerSelection:
-    """Choose what else of the ledger is usable.
+    """Select compatible rows of the ledger, or take the pinned pool of the same request again.
 
-    apart_from: proxies that the run has already; batch: the swarm that it makes, "" for none. also_asked: what else the
-    choice is made for (plain JSON); with `wanted` and the imports it decides whether one of the `pinned` pools, of
-    earlier versions, is taken again.
-    Raises StoreError.
+    Args:
+        store: the store.
+        excluded: keys of proxies that the run has already.
+        batch: key of the swarm of the run, whose proxies are left out; empty for none.
+        requirements: the requirements on rows.
+        context: what else the request depends on. Two requests are the same if their requirements, their contexts and
+            the compatible imported rows are.
+        pinned: pools of earlier versions.
+
+    Returns:
+        The selection.
+
+    Raises:
+        StoreError: the ledger cannot be read, or a pinned row is no longer on record.
     """
     table = ledger.read(store, NEEDED)
-    table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pa.array(sorted(apart_from), pa.string()))))
+    table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pa.array(sorted(excluded), pa.string()))))
     if batch:
         table = table.filter(pc.not_equal(table["swarm"], batch))
-    choice = select_compatible(table, wanted)
-    usable = choice.usable
+    compatible = select_compatible(table, requirements)
+    usable = compatible.usable
     imports = usable.table.filter(usable.table["imported"])["row"].to_pylist()
-    asked = digest(
+    request = digest(
         {
-            "recipe": wanted.recipe_key,
-            "tokenizer": wanted.tokenizer,
-            "evaluation": wanted.evaluation,
-            "tasks": sorted(wanted.tasks),
-            "contents": sorted(wanted.contents),
+            "recipe": requirements.recipe_key,
+            "tokenizer": requirements.tokenizer,
+            "evaluation": requirements.evaluation,
+            "tasks": sorted(requirements.tasks),
+            "contents": sorted(requirements.contents),
             "imports": sorted(imports),
-            "also": also_asked,
+            "also": context,
         }
     )
-    earlier = next((pool for pool in pinned if pool.asked == asked), None)
-    left_out, possible = choice.left_out, set(usable.proxies)
+    earlier = next((pool for pool in pinned if pool.asked == request), None)
+    left_out, all_usable = compatible.left_out, set(usable.proxies)
     if earlier is not None:
         left_out = earlier.left_out
         rows = table.slice(0, 0) if earlier.evidence is None else ledger.of_set(store, earlier.evidence, table)
-        usable = select_compatible(rows, wanted).usable
+        usable = select_compatible(rows, requirements).usable
     ids = usable.table["row"].to_pylist()
     return LedgerSelection(
-        asked=asked,
+        asked=request,
         evidence=ledger.set_name(ids) if ids else None,
         rows=tuple(sorted(ids)),
         proxies=len(usable),
         contents=usable.contents(),
         left_out=left_out,
-        later=len(possible - set(usable.proxies)),
+        later=len(all_usable - set(usable.proxies)),
     )

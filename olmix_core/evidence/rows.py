@@ -1,8 +1,8 @@
-"""Evidence: what every evaluated proxy is a witness of, for ever.
+"""Evidence rows: the measured BPB of a proxy, keyed by content.
 
-A row says {content: weight}, {task: BPB}, and how the proxy was made. It stays true when domains are renamed,
-reordered, added, removed or split, since it speaks of content. A proxy that is measured on further tasks later is a
-further row; rows of one proxy are merged when they are read (see `merge`).
+A row holds {content: weight}, {task: BPB}, and how the proxy was made. It stays true when domains are renamed,
+reordered, added, removed or split, because it refers to content and not to names. A proxy that is measured on further
+tasks later gets a further row; rows of one proxy are merged when they are read (`merge`).
 """
 
 import json
@@ -15,49 +15,84 @@ from typing import Any
 import pyarrow as pa
 
 from olmix_core.identity import digest
+from olmix_core.serialization import JsonMapping
 
 NUMBERS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
     [
-        ("row", pa.string()),  # digest of what the row says
+        ("row", pa.string()),  # id: digest of everything that was measured
         ("proxy", pa.string()),  # key of the proxy
         ("mixture", NUMBERS),  # content fingerprint of a leaf -> weight, zeros left out
         ("bpb", NUMBERS),  # fingerprint of a task -> BPB
         ("recipe_key", pa.string()),  # digest of the recipe
         ("recipe", pa.string()),  # JSON
         ("tokenizer", pa.string()),  # fingerprint
-        ("evaluation", pa.int64()),  # code_version of the evaluation that measured; 0 where it was not ours
-        ("swarm", pa.string()),  # the batch that it was drawn in: key of a swarm, or name of an import
-        ("source", pa.string()),  # NAME@VERSION of the mix that recorded it, or the file that it was imported from
+        ("evaluation", pa.int64()),  # code_version of the evaluation that measured; 0 for imported rows
+        ("swarm", pa.string()),  # key of the swarm that the proxy was drawn in, or name of an import
+        ("source", pa.string()),  # NAME@VERSION of the mix that recorded the row, or the imported file
         ("imported", pa.bool_()),
-        ("seed", pa.int64()),  # of the proxy; null where it is not known
-        ("tokens", pa.int64()),  # trained on; null where it is not known
-        ("seconds", pa.float64()),  # of training; null where it is not known
-        ("labels", pa.map_(pa.string(), pa.string())),  # what leaves and tasks were called when it was recorded
+        ("seed", pa.int64()),  # of the proxy; null where unknown
+        ("tokens", pa.int64()),  # tokens trained on; null where unknown
+        ("seconds", pa.float64()),  # of training; null where unknown
+        (
+            "labels",
+            pa.map_(pa.string(), pa.string()),
+        ),  # fingerprint of a leaf or task -> its label then
         ("recorded", pa.timestamp("us", tz="UTC")),
     ]
 )
 NOT_OURS = 0  # the `evaluation` of a row that was imported
 
 
-def recipe_key(recipe: Mapping[str, Any]) -> str:
-    """The identity of a recipe: only rows with the same one are pooled."""
+def recipe_key(recipe: JsonMapping) -> str:
+    """Compute the identity of a recipe; only rows with the same recipe are pooled.
+
+    Args:
+        recipe: the recipe as its proxies are keyed (`ProxyRecipe.identity`).
+
+    Returns:
+        A digest.
+    """
     return digest(dict(recipe))
 
 
 def declared(label: str) -> str:
-    """The fingerprint of content, or of a task, that is known by a label only."""
+    """Make a fingerprint for content, or a task, of which only a label is known.
+
+    Args:
+        label: the label.
+
+    Returns:
+        A digest, which no fingerprint of content or of a task equals.
+    """
     return digest({"declared": label})
 
 
 @dataclass(frozen=True)
 class EvidenceRow:
-    """What one proxy showed. `recorded` is the time of record, in UTC; the other fields are as in SCHEMA."""
+    """A row of the ledger: BPB of one proxy on some tasks.
+
+    Attributes:
+        proxy: key of the proxy.
+        mixture: {content fingerprint of a leaf: weight}.
+        bpb: {fingerprint of a task: BPB}.
+        recipe: the recipe of the proxy, as JSON.
+        tokenizer: fingerprint of the tokenizer.
+        swarm: key of the swarm that the proxy was drawn in, or name of an import.
+        evaluation: code_version of the evaluation that measured; `NOT_OURS` for imported rows.
+        source: NAME@VERSION of the mix that recorded the row, or the imported file.
+        imported: whether the proxy was trained and measured elsewhere.
+        seed: seed of the proxy, None where unknown.
+        tokens: tokens trained on, None where unknown.
+        seconds: time of training, None where unknown.
+        labels: {fingerprint: label} of leaves and tasks when the row was recorded.
+        recorded: time of record, UTC.
+    """
 
     proxy: str
     mixture: Mapping[str, float]
     bpb: Mapping[str, float]
-    recipe: Mapping[str, Any]
+    recipe: JsonMapping
     tokenizer: str
     swarm: str
     evaluation: int = NOT_OURS
@@ -71,7 +106,7 @@ class EvidenceRow:
 
     @cached_property
     def id(self) -> str:
-        """What the row says, as a digest. When, how long and under which names is no part of it."""
+        """Digest of everything that was measured. Time, duration and labels are not part of it."""
         return digest(
             {
                 "proxy": self.proxy,
@@ -86,7 +121,14 @@ class EvidenceRow:
 
 
 def to_table(rows: Sequence[EvidenceRow]) -> pa.Table:
-    """The rows as a table of SCHEMA, one of each id, ordered by proxy and id."""
+    """Write rows as a table.
+
+    Args:
+        rows: the rows.
+
+    Returns:
+        A table of `SCHEMA`, one row of each id, ordered by proxy and id.
+    """
     ordered = sorted({row.id: row for row in rows}.values(), key=lambda row: (row.proxy, row.id))
     columns: dict[str, list[Any]] = {
         name: [getattr(row, name) for row in ordered]
@@ -101,11 +143,18 @@ def to_table(rows: Sequence[EvidenceRow]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[EvidenceRow]:
-    """The rows of a table of SCHEMA. One at a time: for few rows; `merge` is for many."""
+    """Read the rows of a table one by one; for many rows use `merge`.
+
+    Args:
+        table: a table of `SCHEMA`.
+
+    Returns:
+        The rows, in the order of the table.
+    """
     return [_row(record) for record in table.to_pylist()]
 
 
-def _row(record: dict[str, Any]) -> EvidenceRow:
-    said = {name: record[name] for name in SCHEMA.names if name not in ("row", "recipe_key")}
+def _row(record: JsonMapping) -> EvidenceRow:
+    values = {name: record[name] for name in SCHEMA.names if name not in ("row", "recipe_key")}
     maps = {name: dict(record[name]) for name in ("mixture", "bpb", "labels")}
-    return EvidenceRow(**{**said, **maps, "recipe": json.loads(record["recipe"])})
+    return EvidenceRow(**{**values, **maps, "recipe": json.loads(record["recipe"])})

@@ -1,22 +1,31 @@
-"""The ledger at a glance: which swarms are on record, of which mix and recipe, and how much they hold."""
+"""Summary of the ledger: the swarms on record, with their mix and recipe, and their sizes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from olmix_core.evidence.merge import COLUMNS, MergedEvidence
+from olmix_core.serialization import JsonObject, JsonRecord
 
-# What `overview` and `select` need of the ledger.
+# Columns of the ledger that `overview` and `select` read.
 NEEDED = (*COLUMNS, "recipe_key", "tokenizer", "source", "imported", "tokens")
 GROUP = ("swarm", "source", "recipe", "tokenizer", "imported")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which proxies are meant: the beginnings of their swarm, recipe and tokenizer; source is NAME or NAME@VERSION."""
+    """Filters on proxies; an empty text matches all.
+
+    Attributes:
+        swarm: first characters of the key of the swarm.
+        source: NAME or NAME@VERSION of the mix that recorded the proxy, or the imported file.
+        recipe: first characters of the identity of the recipe.
+        tokenizer: first characters of the fingerprint of the tokenizer.
+    """
 
     swarm: str = ""
     source: str = ""
@@ -24,28 +33,72 @@ class Filters:
     tokenizer: str = ""
 
     def given(self) -> Mapping[str, str]:
+        """Find the filters that are set.
+
+        Returns:
+            {field: value}.
+        """
         return {name: value for name, value in vars(self).items() if value}
 
 
-def select(evidence: MergedEvidence, filters: Filters) -> np.ndarray:
-    """[K] which of the proxies the filters mean."""
-    found = np.ones(len(evidence), dtype=bool)
-    for name, begin in filters.given().items():
+@dataclass(frozen=True)
+class SwarmSummary(JsonRecord):
+    """The proxies of one swarm, source, recipe and tokenizer.
+
+    Attributes:
+        swarm: key of the swarm, or name of an import.
+        source: NAME@VERSION of the mix that recorded them, or the imported file.
+        recipe: identity of the recipe.
+        tokenizer: fingerprint of the tokenizer.
+        imported: whether they were trained elsewhere.
+        proxies: number of proxies.
+        domains: number of leaves that they trained on.
+        tasks: number of tasks that they were measured on.
+        tokens: tokens that they trained on, None where those of one are unknown.
+        recorded: time of the first record, UTC, ISO 8601.
+    """
+
+    swarm: str
+    source: str
+    recipe: str
+    tokenizer: str
+    imported: bool
+    proxies: int
+    domains: int
+    tasks: int
+    tokens: int | None
+    recorded: str
+
+
+def select(evidence: MergedEvidence, filters: Filters) -> NDArray[np.bool_]:
+    """Find the proxies that pass all filters.
+
+    Args:
+        evidence: K proxies.
+        filters: the filters.
+
+    Returns:
+        Mask of the proxies, shape [K].
+    """
+    mask = np.ones(len(evidence), dtype=bool)
+    for name, prefix in filters.given().items():
         values = evidence.column("recipe_key" if name == "recipe" else name).to_pylist()
         if name == "source":
-            met = [value == begin or value.partition("@")[0] == begin for value in values]
+            passes = [value == prefix or value.partition("@")[0] == prefix for value in values]
         else:
-            met = [value.startswith(begin) for value in values]
-        found &= np.array(met, dtype=bool)
-    return found
+            passes = [value.startswith(prefix) for value in values]
+        mask &= np.array(passes, dtype=bool)
+    return mask
 
 
-def overview(evidence: MergedEvidence) -> list[dict[str, Any]]:
-    """A record per swarm, source, recipe and tokenizer, oldest first.
+def overview(evidence: MergedEvidence) -> list[SwarmSummary]:
+    """Summarise proxies by swarm, source, recipe and tokenizer.
 
-    {swarm, source, recipe, tokenizer, imported, proxies, domains, tasks, tokens, recorded}: numbers of proxies, of
-    leaves that they trained on and of tasks that they were measured on; tokens trained on in all (null where a proxy's
-    are not known); time of the first record.
+    Args:
+        evidence: the proxies.
+
+    Returns:
+        The summaries, oldest first.
     """
     if not len(evidence):
         return []
@@ -54,21 +107,23 @@ def overview(evidence: MergedEvidence) -> list[dict[str, Any]]:
     frame["recorded"] = evidence.column("recorded").to_numpy(zero_copy_only=False)
     groups = frame.groupby(list(GROUP), sort=False)
     number = groups.ngroup().to_numpy()
-    found = groups.agg(
+    summary = groups.agg(
         proxies=("tokens", "size"),
         tokens=("tokens", lambda tokens: tokens.sum(skipna=False)),
         recorded=("recorded", "min"),
     ).reset_index()
     for name, cells in (("domains", evidence.weights), ("tasks", evidence.bpb)):
         pairs = np.unique(np.stack([number[cells.run], cells.name]), axis=1)[0]
-        found[name] = np.bincount(pairs, minlength=len(found))
-    found = found.sort_values(["recorded", *GROUP], kind="stable")
+        summary[name] = np.bincount(pairs, minlength=len(summary))
+    summary = summary.sort_values(["recorded", *GROUP], kind="stable")
     return [
-        {
+        SwarmSummary(
             **{name: record[name] for name in GROUP},
-            **{name: int(record[name]) for name in ("proxies", "domains", "tasks")},
-            "tokens": None if pd.isna(record["tokens"]) else int(record["tokens"]),
-            "recorded": record["recorded"].isoformat(timespec="seconds") + "Z",
-        }
-        for record in found.to_dict("records")
+            proxies=int(record["proxies"]),
+            domains=int(record["domains"]),
+            tasks=int(record["tasks"]),
+            tokens=None if pd.isna(record["tokens"]) else int(record["tokens"]),
+            recorded=record["recorded"].isoformat(timespec="seconds") + "Z",
+        )
+        for record in cast(list[JsonObject], summary.to_dict("records"))
     ]

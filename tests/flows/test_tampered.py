@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from olmix_core.errors import OlmixError
-from olmix_core.evidence import ledger
+from olmix_core.evidence import ledger_files
 from olmix_core.mixes.audit import check
 from olmix_core.storage.integrity import checksum, seal, unseal
 from olmix_core.storage.store import Store
@@ -114,7 +114,7 @@ def test_a_pickle_in_place_of_a_file_is_damage(
 
 def test_a_pickle_in_the_ledger_is_refused(run: Run, config: Path, store: Store, payload: bytes) -> None:
     """Under a name that its checksum is right in."""
-    name = f"{'0' * 64}-{checksum(payload)[: ledger.CHECKED]}"
+    name = f"{'0' * 64}-{checksum(payload)[: ledger_files.CHECKED]}"
     store.write_bytes(f"evidence/{name}.parquet", payload)
     assert not try_everything(config, store, run)
 

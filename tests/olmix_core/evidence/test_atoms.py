@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from olmix_core.data.domain_diff import OldLeaf, diff_domains
 from olmix_core.data.domains import DomainSet, Leaf
-from olmix_core.evidence.atoms import File, Split, atom_matrix, extended, in_atoms, may_have_trained_on
+from olmix_core.evidence.atoms import File, Split, atom_matrix, extend_splits, in_atoms, may_have_trained_on
 from olmix_core.evidence.merge import merge
 from olmix_core.evidence.rows import EvidenceRow, to_table
 from olmix_core.identity import content_fingerprint
@@ -20,7 +20,7 @@ from olmix_core.surrogate.settings import FitSettings
 
 
 def test_a_parents_weight_goes_to_its_parts_by_tokens() -> None:
-    splits = extended({}, {"web": ["sports", "code"]}, {}, {"sports": 300, "code": 100}, {})[0]
+    splits = extend_splits({}, {"web": ["sports", "code"]}, {}, {"sports": 300, "code": 100}, {})[0]
     assert in_atoms({"web": 0.8, "wiki": 0.2}, splits) == pytest.approx({"sports": 0.6, "code": 0.2, "wiki": 0.2})
 
 
@@ -34,19 +34,19 @@ def test_what_is_held_out_now_may_have_been_trained_on_before() -> None:
 
 
 def test_splits_of_splits() -> None:
-    splits = extended({}, {"web": ["a", "b"]}, {}, {"a": 1, "b": 1}, {})[0]
-    splits = extended(splits, {"a": ["a1", "a2"]}, {}, {"a1": 3, "a2": 1}, {})[0]
+    splits = extend_splits({}, {"web": ["a", "b"]}, {}, {"a": 1, "b": 1}, {})[0]
+    splits = extend_splits(splits, {"a": ["a1", "a2"]}, {}, {"a1": 3, "a2": 1}, {})[0]
     assert in_atoms({"web": 1.0}, splits) == pytest.approx({"a1": 0.375, "a2": 0.125, "b": 0.5})
 
 
 def test_a_merger_is_its_parts() -> None:
-    splits = extended({}, {}, {"both": ["x", "y"]}, {"x": 1, "y": 4}, {})[0]
+    splits = extend_splits({}, {}, {"both": ["x", "y"]}, {"x": 1, "y": 4}, {})[0]
     assert atom_matrix(["both", "z"], ["x", "y", "z"], splits).tolist() == [[0.2, 0], [0.8, 0], [0, 1]]
 
 
 def test_split_and_merged_again_is_what_it_was() -> None:
-    splits = extended({}, {"web": ["a", "b"]}, {}, {"a": 1, "b": 3}, {})[0]
-    again = extended(splits, {}, {"web": ["a", "b"]}, {"a": 1, "b": 3}, {})[0]
+    splits = extend_splits({}, {"web": ["a", "b"]}, {}, {"a": 1, "b": 3}, {})[0]
+    again = extend_splits(splits, {}, {"web": ["a", "b"]}, {"a": 1, "b": 3}, {})[0]
     assert again == splits
 
 
@@ -56,7 +56,7 @@ def test_split_and_merged_again_is_what_it_was() -> None:
 )
 def test_a_mixture_over_atoms_is_a_mixture(mixture: dict[str, float], tokens: list[int]) -> None:
     counts = dict(zip(["a1", "a2", "b1", "b2"], tokens, strict=True))
-    splits = extended({}, {"a": ["a1", "a2"], "b": ["b1", "b2"]}, {}, counts, {})[0]
+    splits = extend_splits({}, {"a": ["a1", "a2"], "b": ["b1", "b2"]}, {}, counts, {})[0]
     found = in_atoms(mixture, splits)
     assert sum(found.values()) == pytest.approx(sum(mixture.values()))
     assert not {"a", "b"} & found.keys()
@@ -136,7 +136,7 @@ class Lineage:
         leaves = [*before.leaves, *self.domains().leaves]
         tokens = {leaf.fingerprint: 1000 * sum(size for _, size, _ in leaf.contents) for leaf in leaves}
         contents = {**self.contents, **{leaf.fingerprint: list(leaf.contents) for leaf in leaves}}
-        self.splits, self.contents = extended(self.splits, changed.partitioned, changed.merged, tokens, contents)
+        self.splits, self.contents = extend_splits(self.splits, changed.partitioned, changed.merged, tokens, contents)
 
     def carried(self) -> tuple[SwarmData, dict[str, list[File]]]:
         """The evidence as an update uses it; and the files of every atom."""
@@ -202,8 +202,8 @@ def test_leaves_put_together_and_split_along_other_lines_are_written_in_what_the
     leaf = {names: content_fingerprint(of_leaf) for names, of_leaf in files.items()}
     contents = {leaf[names]: of_leaf for names, of_leaf in files.items()}
     tokens = {leaf["12"]: 4, leaf["34"]: 4, leaf["13"]: 3, leaf["24"]: 5}
-    splits, _ = extended({}, {}, {leaf["1234"]: [leaf["12"], leaf["34"]]}, tokens, contents)
-    splits, known = extended(splits, {leaf["1234"]: [leaf["13"], leaf["24"]]}, {}, tokens, contents)
+    splits, _ = extend_splits({}, {}, {leaf["1234"]: [leaf["12"], leaf["34"]]}, tokens, contents)
+    splits, known = extend_splits(splits, {leaf["1234"]: [leaf["13"], leaf["24"]]}, {}, tokens, contents)
     cell = {name: content_fingerprint([(name, sizes[name], "text")]) for name in "1234"}
     assert in_atoms({leaf["12"]: 1.0}, splits) == pytest.approx({cell["1"]: 0.25, cell["2"]: 0.75})
     assert in_atoms({leaf["13"]: 1.0}, splits) == pytest.approx({cell["1"]: 1 / 3, cell["3"]: 2 / 3})

@@ -11,7 +11,7 @@ from olmix_core.evidence.compatibility import (
     RECIPE,
     TASKS,
     TOKENIZER,
-    Choice,
+    CompatibleEvidence,
     Requirements,
     describe_exclusions,
     select_compatible,
@@ -23,7 +23,7 @@ WANTED = Requirements(recipe_key(RECIPE_OF_TODAY), "tok", 2, ["arc", "code"], ["
 GOOD = EvidenceRow("p", {"web": 0.5, "gone": 0.5}, {"arc": 1.0}, RECIPE_OF_TODAY, "tok", "s", evaluation=2)
 
 
-def chosen(*rows: EvidenceRow) -> Choice:
+def chosen(*rows: EvidenceRow) -> CompatibleEvidence:
     return select_compatible(to_table(rows), WANTED)
 
 

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from olmix_core.errors import StoreError
-from olmix_core.evidence import ledger
+from olmix_core.evidence import ledger, ledger_files
 from olmix_core.evidence.ledger import append, compact, pin, pinned, read
 from olmix_core.evidence.rows import SCHEMA, EvidenceRow, from_table
 from olmix_core.storage import local_cache as copies
+from olmix_core.storage.integrity import checksum
 from olmix_core.storage.layout import evidence_set_path
 from olmix_core.storage.store import Store
 
@@ -263,7 +264,7 @@ def test_each_file_can_be_checked(store: Store) -> None:
     with store.new_file("aside") as temporary:
         pq.write_table(read(Store(f"{store.url}-none")).drop_columns(["seed"]), temporary)
     content = store.read_bytes("aside")
-    foreign = f"{'0' * 64}-{ledger.checksum(content)[:16]}"
+    foreign = f"{'0' * 64}-{checksum(content)[:16]}"
     store.write_bytes(f"evidence/{foreign}.parquet", content)
     words = rf"evidence/{foreign}\.parquet: cannot be read: it has the columns row, .*; restore it from a copy"
     with pytest.raises(StoreError, match=words):
@@ -298,12 +299,12 @@ def test_compaction_of_what_another_one_moved_loses_nothing(tmp_path: Path, monk
 
 def test_what_compaction_cannot_read_back_removes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(str(append(store, [row(number)])) for number in (1, 2))
-    write = ledger._write
+    write = ledger.write_file
 
     def lossy(store: Store, said: str, tables: object) -> str:
         return write(store, said, [table.slice(0, 1) for table in tables])
 
-    monkeypatch.setattr(ledger, "_write", lossy)
+    monkeypatch.setattr(ledger, "write_file", lossy)
     with pytest.raises(StoreError, match=r"evidence/\w+-\w+\.parquet: does not hold what was written; nothing was"):
         compact(store)
     assert set(names) <= {name.removesuffix(".parquet") for name in files(store)}
@@ -311,6 +312,7 @@ def test_what_compaction_cannot_read_back_removes_nothing(store: Store, monkeypa
 
 def test_many_rows_are_put_together_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(ledger_files, "ROWS_AT_ONCE", 3)
     store = Store(str(tmp_path))
     for first in range(0, 12, 2):
         append(store, [row(first), row(first + 1)])

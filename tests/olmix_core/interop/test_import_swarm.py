@@ -12,7 +12,7 @@ import yaml
 from olmix_core.config.load import load_config
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.errors import ConfigError, DataError, OlmixError
-from olmix_core.evidence import ledger
+from olmix_core.evidence import ledger, ledger_files
 from olmix_core.evidence.merge import merge
 from olmix_core.evidence.rows import declared, from_table, recipe_key
 from olmix_core.evidence.summary import Filters, overview, select
@@ -187,7 +187,7 @@ def test_parquet_and_json_hold_every_column(read: Callable[..., Imported], tmp_p
     other = Store(str(tmp_path / "other"))
     (tmp_path / "other/evidence").mkdir(parents=True)
     exported = tmp_path / "out/evidence.parquet"
-    name = f"{'0' * 64}-{checksum(exported.read_bytes())[: ledger.CHECKED]}"
+    name = f"{'0' * 64}-{checksum(exported.read_bytes())[: ledger_files.CHECKED]}"
     exported.rename(tmp_path / f"other/evidence/{name}.parquet")
     assert from_table(ledger.read(other).sort_by("row")) == from_table(evidence.table.sort_by("row"))
     export_evidence(evidence, tmp_path / "out", EVIDENCE_EXPORTERS["json"])
@@ -228,11 +228,11 @@ def test_an_overview_is_by_swarm(read: Callable[..., Imported], tmp_path: Path) 
     )
     evidence = merge(ledger.read(store))
     rows = overview(evidence)
-    assert [(row["swarm"], row["proxies"], row["domains"], row["tasks"], row["tokens"]) for row in rows] == [
+    assert [(row.swarm, row.proxies, row.domains, row.tasks, row.tokens) for row in rows] == [
         ("elsewhere", 6, 2, 2, None),
         ("mine", 6, 2, 1, 6 * 2048),
     ]
     assert select(evidence, Filters(source="ratios.csv")).all()
     assert not select(evidence, Filters(source="ratios")).any()
-    assert select(evidence, Filters(recipe=rows[1]["recipe"][:6])).sum() == 6
+    assert select(evidence, Filters(recipe=rows[1].recipe[:6])).sum() == 6
     assert overview(merge(ledger.read(Store(str(tmp_path / "none"))))) == []

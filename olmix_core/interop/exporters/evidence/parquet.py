@@ -14,7 +14,7 @@ _FILE = "evidence.parquet"
 def _write(evidence: "MergedEvidence", folder: "Store") -> list[str]:
     import pyarrow.parquet as pq
 
-    from olmix_core.evidence.ledger import WRITING
+    from olmix_core.evidence.ledger_files import WRITING
 
     with folder.new_file(_FILE) as temporary:
         pq.write_table(evidence.table.sort_by([("proxy", "ascending"), ("row", "ascending")]), temporary, **WRITING)
