@@ -1,8 +1,7 @@
-"""The configuration: one YAML file that says what to mix, how to learn, and what to ask for.
+"""The configuration: one YAML file with the domains to mix, the proxies to train and the mixture to propose.
 
-Required are `name`, `domains` and `evaluation.tasks`; everything else has a default, the paper's where the paper has
-one. Paths are relative to the folder of the file. Whatever is wrong is found before anything runs, and told in one
-message that names the file, the field, what was found and what was expected.
+Required are `name`, `domains` and `evaluation.tasks`; everything else has a default, that of the paper where it has
+one. Each section has a module of its own; `load` reads a file.
 """
 
 from typing import Annotated, Any

@@ -40,8 +40,9 @@ class Domain(Section):
     def _one_kind(self) -> "Domain":
         given = [kind for kind in ("paths", "topics", "quality") if getattr(self, kind) is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            raise ValueError(f"found {found}; expected exactly one of paths, topics, quality")
+            raise ValueError(
+                f"found {' and '.join(given) or 'none of them'}; expected exactly one of paths, topics, quality"
+            )
         if self.paths is not None and (not self.paths or not all(path.strip() for path in self.paths)):
             raise ValueError("found an empty path; expected at least one file or glob")
         children = self.children
@@ -58,6 +59,7 @@ class Domain(Section):
 
     @property
     def children(self) -> list["Domain"]:
+        """The topics or quality buckets of this node; none for a leaf."""
         return self.topics or self.quality or []
 
     @property
@@ -68,6 +70,14 @@ class Domain(Section):
 
 
 def check_siblings(nodes: list[Domain]) -> None:
+    """Check that siblings have different names, and that all of their weights or none are pinned.
+
+    Args:
+        nodes: the siblings.
+
+    Raises:
+        ValueError: they do not.
+    """
     names = [node.name for node in nodes]
     for name in names:
         if names.count(name) > 1:

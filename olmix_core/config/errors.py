@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a file, in the project's words: the field, what was found, what was expected."""
+"""Validation errors of pydantic as `ConfigError`: file, field, value found and value expected."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,21 @@ from olmix_core.config.base import Section
 from olmix_core.config.yaml import shown
 from olmix_core.errors import ConfigError
 
-# Fields of several types; below that depth pydantic names which of them was tried.
+# Fields of several types, with the depth below which pydantic names the type that it tried.
 _UNIONS = ((2, ("surrogate", "ridge")), (2, ("proxy", "leaf_share")), (3, ("eval", "tasks")))
 
 
 def first_problem(model: type[Section], path: Path, error: ValidationError) -> ConfigError:
-    """The first thing that is wrong with a file that is to be read as `model`."""
+    """Convert the first problem of a validation error.
+
+    Args:
+        model: what the file was validated as.
+        path: the file.
+        error: the validation error.
+
+    Returns:
+        The error to raise.
+    """
     problem = error.errors()[0]
     parts = list(problem["loc"])
     if parts[:1] == ["tokenizer"]:
@@ -26,9 +35,9 @@ def first_problem(model: type[Section], path: Path, error: ValidationError) -> C
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     kind, message = problem["type"], problem["msg"]
     if kind == "value_error":
-        # Our own checks: "found ...; expected ..."
-        found, _, expected = message.removeprefix("Value error, found ").partition("; expected ")
-        return ConfigError(str(path), field or "(file)", found, expected)
+        # Validators of this project raise "found ...; expected ...".
+        actual, _, expected = message.removeprefix("Value error, found ").partition("; expected ")
+        return ConfigError(str(path), field or "(file)", actual, expected)
     if kind == "missing":
         return ConfigError(str(path), field, "nothing", "this field, which is required")
     if kind == "extra_forbidden":
@@ -42,14 +51,14 @@ def first_problem(model: type[Section], path: Path, error: ValidationError) -> C
 
 
 def _known_fields(model: type[Section], parts: list[str | int]) -> str:
-    """The fields of the section of `model` in which the last of `parts` was looked for."""
+    """The fields of the section of `model` that lacks the last of `parts`."""
     kinds = [model]
     for part in parts[:-1]:
         if part in model.model_fields:
             kinds = _sections(model.model_fields[str(part)].annotation)
             model = kinds[0]
-        elif isinstance(part, str):  # which kind of section it is, named by its field `kind`
-            model = next(one for one in kinds if part in get_args(one.model_fields["kind"].annotation))
+        elif isinstance(part, str):  # the kind of the section, as its field `kind` names it
+            model = next(section for section in kinds if part in get_args(section.model_fields["kind"].annotation))
     return "one of " + ", ".join(model.model_fields)
 
 

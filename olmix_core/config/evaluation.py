@@ -1,4 +1,4 @@
-"""What the mixture is to be good at, as a configuration says it: tasks, and lists of tasks in files of their own."""
+"""The section `evaluation` of the configuration: tasks, and lists of tasks in files of their own."""
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -40,8 +40,9 @@ class Task(Section):
     def _one_kind(self) -> "Task":
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            raise ValueError(f"found {found}; expected exactly one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"found {' and '.join(given) or 'none of them'}; expected exactly one of {', '.join(KINDS)}"
+            )
         if self.sample is not None and given[0] not in ("file", "list"):
             raise ValueError(f"found sample with {given[0]}; expected it with file or list only")
         if self.list is not None and (self.name or self.family):
@@ -50,11 +51,19 @@ class Task(Section):
 
     @property
     def label(self) -> str:
+        """Label of the task, by default the name of its file, domain or metric."""
         named = self.name or self.heldout or self.metric
         return named or PurePosixPath(self.file or (self.text or [""])[0]).stem
 
     def placed(self, place: Callable[[str], str]) -> "Task":
-        """The same with its paths put where they belong."""
+        """Resolve the paths of the task.
+
+        Args:
+            place: resolves a path.
+
+        Returns:
+            The task with resolved paths.
+        """
         return self.model_copy(
             update={
                 "file": place(self.file) if self.file else None,
@@ -100,13 +109,13 @@ class Evaluation(Section):
         families = [task.family or task.label for task in self.tasks]
         for family in self.family_weights if len(labels) == len(self.tasks) else ():  # lists are read later
             if family not in families:
-                known = ", ".join(dict.fromkeys(families))
-                raise ValueError(f"found a weight for the family {family!r}; expected one of {known}")
+                names = ", ".join(dict.fromkeys(families))
+                raise ValueError(f"found a weight for the family {family!r}; expected one of {names}")
         return self
 
     @property
     def weights(self) -> dict[str, float]:
-        """{label: weight of the task in the mean}: within a family tasks share its weight by their own."""
+        """{label: weight of the task in the mean}; the tasks of a family share its weight by their own weights."""
         if self.average == "tasks":
             return {task.label: task.weight for task in self.tasks}
         totals: dict[str, float] = {}

@@ -1,11 +1,12 @@
 """Where and how proxies run. Results do not depend on it, so no field is part of a cache key."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from olmix_core.config.base import Section
+from olmix_core.serialization import JsonObject
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Execution(Section):
         None, description="With ray or dask: the cluster to use; one on this machine is started where it is left out."
     )
     deployment: str = Field("proxy/proxy", description="With deployment: the deployment that runs a proxy's steps.")
-    job_variables: dict[str, Any] = Field(
+    job_variables: JsonObject = Field(
         default_factory=dict, description="With deployment: further variables for the jobs of its work pool."
     )
     resources: Resources = Field(default_factory=Resources, description="What a proxy asks of a cluster.")

@@ -6,7 +6,6 @@ what was found and what was expected.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -19,17 +18,23 @@ from olmix_core.config.execution import Execution
 from olmix_core.config.tokenizer import TokenizerFile
 from olmix_core.config.yaml import UniqueKeys, read_mapping
 from olmix_core.errors import ConfigError
+from olmix_core.serialization import JsonMapping
 from olmix_core.storage.credentials import EXPECTED, field_with_credentials
 from olmix_core.storage.filesystem import check_reachable, open_file, reason_of
 
 
-def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration file; its relative paths are resolved against its folder.
+def load_config(path: str | Path, changes: JsonMapping | None = None) -> Config:
+    """Read a configuration file. Relative paths in it are resolved against its folder.
 
-    `changes`, {field: value} or {section: {field: value}}, come in the place of what the file says.
+    Args:
+        path: the file.
+        changes: {field: value} or {section: {field: value}} that replace what the file says.
+
+    Returns:
+        The configuration, with all lists of tasks read.
 
     Raises:
-        ConfigError: the file cannot be read, is not YAML, or says something that cannot be done.
+        ConfigError: the file cannot be read, is not YAML, or is invalid.
     """
     path = Path(path)
     data = read_mapping(path, "a mapping with name, domains and evaluation")
@@ -38,7 +43,7 @@ def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> C
     for name, value in (changes or {}).items():
         if not isinstance(value, Mapping):
             data[name] = value
-        elif isinstance(data.setdefault(name, {}), dict):  # whatever else it is, is told below
+        elif isinstance(data.setdefault(name, {}), dict):  # anything else is refused by the validation
             data[name] = {**data[name], **value}
     try:
         config = Config.model_validate(data)
@@ -48,9 +53,18 @@ def load_config(path: str | Path, changes: Mapping[str, Any] | None = None) -> C
 
 
 def with_runner(config: Config, runner: str, path: str) -> Config:
-    """The same with another `execution.runner`; what is set for one runner only is left out for the others.
+    """Replace `execution.runner`. Settings of the former runner alone are dropped.
 
-    Raises ConfigError.
+    Args:
+        config: the configuration.
+        runner: name of the new runner.
+        path: the configuration file, for messages.
+
+    Returns:
+        The changed configuration.
+
+    Raises:
+        ConfigError: the runner does not exist, or does not accept a setting.
     """
     kept = config.execution.model_dump(exclude_unset=True, exclude={"runner"})
     if runner != config.execution.runner:
@@ -66,7 +80,7 @@ def with_runner(config: Config, runner: str, path: str) -> Config:
 
 def _resolved(config: Config, folder: Path) -> Config:
     def place(path: str) -> str:
-        # Only ~/ is the user's home: a name may start with the sign.
+        # Only ~/ is the home of the user: a file name may begin with the sign.
         return path if "://" in path else str(folder / (Path(path).expanduser() if path.startswith("~/") else path))
 
     def domain(node: Domain) -> Domain:
@@ -93,7 +107,7 @@ def _resolved(config: Config, folder: Path) -> Config:
 
 
 def _with_lists(config: Config, path: Path) -> Config:
-    """The same with the tasks of every list of tasks in its place."""
+    """The configuration with every list of tasks replaced by its tasks."""
     tasks: list[Task] = []
     for position, task in enumerate(config.evaluation.tasks):
         tasks += read_task_list(task, path, f"evaluation.tasks[{position}].list") if task.list else [task]
@@ -108,7 +122,15 @@ def _with_lists(config: Config, path: Path) -> Config:
 
 
 def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
-    """The tasks of the file `entry.list`; what `entry` says of sample and weight holds where they say nothing.
+    """Read a list of tasks.
+
+    Args:
+        entry: the task with the field `list`; its sample and weight apply to tasks that set none.
+        config_file: the configuration file, for messages.
+        field: the field of the list, for messages.
+
+    Returns:
+        The tasks, with paths resolved against the folder of the list.
 
     Raises:
         ConfigError: the file cannot be read, or is no list of tasks.

@@ -1,4 +1,4 @@
-"""The recipe of the proxies: which model, how much data, how it is trained. All of it is in `proxy` of a configuration.
+"""The section `proxy` of the configuration: the recipe of the proxies, which is model, amount of data and training.
 
 `proxy.recipe` names a preset that every field left out is taken from. `tiny` was measured on one CPU thread; the others
 have the shapes of OLMo's models of that name and follow rules for a model of N parameters:
@@ -10,8 +10,8 @@ have the shapes of OLMo's models of that name and follow rules for a model of N 
     tokens          5 x 20 N                               5 times Chinchilla's 20 tokens per parameter (arXiv
                                                            2203.15556), as in the paper
 
-A proxy is known by its recipe written out (`identity`), not by the preset's name; a setting that came later is left out
-where it is as if it did not exist, so that proxies trained before are found again.
+The identity of a proxy contains its recipe written out (`identity`), not the name of the preset. A setting that was
+added later is left out of it where it has no effect, so that proxies trained before are found again.
 """
 
 import math
@@ -20,14 +20,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from olmix_core.config.base import Section
+from olmix_core.serialization import JsonObject
 
 TOKENS_PER_PARAMETER = 20
 
-# From this size on the paper's proxies rank mixtures as a 1B model does.
+# From this size on, proxies rank mixtures like a 1B model (paper, section 4).
 RELIABLE_PARAMETERS = 15_000_000
 
+Preset = dict[str, int | float | str | None]
 
-def _preset(parameters: float, layers: int, width: int, heads: int, mlp_width: int) -> dict[str, Any]:
+
+def _preset(parameters: float, layers: int, width: int, heads: int, mlp_width: int) -> Preset:
     """A preset by the rules above."""
     length = 4096
     batch = 327_680 * (parameters / 108e6) ** (2 / 3)
@@ -45,7 +48,7 @@ def _preset(parameters: float, layers: int, width: int, heads: int, mlp_width: i
     }
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, Preset] = {
     "tiny": {},  # the defaults of the fields
     "15m": _preset(15e6, layers=4, width=128, heads=8, mlp_width=352),
     "30m": _preset(30e6, layers=4, width=256, heads=8, mlp_width=688),
@@ -56,7 +59,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ProxyRecipe(Section):
-    """The recipe of the proxy models. All of it but the preset's name belongs to a proxy's identity."""
+    """The recipe of the proxies. All of it but the name of the preset is part of the identity of a proxy."""
 
     recipe: Literal["tiny", "15m", "30m", "60m", "190m", "1b"] = Field(
         "tiny", description="Preset that every field left out is taken from; the other defaults are those of tiny."
@@ -100,7 +103,7 @@ class ProxyRecipe(Section):
             return data
         name = data.get("recipe", "tiny")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}  # other names are refused by their type
-        if "tokens" in data or "chinchilla" in data:  # one of them given replaces the other
+        if "tokens" in data or "chinchilla" in data:  # either replaces both of the preset
             preset |= {"tokens": None, "chinchilla": None}
         return {**preset, **data}
 
@@ -111,8 +114,8 @@ class ProxyRecipe(Section):
                 f"found width {self.width} with {self.heads} heads; expected a width divisible by twice the heads"
             )
         if (self.tokens is None) == (self.chinchilla is None):
-            found = "neither" if self.tokens is None else "both"
-            raise ValueError(f"found {found}; expected exactly one of tokens and chinchilla")
+            given = "neither" if self.tokens is None else "both"
+            raise ValueError(f"found {given}; expected exactly one of tokens and chinchilla")
         if self.tokens is not None and self.tokens < self.sequence_length * self.batch_size:
             raise ValueError(
                 f"found {self.tokens} tokens; expected at least one batch"
@@ -127,51 +130,76 @@ class ProxyRecipe(Section):
 
     @property
     def steps(self) -> int:
-        """Training steps of a recipe whose tokens are counted."""
+        """Training steps; `counted` must have set the tokens."""
         assert self.tokens is not None, "chinchilla: to be counted first"
         return self.tokens // (self.batch_size * self.sequence_length)
 
     def parameters(self, vocab_size: int) -> int:
-        """Number of parameters with a vocabulary of this size; the embeddings, tied to the output, count once."""
+        """Count the parameters; the embeddings, tied to the output layer, count once.
+
+        Args:
+            vocab_size: entries of the vocabulary.
+
+        Returns:
+            Number of parameters.
+        """
         block = 4 * self.width**2 + 3 * self.width * self.mlp + 2 * self.width
         return self.layers * block + vocab_size * self.width + self.width
 
     @property
     def share(self) -> float:
-        """Share of each leaf that proxies see, once it is counted."""
+        """Share of each leaf that proxies see; `counted` must have set it."""
         assert self.leaf_share != "match", "leaf_share: to be counted first"
         return self.leaf_share
 
     def counted(self, vocab_size: int, target_tokens: float | None = None) -> "ProxyRecipe":
-        """The same in numbers: tokens, in whole batches, where they were a multiple of Chinchilla's; and `leaf_share`,
-        where it is to match, as tokens / target_tokens, at most 1."""
+        """Replace relative settings by numbers.
+
+        Args:
+            vocab_size: entries of the vocabulary.
+            target_tokens: tokens R of the run that the mixture is for; needed for ``leaf_share: match``.
+
+        Returns:
+            The recipe with `tokens`, in whole batches, in place of `chinchilla`, and with ``leaf_share: match`` as
+            tokens / target_tokens, at most 1.
+        """
         batch = self.batch_size * self.sequence_length
         tokens, share = self.tokens, self.leaf_share
         if self.chinchilla is not None:
-            wanted = self.chinchilla * TOKENS_PER_PARAMETER * self.parameters(vocab_size)
-            tokens = max(1, round(wanted / batch)) * batch
+            budget = self.chinchilla * TOKENS_PER_PARAMETER * self.parameters(vocab_size)
+            tokens = max(1, round(budget / batch)) * batch
         if share == "match":
             assert tokens is not None
             assert target_tokens is not None, "leaf_share: match needs the tokens of the target"
             share = min(1.0, tokens / target_tokens)
         return self.model_copy(update={"tokens": tokens, "chinchilla": None, "leaf_share": share})
 
-    def identity(self) -> dict[str, Any]:
-        """What the proxies' keys are made of, once `counted`: every field that a result depends on.
+    def identity(self) -> JsonObject:
+        """Write out the settings that are part of the keys of proxies, after `counted`.
 
-        Not `retry_diverged`: a second attempt has a key of its own.
+        `retry_diverged` is not one of them: a second attempt has a key of its own.
+
+        Returns:
+            {field: value}.
         """
-        said = self.model_dump(exclude={"recipe", "chinchilla", "retry_diverged", "mlp_width"})
+        settings = self.model_dump(exclude={"recipe", "chinchilla", "retry_diverged", "mlp_width"})
         if self.mlp != self.model_copy(update={"mlp_width": None}).mlp:
-            said["mlp_width"] = self.mlp
-        for name, without in (("document_mask", False), ("leaf_share", 1.0), ("trainer", None)):
-            if said[name] == without:
-                del said[name]
-        return said
+            settings["mlp_width"] = self.mlp
+        for name, neutral in (("document_mask", False), ("leaf_share", 1.0), ("trainer", None)):
+            if settings[name] == neutral:
+                del settings[name]
+        return settings
 
 
 def caution(parameters: int) -> str | None:
-    """What to know of proxies as small as this; None from the size on that the paper found reliable."""
+    """Word a caution about proxies that are too small to rank mixtures reliably.
+
+    Args:
+        parameters: number of parameters of a proxy.
+
+    Returns:
+        The caution, or None from `RELIABLE_PARAMETERS` on.
+    """
     if parameters >= RELIABLE_PARAMETERS:
         return None
     return (

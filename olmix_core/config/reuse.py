@@ -20,6 +20,8 @@ class Reuse(Section):
     @model_validator(mode="after")
     def _release_needs_partial_reuse(self) -> "Reuse":
         if bool(self.release) != (self.strategy == "partial_reuse"):
-            found = f"strategy {self.strategy} with {len(self.release)} leaves to release"
-            raise ValueError(f"found {found}; expected leaves to release with partial_reuse, and only with it")
+            raise ValueError(
+                f"found strategy {self.strategy} with {len(self.release)} leaves to release; expected leaves to release"
+                " with partial_reuse, and only with it"
+            )
         return self

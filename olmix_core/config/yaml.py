@@ -1,4 +1,4 @@
-"""YAML files that people write, read so that a slip is told and never guessed at."""
+"""YAML files written by people: duplicate keys and other slips are errors and never resolved by guessing."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,18 @@ from typing import Any
 import yaml
 
 from olmix_core.errors import ConfigError
+from olmix_core.serialization import JsonObject
 
 
-def read_mapping(path: Path, expected: str) -> dict[str, Any]:
-    """The mapping of fields that the file at `path` holds; `expected` says which, should there be none.
+def read_mapping(path: Path, expected: str) -> JsonObject:
+    """Read a file that holds a mapping.
+
+    Args:
+        path: the file.
+        expected: description of the mapping, for messages.
+
+    Returns:
+        {field: value}.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or holds something else.
@@ -34,15 +42,34 @@ def read_mapping(path: Path, expected: str) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """`value` as a message quotes it, cut where it is long."""
+    """Quote a value in a message.
+
+    Args:
+        value: the value.
+
+    Returns:
+        At most 60 characters.
+    """
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error rather than the last one winning."""
+    """A loader that refuses duplicate keys, of which YAML takes the last, and keys that are not text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping.
+
+        Args:
+            node: the node of the mapping.
+            deep: whether nested values are constructed at once.
+
+        Returns:
+            {key: value}.
+
+        Raises:
+            yaml.MarkedYAMLError: a key is given twice or is not text.
+        """
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -62,7 +89,7 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1 takes 1e6 for text; YAML 1.2, and everybody else, for a number.
+# In YAML 1.1, which PyYAML reads, 1e6 is a text; in YAML 1.2 it is a number.
 UniqueKeys.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
