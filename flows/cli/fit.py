@@ -1,7 +1,7 @@
-"""The command `olmix fit`: for users of the published tool, from its fit configuration and CSV files to a mixture."""
+"""The command `olmix fit`: from a fit configuration and CSV files of the published tool to a mixture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group
@@ -26,54 +26,54 @@ def fit(
         typer.Option("--published-behaviour", help="Do as the published tool does where the default differs."),
     ] = False,
 ) -> None:
-    """Fit and propose from proxy runs that are on record as two CSV files."""
+    """Fit a law and propose a mixture from proxy runs in two CSV files."""
     from olmix_core.interop.fit import fit_published
 
     with console.status("Fitting"):
-        found = fit_published(config, output_dir, published_behaviour=published_behaviour)
-    console.print(_view(found), soft_wrap=True)
+        result = fit_published(config, output_dir, published_behaviour=published_behaviour)
+    console.print(_view(result), soft_wrap=True)
 
 
-def _view(found: "PublishedFit") -> Group:
-    from flows.cli.live import mixture_table
+def _view(result: "PublishedFit") -> Group:
+    from flows.cli.mix_view import mixture_table
 
-    rows: list[dict[str, Any]] = found.table.to_dict("records")  # type: ignore[assignment]
-    return Group(_evidence(found), Text(), mixture_table(rows), _predicted(found), _worst(found), _remarks(found))
+    parts = _evidence(result), Text(), mixture_table(result.table), _predicted(result), _worst(result)
+    return Group(*parts, _remarks(result))
 
 
-def _evidence(found: "PublishedFit") -> Text:
-    record, counts = found.record, found.record.evidence
+def _evidence(result: "PublishedFit") -> Text:
+    record, counts = result.record, result.record.evidence
     gamma = "" if record.gamma is None else f", gamma {record.gamma:g}"
-    words = Text()
-    words.append("fit", style="bold")
-    words.append(f"  {record.family}{gamma}: {counts.runs} runs, {counts.domains} domains, {len(record.tasks)} tasks")
+    text = Text()
+    text.append("fit", style="bold")
+    text.append(f"  {record.family}{gamma}: {counts.runs} runs, {counts.domains} domains, {len(record.tasks)} tasks")
     if counts.held_out:
-        words.append(f"; {counts.held_out} runs held out")
-    return words
+        text.append(f"; {counts.held_out} runs held out")
+    return text
 
 
-def _predicted(found: "PublishedFit") -> Text:
-    predicted, gain = found.record.predicted, found.record.gain["over_natural"]
-    words = Text()
-    words.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
-    for name, at in predicted.items():
-        words.append(f"  {name:<9} {at.bpb:.4f}  ({at.low:.4f} to {at.high:.4f})\n")
+def _predicted(result: "PublishedFit") -> Text:
+    predicted, gain = result.record.predicted, result.record.gain["over_natural"]
+    text = Text()
+    text.append("\npredicted mean BPB (lower is better), with 90 % interval\n", style="bold")
+    for name, bpb in predicted.items():
+        text.append(f"  {name:<9} {bpb.bpb:.4f}  ({bpb.low:.4f} to {bpb.high:.4f})\n")
     share = gain.bpb / predicted["natural"].bpb
-    words.append(f"  gain over natural: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}), {share:.1%}")
-    words.append(f"{gain.caution}\n")
-    solver = found.record.solver
+    text.append(f"  gain over natural: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}), {share:.1%}")
+    text.append(f"{gain.caution}\n")
+    solver = result.record.solver
     proof = "" if solver.gap is None else f", at most {solver.gap:.1e} BPB from the optimum"
-    words.append(f"  solver: {solver.status}{proof}\n")
-    return words
+    text.append(f"  solver: {solver.status}{proof}\n")
+    return text
 
 
-def _worst(found: "PublishedFit") -> Table:
+def _worst(result: "PublishedFit") -> Table:
     """Cross-validated errors of the objective and the worst tasks; those on held-out runs beside them."""
     from olmix_core.surrogate.cross_validation import OBJECTIVE
 
-    order = found.diagnostics.drop(index=OBJECTIVE).sort_values("spearman", na_position="first", kind="stable").index
-    errors = found.diagnostics.to_dict("index")
-    held_out = None if found.held_out is None else found.held_out.to_dict("index")
+    order = result.diagnostics.drop(index=OBJECTIVE).sort_values("spearman", na_position="first", kind="stable").index
+    errors = result.diagnostics.to_dict("index")
+    held_out = None if result.held_out is None else result.held_out.to_dict("index")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("objective and worst tasks, cross-validated", style="bold", overflow="fold")
     for name in ("Spearman", "R2", "error (BPB)", *([] if held_out is None else ["held out: Spearman", "error (BPB)"])):
@@ -86,17 +86,17 @@ def _worst(found: "PublishedFit") -> Table:
     return table
 
 
-def _remarks(found: "PublishedFit") -> Text:
-    record = found.record
-    words = Text("\n")
+def _remarks(result: "PublishedFit") -> Text:
+    record = result.record
+    text = Text("\n")
     for task, reason in record.flags.items():
-        words.append(f"task {task}: {reason}\n", style="yellow")
+        text.append(f"task {task}: {reason}\n", style="yellow")
     for note in record.notes:
-        words.append(f"note: {note}\n", style="yellow")
+        text.append(f"note: {note}\n", style="yellow")
     if record.differences:
-        words.append("where this differs from the published tool\n", style="bold")
+        text.append("where this differs from the published tool\n", style="bold")
         for line in record.differences:
-            words.append(f"  {line}\n")
-    words.append("files  ", style="bold")
-    words.append(f"{found.output}: {', '.join(path.name for path in found.files)}")
-    return words
+            text.append(f"  {line}\n")
+    text.append("files  ", style="bold")
+    text.append(f"{result.output}: {', '.join(path.name for path in result.files)}")
+    return text

@@ -1,14 +1,16 @@
 """The commands `olmix show` and `olmix trade-offs`: a published mixture, and what other requirements would give."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.cli.console import console, print_json
 from flows.cli.options import DEFAULT_STORE, JsonOption, MixName, MixStoreOption, VersionOption
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Group
 
     from olmix_core.mixes.record import MixRecord
+    from olmix_core.serialization import JsonObject
     from olmix_core.storage.store import Store
 
 TASK_COLUMNS = ("name", "weight", "natural", "previous", "proposed")
@@ -45,11 +47,11 @@ def trade_offs(
     from olmix_core.mixes.tables import read_trade_offs
 
     store, mix_name = store_and_name(name, store_url)
-    rows = read_trade_offs(store, read_mix(store, mix_name, version))
+    table = read_trade_offs(store, read_mix(store, mix_name, version))
     if as_json:
-        print_json(rows)
+        print_json(_records(table))
     else:
-        console.print(trade_offs_view(rows))
+        console.print(trade_offs_view(table))
 
 
 def view_of(store: "Store", record: "MixRecord") -> "Group":
@@ -62,31 +64,36 @@ def view_of(store: "Store", record: "MixRecord") -> "Group":
     Returns:
         The view.
     """
-    from flows.cli.live import mix_view
+    from flows.cli.mix_view import mix_view
 
-    folder, rows = _mixture(store, record)
-    return mix_view(record, rows, folder)
+    folder, table = _mixture(store, record)
+    return mix_view(record, table, folder)
 
 
-def _json_of(store: "Store", record: "MixRecord") -> dict[str, Any]:
+def _json_of(store: "Store", record: "MixRecord") -> "JsonObject":
     """The published mix as docs/schemas/show.json describes it."""
-    folder, rows = _mixture(store, record)
+    folder, table = _mixture(store, record)
     fields, tasks = record.to_json(), [task.to_json() for task in record.tasks]
     return {
         **{name: fields[name] for name in ("name", "version", "parent", "created")},
         "folder": folder,
         "target_tokens": record.target_tokens,
-        "mixture": [{name: None if value != value else value for name, value in row.items()} for row in rows],
+        "mixture": _records(table),
         "tasks": [{name: task[name] for name in TASK_COLUMNS if name in task} for task in tasks],
         **{name: fields[name] for name in ("predicted", "gain", "proxies", "flags", "notes")},
     }
 
 
-def _mixture(store: "Store", record: "MixRecord") -> tuple[str, list[dict[str, Any]]]:
-    """URL of the folder of a published mix, and the rows of its mix.csv."""
+def _mixture(store: "Store", record: "MixRecord") -> "tuple[str, pd.DataFrame]":
+    """URL of the folder of a published mix, and its mix.csv."""
     from olmix_core.mixes.tables import read_table
     from olmix_core.storage.layout import TABLE_FILE, version_folder
 
     folder = version_folder(record.name, record.version)
-    rows: list[Any] = read_table(store.read_bytes(f"{folder}/{TABLE_FILE}")).to_dict("records")
-    return f"{store.url}/{folder}", rows
+    return f"{store.url}/{folder}", read_table(store.read_bytes(f"{folder}/{TABLE_FILE}"))
+
+
+def _records(table: "pd.DataFrame") -> "list[JsonObject]":
+    """The rows of a table as JSON, with null where a value is missing."""
+    values = table.astype(object)
+    return values.where(values.notna(), None).to_dict("records")  # type: ignore[return-value]

@@ -1,8 +1,8 @@
-"""How plans, reasons, lineages and differences look in a terminal."""
+"""How plans, reasons, histories, differences and trade-offs look in a terminal."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,14 @@ def _table(*columns: str) -> Table:
 
 
 def plan_view(plan: Plan) -> Group:
-    """Show what happens to every leaf and step, and what it costs."""
+    """Show a plan: what happens to every leaf and step, and what it costs.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The view.
+    """
     parts: list[RenderableType] = []
     builds = f", builds on {plan.builds_on}" if plan.builds_on else ""
     parts.append(Text(f"plan for {plan.name}: strategy {plan.strategy}{builds}\n", style="bold"))
@@ -59,7 +66,17 @@ def plan_view(plan: Plan) -> Group:
     return Group(*parts)
 
 
-def reasons_view(reasons: Sequence[Reason], names: dict[str, str], detailed: bool) -> Group:
+def reasons_view(reasons: Sequence[Reason], labels: Mapping[str, str], detailed: bool) -> Group:
+    """Show why steps are executed.
+
+    Args:
+        reasons: The reasons.
+        labels: {fingerprint: label} of leaves.
+        detailed: Whether to show every field that differs.
+
+    Returns:
+        The view.
+    """
     if not reasons:
         return Group(Text("nothing would run again: everything is cached", style="green"))
     table = _table("step", ">results", "cause", "root")
@@ -71,67 +88,93 @@ def reasons_view(reasons: Sequence[Reason], names: dict[str, str], detailed: boo
     if detailed:
         fields = _table("field", "old", "new", "from")
         for reason in reasons:
-            for one in reason.differences:
-                fields.add_row(Text(named(one.field, names)), shown(one.old), shown(one.new), one.source)
+            for difference in reason.differences:
+                values = shown(difference.old), shown(difference.new)
+                fields.add_row(Text(named(difference.field, labels)), *values, difference.source)
         parts += [Text(), fields]
     return Group(*parts)
 
 
-def history_view(rows: Sequence[VersionSummary]) -> Group:
+def history_view(versions: Sequence[VersionSummary]) -> Group:
+    """Show the versions of a mix, and what they cost.
+
+    Args:
+        versions: The versions, oldest first.
+
+    Returns:
+        The view.
+    """
     table = _table("version", "date", "on", "change", ">trained", ">cached", ">carried", ">full", ">gain")
-    for row in rows:
-        change = ", ".join(f"{count} {kind}" for kind, count in row.change.items()) or "-"
-        counts = [str(count) for count in (row.proxies, row.cached, row.carried_over, row.full_recompute)]
-        gain = f"{row.gain / row.natural:.1%}"
-        table.add_row(row.version, row.created[:10], row.builds_on or "-", change, *counts, gain)
+    for version in versions:
+        change = ", ".join(f"{count} {kind}" for kind, count in version.change.items()) or "-"
+        counts = (version.proxies, version.cached, version.carried_over, version.full_recompute)
+        cells = [str(count) for count in counts]
+        gain = f"{version.gain / version.natural:.1%}"
+        table.add_row(version.version, version.created[:10], version.builds_on or "-", change, *cells, gain)
     for column in table.columns:
         column.no_wrap = column.header != "change"
-    spent = sum(row.proxies for row in rows)
+    spent = sum(version.proxies for version in versions)
     # A version with the domain set of its parent needs no swarm of its own.
-    full = sum(row.full_recompute for row in rows if row.needs_swarm)
-    words = (
+    full = sum(version.full_recompute for version in versions if version.needs_swarm)
+    legend = (
         "\ntrained: proxies of this version; carried: of earlier ones that inform it; full: what full recomputation"
         f" would take; gain: predicted, over natural\nproxies trained: {spent}; full recomputation at every change of"
         f" the domain set: {full}"
     )
-    return Group(table, Text(words))
+    return Group(table, Text(legend))
 
 
-def differences_view(found: MixDifference) -> Group:
-    def weight(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
+def differences_view(difference: MixDifference) -> Group:
+    """Show two versions side by side.
 
-    parts: list[RenderableType] = [Text(f"a: {found.a.name}   b: {found.b.name}\n", style="bold")]
+    Args:
+        difference: The versions `a` and `b`.
+
+    Returns:
+        The view.
+    """
+    parts: list[RenderableType] = [Text(f"a: {difference.a.name}   b: {difference.b.name}\n", style="bold")]
     leaves = _table("domain", ">a", ">b", ">b - a", "")
-    for row in found.leaves:
-        difference = "" if row.a is None or row.b is None else f"{row.b - row.a:+.4f}"
-        leaves.add_row(Text(row.domain), weight(row.a), weight(row.b), difference, row.change)
+    for leaf in difference.leaves:
+        change = "" if leaf.a is None or leaf.b is None else f"{leaf.b - leaf.a:+.4f}"
+        leaves.add_row(Text(leaf.domain), _weight(leaf.a), _weight(leaf.b), change, leaf.change)
     parts += [leaves, Text()]
     other = _table("", "a", "b")
-    for setting in found.settings:
+    for setting in difference.settings:
         other.add_row(setting.field, shown(setting.a), shown(setting.b))
-    other.add_row("only these tasks", *(", ".join(side.only_tasks) for side in found.sides))
-    evidence = [side.evidence for side in found.sides]
-    other.add_row("evidence", *(f"{of.id}: {of.swarm} + {of.carried_over} carried over" for of in evidence))
-    predicted = [side.predicted for side in found.sides]
-    other.add_row("predicted BPB", *(f"{of.bpb:.4f} ({of.low:.4f} to {of.high:.4f})" for of in predicted))
+    other.add_row("only these tasks", *(", ".join(side.only_tasks) for side in difference.sides))
+    evidence = [side.evidence for side in difference.sides]
+    other.add_row("evidence", *(f"{part.id}: {part.swarm} + {part.carried_over} carried over" for part in evidence))
+    predicted = [side.predicted for side in difference.sides]
+    other.add_row("predicted BPB", *(f"{bpb.bpb:.4f} ({bpb.low:.4f} to {bpb.high:.4f})" for bpb in predicted))
     parts.append(other)
     return Group(*parts)
 
 
-_WISHES = {"kl": "pull (kl)", "repetition": "epochs at most", "target_tokens": "tokens of the run"}
+def _weight(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
-def trade_offs_view(rows: Sequence[dict[str, Any]]) -> Group:
-    if not rows:
+_SETTINGS = {"kl": "pull (kl)", "repetition": "epochs at most", "target_tokens": "tokens of the run"}
+
+
+def trade_offs_view(trade_offs: pd.DataFrame) -> Group:
+    """Show what other settings of the proposal would give.
+
+    Args:
+        trade_offs: trade_offs.csv, a row per value of a setting.
+
+    Returns:
+        The view.
+    """
+    if trade_offs.empty:
         return Group(Text("no trade-offs are on record: every proposal of this family of surrogates takes a search"))
-    table = _table("wish", ">value", ">BPB", ">gain", ">90 % interval", ">KL", ">at cap")
+    table = _table("setting", ">value", ">BPB", ">gain", ">90 % interval", ">KL", ">at cap")
     last = ""
-    for row in rows:
-        wish = row["parameter"]
-        name = "" if wish == last else _WISHES[wish]
-        value = amount(row["value"]) if wish == "target_tokens" else f"{row['value']:g}"
-        if row["bpb"] is None:
+    for row in trade_offs.to_dict("records"):
+        name = "" if row["parameter"] == last else _SETTINGS[row["parameter"]]
+        value = amount(row["value"]) if row["parameter"] == "target_tokens" else f"{row['value']:g}"
+        if pd.isna(row["bpb"]):
             table.add_row(name, value, "no mixture is possible", style="dim")
         else:
             table.add_row(
@@ -144,8 +187,5 @@ def trade_offs_view(rows: Sequence[dict[str, Any]]) -> Group:
                 f"{row['at_cap']:.0f}",
                 style="bold" if row["asked"] else "",
             )
-        last = wish
-    return Group(
-        table,
-        Text("\nin bold: what was asked for; gain and KL are over natural", style="dim"),
-    )
+        last = row["parameter"]
+    return Group(table, Text("\nin bold: as published; gain and KL are over natural", style="dim"))

@@ -30,13 +30,17 @@ def read_labelled(content: bytes, *labels: str) -> pd.DataFrame:
     )
 
 
-def read_trade_offs(store: Store, record: MixRecord) -> list[dict[str, str | float | bool | None]]:
-    """Read the rows of trade_offs.csv of a version; None where a request cannot be met."""
-    content = store.read_bytes(version_path(record.name, record.version, TRADE_OFFS_FILE))
-    table = pd.read_csv(io.BytesIO(content)).astype(object)
-    return [
-        {str(name): value for name, value in row.items()} for row in table.where(table.notna(), None).to_dict("records")
-    ]
+def read_trade_offs(store: Store, record: MixRecord) -> pd.DataFrame:
+    """Read trade_offs.csv of a version.
+
+    Args:
+        store: The store.
+        record: The record of the version.
+
+    Returns:
+        A row per value of a setting; NaN where no mixture is possible.
+    """
+    return read_labelled(store.read_bytes(version_path(record.name, record.version, TRADE_OFFS_FILE)), "parameter")
 
 
 @dataclass(frozen=True)
