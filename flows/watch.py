@@ -1,10 +1,8 @@
-"""The flow that looks whether the data of a mix changed, and says so with an event; for a schedule.
+"""The flow that checks whether the data of a mix changed, and emits an event if so; for a schedule.
 
-It lists files and takes their content hashes, most of which are remembered, so it takes seconds. Nothing is computed
-here: who hears the event (the deployment `update-on-change`) does that.
+It lists files and takes their content hashes, most of which are remembered, so it takes seconds. No step is executed
+here: the event starts the deployment `update-on-change`.
 """
-
-from typing import Any
 
 from prefect import flow
 from prefect.events import emit_event
@@ -15,22 +13,27 @@ from olmix_core.config.load import load_config
 from olmix_core.data.domains import read_domains
 from olmix_core.errors import StoreError
 from olmix_core.mixes.watch import observe, remember
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.store import Store
 
 EVENT = "olmix.domain-set.changed"
-HOURS = 1.0  # then it is stopped; content hashes up to then are kept
+MAX_HOURS = 1.0  # then it is stopped; content hashes computed so far are kept
 
 
-@flow(name="watch", flow_run_name="watch {config_file}", persist_result=False, timeout_seconds=HOURS * 3600)
-def watch(config_file: str, again: bool = False) -> dict[str, Any]:
-    """Compare the data of a configuration with the last version of its mix; emit an event when it changed.
+@flow(name="watch", flow_run_name="watch {config_file}", persist_result=False, timeout_seconds=MAX_HOURS * 3600)
+def watch(config_file: str, again: bool = False) -> JsonObject:
+    """Compare the data of a configuration with the last version of its mix; emit an event if it changed.
 
-    A change is told once, also while the run that deals with it is under way.
+    A change is reported once, even if the run that it starts has not ended.
 
     Args:
         config_file: Path of the configuration (YAML) on the machine of the worker.
-        again: Tell a change that was told before, for one whose run failed.
+        again: Report a change again, for example because its run failed.
+
+    Returns:
+        {since, id, told, changes}: the version compared with, the identity of the change, when it was reported
+        before, and {domain, change, origins} of each leaf that changed.
     """
     config, logger = load_config(config_file), get_run_logger()
     store = Store(config.store)
@@ -39,13 +42,13 @@ def watch(config_file: str, again: bool = False) -> dict[str, Any]:
         observed = observe(store, config.name, read_domains(config, config_file, index))
     finally:
         index.close()
-    words = ", ".join(f"{leaf.domain} {leaf.change}" for leaf in observed.changes)
+    summary = ", ".join(f"{leaf.domain} {leaf.change}" for leaf in observed.changes)
     if observed.since is None:
         logger.info("mix=%s: no version yet, so nothing to compare with; run the deployment `mix` first", config.name)
     elif not observed.changes:
         logger.info("mix=%s: the data is that of %s", config.name, observed.since)
     elif not observed.is_news and not again:
-        logger.info("mix=%s: since %s: %s; told at %s", config.name, observed.since, words, observed.told)
+        logger.info("mix=%s: since %s: %s; told at %s", config.name, observed.since, summary, observed.told)
     else:
         emitted = emit_event(
             EVENT,
@@ -54,8 +57,8 @@ def watch(config_file: str, again: bool = False) -> dict[str, Any]:
         )
         if emitted is None:
             raise StoreError("the event could not be emitted; expected a Prefect server: set PREFECT_API_URL")
-        # Told before it is remembered: a run that is killed in between tells it twice rather than never.
+        # Emitted before it is remembered: a run that is killed in between reports it twice rather than never.
         EventsWorker.instance().wait_until_empty()
         remember(store, config.name, observed)
-        logger.info("mix=%s: since %s: %s; told now", config.name, observed.since, words)
+        logger.info("mix=%s: since %s: %s; told now", config.name, observed.since, summary)
     return observed.to_json()

@@ -1,7 +1,5 @@
 """The progress of a run as an artifact in the Prefect UI: proxies done, running and to go, tokens per second, time."""
 
-import contextvars
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -10,6 +8,7 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from olmix_core.formatting import duration
+from tasks.runtime.periodic import repeatedly
 from tasks.runtime.progress import RunProgress
 from tasks.runtime.registry import STEPS
 
@@ -29,28 +28,20 @@ def shown(name: str, tracked: RunProgress) -> Iterator[None]:
     Yields:
         None.
     """
-    # Its type says that it might be a coroutine, which it is only where there is an event loop.
+    # Typed as possibly a coroutine, which it is only inside an event loop.
     artifact = cast(UUID, create_progress_artifact(0.0, key=f"progress-{name}", description="starting"))
-    over = threading.Event()
+    last: tuple[float, str] | None = None
 
     def update() -> None:
-        shown: tuple[float, str] | None = None
-        while not over.wait(SECONDS):
-            now = state(tracked)
-            if now != shown:
-                update_progress_artifact(artifact, progress=now[0], description=now[1])
-                shown = now
+        nonlocal last
+        current = state(tracked)
+        if current != last:
+            update_progress_artifact(artifact, progress=current[0], description=current[1])
+            last = current
 
-    # Prefect's settings are those of the context.
-    updater = threading.Thread(target=contextvars.copy_context().run, args=(update,), daemon=True)
-    updater.start()
-    try:
+    with repeatedly(update, SECONDS):
         yield
-    finally:
-        over.set()
-        updater.join()
-    percent, words = state(tracked)
-    update_progress_artifact(artifact, progress=percent, description=words)
+    update()
 
 
 def state(tracked: RunProgress) -> tuple[float, str]:
