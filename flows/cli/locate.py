@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from olmix_core.config.load import load_config
-from olmix_core.errors import OlmixError
 from olmix_core.mixes.loading import load, load_folder
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.storage.layout import MIXES_FOLDER, RECORD_FILE
+from olmix_core.mixes.record import only_mix
+from olmix_core.storage.layout import RECORD_FILE
 from olmix_core.storage.store import Store
 
 
@@ -38,19 +38,13 @@ def store_and_name(name: str | None, store_url: str) -> tuple[Store, str]:
         The store, and the name of the mix.
 
     Raises:
-        OlmixError: If the store cannot be reached, or `name` is None and the store does not hold one mix.
+        StoreError: If the store cannot be reached, or `name` is None and the store does not hold one mix.
     """
     if name is not None and name.endswith((".yaml", ".yml")):
         config = load_config(name)
         return open_store(config.store), config.name
     store = open_store(store_url)
-    if name is None:
-        names = store.list(MIXES_FOLDER)
-        if len(names) != 1:
-            listing = ", ".join(names) or "none"
-            raise OlmixError(f"{store_url}: found the mixes: {listing}; expected one, or the NAME of one of them")
-        name = names[0]
-    return store, name
+    return store, name or only_mix(store)
 
 
 def find_mix(name: str | None, store_url: str, version: str | None) -> PublishedMix:

@@ -9,4 +9,13 @@ from flows.reports.explain import Difference, Reason, explain, explain_version
 from flows.reports.plan import Plan, make_plan
 from flows.reports.plan_markdown import plan_markdown
 
-__all__ = ["Difference", "Plan", "Reason", "difference_markdown", "explain", "explain_version", "make_plan", "plan_markdown"]
+__all__ = [
+    "Difference",
+    "Plan",
+    "Reason",
+    "difference_markdown",
+    "explain",
+    "explain_version",
+    "make_plan",
+    "plan_markdown",
+]

@@ -14,7 +14,7 @@ def difference_markdown(difference: MixDifference) -> str:
         A markdown page.
     """
     sides = list(zip("ab", difference.sides, strict=True))
-    predictions = [
+    predictions: list[dict[str, str | int]] = [
         {
             "": letter,
             "version": side.name,
@@ -35,7 +35,7 @@ def difference_markdown(difference: MixDifference) -> str:
         }
         for leaf in difference.leaves
     ]
-    settings = [{"field": setting.field, "a": setting.a, "b": setting.b} for setting in difference.settings]
+    settings = [{"field": setting.field, "a": str(setting.a), "b": str(setting.b)} for setting in difference.settings]
     tasks = [f"- only in {letter}: {', '.join(side.only_tasks)}" for letter, side in sides if side.only_tasks]
     lines = [
         f"# {difference.a.name} and {difference.b.name}",

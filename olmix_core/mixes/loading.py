@@ -12,14 +12,13 @@ from olmix_core.errors import StoreError
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.mixes.history import VersionSummary, history
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.mixes.record import FitRecord, MixRecord, parse_record, read_mix
+from olmix_core.mixes.record import FitRecord, MixRecord, only_mix, parse_record, read_mix
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.mixes.tables import read_labelled, read_table
 from olmix_core.mixture import Array, LeafIndex
 from olmix_core.storage.integrity import unseal, verify
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
-    MIXES_FOLDER,
     RECORD_FILE,
     RUNS_FILE,
     SURROGATE_FILE,
@@ -48,12 +47,7 @@ def load(store: str | Store = ".olmix", name: str | None = None, version: str | 
         StoreError: There is no such mix, or a file of it is missing or damaged.
     """
     store = store if isinstance(store, Store) else Store(store)
-    if name is None:
-        names = store.list(MIXES_FOLDER)
-        if len(names) != 1:
-            choices = ", ".join(names) or "none"
-            raise StoreError(f"{store.url}: found the mixes: {choices}; expected one, or the name of the one meant")
-        name = names[0]
+    name = name or only_mix(store)
     record = read_mix(store, name, version)
     return read_folder(store, version_folder(name, record.version), history(store, name, record.version))
 

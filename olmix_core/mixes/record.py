@@ -187,6 +187,25 @@ def read_mix(store: Store, name: str, version: str | None = None) -> MixRecord:
         ) from error
 
 
+def only_mix(store: Store) -> str:
+    """Look up the name of the mix of a store that holds one.
+
+    Args:
+        store: The store.
+
+    Returns:
+        The name.
+
+    Raises:
+        StoreError: If it holds none or several.
+    """
+    names = store.list(MIXES_FOLDER)
+    if len(names) != 1:
+        listing = ", ".join(names) or "none"
+        raise StoreError(f"{store.url}: found the mixes: {listing}; expected one, or the name of one of them")
+    return names[0]
+
+
 def read_latest(store: Store, name: str) -> MixRecord | None:
     """Read the record of the latest version, None where nothing was published under `name`.
 
