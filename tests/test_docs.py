@@ -1,6 +1,5 @@
 """The documentation says what the code does: fields, commands, files, columns, links and make targets."""
 
-import ast
 import re
 import types
 import typing
@@ -16,9 +15,16 @@ from flows.cli.app import app
 from olmix_core.config import config
 from olmix_core.evidence import rows as evidence
 from olmix_core.mixes import runs
+from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.record_parts import PlanRecord
+from olmix_core.mixes.tables import TABLE_COLUMNS
 from olmix_core.proposal import tradeoffs as trade_offs
 from olmix_core.proxies import training as proxy
-from olmix_core.storage.layout import REPORT_FILE
+from olmix_core.storage import layout
+from olmix_core.surrogate import FitSettings, cross_validate
+from olmix_core.surrogate.cross_validation import Folds
+from olmix_core.surrogate.surrogate_json import LawJSON
+from olmix_core.surrogate.test_problems import log_linear
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -166,39 +172,44 @@ def test_every_option_and_argument_is_described_and_no_other(name: str) -> None:
 # Store
 
 
-def functions(module: str) -> dict[str, ast.FunctionDef]:
-    tree = ast.parse((ROOT / "olmix_core" / module).read_text(encoding="utf-8"))
-    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-
-
 def test_what_a_run_leaves_is_what_the_record_writes() -> None:
     listed = [line.split()[0] for line in fences(section(page("store.md"), "A run leaves"))[0].splitlines()]
     mixes = {path.rsplit("/", 1)[-1] for path in listed if path.startswith("mixes/")}
-    beside = keys(functions("publishing.py")["_contents"])
-    assert mixes == beside | {"mix.json", "latest.json", REPORT_FILE}
-
-
-def keys(function: ast.FunctionDef) -> set[str]:
-    """The keys of the outermost dictionary that is written out in a function, the one with the most of them."""
-    literals = [node for node in ast.walk(function) if isinstance(node, ast.Dict)]
-    largest = max(literals, key=lambda node: len(node.keys))
-    return {str(key.value) for key in largest.keys if isinstance(key, ast.Constant)}
+    assert mixes == {
+        layout.RECORD_FILE,
+        layout.TABLE_FILE,
+        layout.SURROGATE_FILE,
+        layout.DIAGNOSTICS_FILE,
+        layout.TRADE_OFFS_FILE,
+        layout.PLAN_FILE,
+        layout.RUNS_FILE,
+        layout.REPORT_FILE,
+        "latest.json",
+    }
 
 
 def heading_rows(heading: str) -> set[str]:
     return set(rows(section(page("store.md"), heading)))
 
 
+def file_fields(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
 def test_every_column_and_field_of_the_record_is_described_and_no_other() -> None:
-    publishing = functions("publishing.py")
-    assert heading_rows("mix.csv") == keys(publishing["mix_table"])
-    assert heading_rows("mix.json") == {*keys(publishing["_record"]), "files"}
-    assert heading_rows("plan.json") == keys(functions("labelled.py")["plan"])
+    assert heading_rows("mix.csv") == set(TABLE_COLUMNS)
+    assert heading_rows("mix.json") == file_fields(MixRecord)
+    assert heading_rows("plan.json") == file_fields(PlanRecord)
     assert heading_rows("trade_offs.csv") == set(trade_offs.COLUMNS)
-    assert heading_rows("diagnostics.csv") == {"task", *keys(functions("crossval.py")["_errors"])}
-    assert heading_rows("surrogate.json") == keys(functions("fitted.py")["to_json"])
+    assert heading_rows("surrogate.json") == set(typing.get_type_hints(LawJSON))
     assert heading_rows("evidence") == set(evidence.SCHEMA.names)
     assert heading_rows("runs.parquet") == set(runs.SCHEMA.names)
+
+
+def test_every_column_of_the_diagnostics_is_described_and_no_other() -> None:
+    swarm = log_linear(leaves=2, tasks=1).evidence(8, seed=0)
+    diagnostics = cross_validate(swarm, FitSettings(family="log_linear"), folds=Folds(2, seed=0))
+    assert heading_rows("diagnostics.csv") == {"task", *diagnostics.table().columns}
 
 
 def test_every_field_of_a_trained_proxy_is_described_and_no_other() -> None:

@@ -13,7 +13,7 @@ from tasks.runtime.locks import StoreLocks
 
 HOLD = """
 import sys, time
-from tasks.locks import StoreLocks
+from tasks.runtime.locks import StoreLocks
 StoreLocks("/store").acquire_lock("train/a", "other")
 print("held", flush=True)
 time.sleep(600)
