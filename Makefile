@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# EXAMPLES: changes of each kind of file that make fuzz tries.
 # The stamps are remade when what they install from changes.
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
@@ -12,7 +14,9 @@ E2E := $(VENV)/.e2e
 MUTATION := $(VENV)/.mutation
 SERVERS := .servers/.installed
 
-.PHONY: quickstart up down test test-e2e lint format types bench-updates bench-signal bench-gain study faults fuzz coverage mutants clean
+EXAMPLES := 8000
+
+.PHONY: quickstart up down test test-all test-unit test-flows test-e2e lint format types bench-updates bench-signal bench-gain study faults fuzz properties coverage mutants clean
 
 quickstart: $(RUNTIME)  ## Set up, extract real text from what is installed, and find a mixture for it
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -24,15 +28,25 @@ up: $(RUNTIME) examples/quickstart/data  ## Start a Prefect server and a worker 
 down: $(RUNTIME)  ## End what make up started
 	$(BIN)/python deployments/local.py down
 
-test: $(DEVELOPMENT) lint types  ## Set up, lint, check types and run the tests
-	$(BIN)/pytest -m "not e2e" --ignore tests/e2e -n 2 --dist loadfile
+test: $(DEVELOPMENT)  ## Set up, lint, check types and run the tests
+	+$(MAKE) --no-print-directory -j 3 lint types test-all
+
+test-all: $(DEVELOPMENT)  ## All tests but those of test-e2e and fuzz
+	$(PYTEST) -m "not e2e and not fuzz" --ignore tests/e2e
+
+test-unit: $(DEVELOPMENT)  ## The tests of olmix_core, tasks, benchmarks and pages
+	$(PYTEST) -m "not e2e and not fuzz" --ignore tests/e2e --ignore tests/flows
+
+test-flows: $(DEVELOPMENT)  ## The tests of flows and the command line
+	$(PYTEST) tests/flows
 
 test-e2e: $(E2E) $(SERVERS)  ## Tests that need more than Python: a browser, servers
 	$(BIN)/pytest -m e2e
 
-lint: $(DEVELOPMENT)  ## Check style
+lint: $(DEVELOPMENT)  ## Check style and the layers of packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 format: $(DEVELOPMENT)  ## Put style right
 	$(BIN)/ruff check --fix .
@@ -42,16 +56,16 @@ types: $(DEVELOPMENT)  ## Check types
 	$(BIN)/mypy
 
 bench-updates: $(DEVELOPMENT) examples/quickstart/data  ## Five updates with real training (about an hour)
-	$(BIN)/python benchmarks/bench_updates.py
+	$(BIN)/python -m benchmarks.bench_updates
 
 bench-signal: $(DEVELOPMENT) examples/quickstart/data  ## Do proxies see mixtures or noise? (minutes)
-	$(BIN)/python benchmarks/bench_signal.py
+	$(BIN)/python -m benchmarks.bench_signal
 
 bench-gain: $(DEVELOPMENT) examples/quickstart/data  ## Do proposals gain what was predicted? (minutes)
-	$(BIN)/python benchmarks/bench_gain.py
+	$(BIN)/python -m benchmarks.bench_gain
 
 study: $(DEVELOPMENT)  ## What the proposal is worth to a larger model, on fourteen domains of Debian's text (hours)
-	$(BIN)/python benchmarks/study.py
+	$(BIN)/python -m benchmarks.study
 
 examples/quickstart/data: $(RUNTIME)
 	$(BIN)/python examples/quickstart/make_corpus.py
@@ -59,13 +73,16 @@ examples/quickstart/data: $(RUNTIME)
 bench-listing: $(SERVERS)
 
 faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may be lost, repeated or wrong (an hour)
-	$(BIN)/python benchmarks/bench_faults.py
+	$(BIN)/python -m benchmarks.bench_faults
 
 fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)
-	OLMIX_FUZZ_EXAMPLES=8000 $(BIN)/pytest tests/olmix_core/test_fuzz.py --timeout 3600
+	OLMIX_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -m fuzz --timeout 3600
+
+properties: $(DEVELOPMENT)  ## Every property with many examples (minutes)
+	$(PYTEST) -m "hypothesis and not fuzz" --hypothesis-profile ci
 
 coverage: $(E2E) $(SERVERS)  ## Which lines of olmix_core all tests together run (three quarters of an hour)
-	$(BIN)/pytest -m "not e2e" --ignore tests/e2e -n 2 --dist loadfile --cov --cov-report=
+	$(PYTEST) -m "not e2e" --ignore tests/e2e --cov --cov-report=
 	$(BIN)/pytest -m e2e --cov --cov-append --cov-report=term-missing:skip-covered
 
 mutants: $(MUTATION)  ## Change the code that decides in a thousand ways: which changes do tests not see? (half an hour)
@@ -73,7 +90,7 @@ mutants: $(MUTATION)  ## Change the code that decides in a thousand ways: which 
 	$(BIN)/mutmut results
 
 bench-%: $(DEVELOPMENT)  ## Run benchmarks/bench_%.py: prints tables, writes benchmarks/results
-	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py
+	$(BIN)/python -m benchmarks.bench_$(subst -,_,$*)
 
 clean:  ## Remove what make, make up, the quickstart and the study left
 	[ ! -x $(BIN)/python ] || $(BIN)/python deployments/local.py down

@@ -37,10 +37,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from report import table, write
 
-sys.path.append(str(Path(__file__).parents[1]))
-
+from benchmarks.report import table, write
 from olmix_core.storage.store import Store
 from tests.support.s3_server import BIN, S3Server
 from tests.support.server import Server

@@ -24,10 +24,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from report import table, write
 from scipy.optimize import minimize
-from swarms import NAMES, SWARMS, load
 
+from benchmarks.report import table, write
+from benchmarks.swarms import NAMES, SWARMS, load
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit

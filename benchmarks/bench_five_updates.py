@@ -18,11 +18,12 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from report import RESULTS, table, write
 from scipy.stats import t
-from strategies import RELEASED, Strategy, adaptive, auto, full_recompute, reuse, swarm_reuse
-from swarms import SWARMS
-from updates import TRUTHS, best, world
+
+from benchmarks.report import RESULTS, table, write
+from benchmarks.strategies import RELEASED, Strategy, adaptive, auto, full_recompute, reuse, swarm_reuse
+from benchmarks.swarms import SWARMS
+from benchmarks.updates import TRUTHS, best, world
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
-from laboratory import QUICKSTART, Array, Laboratory, tasks_of
 from scipy.stats import spearmanr
 
+from benchmarks import report
+from benchmarks.laboratory import QUICKSTART, Array, Laboratory, tasks_of
 from olmix_core.config.defaults import default_runs
 from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate

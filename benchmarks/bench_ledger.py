@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
-from report import table, write
 
+from benchmarks.report import table, write
 from olmix_core.evidence import ledger
 from olmix_core.evidence.merge import COLUMNS, merge
 from olmix_core.evidence.rows import SCHEMA, recipe_key
@@ -74,7 +74,7 @@ def problem(folder: str) -> dict[str, float]:
 
 
 def in_a_process(folder: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--store", folder]
+    command = [sys.executable, "-m", "benchmarks.bench_ledger", "--store", folder]
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, float] = json.loads(found.stdout)
     return figures

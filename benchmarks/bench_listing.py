@@ -18,10 +18,8 @@ import time
 from pathlib import Path
 
 import yaml
-from report import table, write
 
-sys.path.append(str(Path(__file__).parents[1]))
-
+from benchmarks.report import table, write
 from tests.support.s3_server import moto
 
 OBJECTS = re.compile(r'"(?:\x1b\[\d+m)*(?:GET|HEAD) /bucket/data/')  # the log is coloured
@@ -82,7 +80,7 @@ def main() -> None:
         (folder / "mix.yaml").write_text(yaml.safe_dump(config))
         cases, read = [], (folder / "moto.log").stat().st_size
         for case in ("first look", "second look"):
-            command = [sys.executable, __file__, "--config", str(folder / "mix.yaml")]
+            command = [sys.executable, "-m", "benchmarks.bench_listing", "--config", str(folder / "mix.yaml")]
             found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
             with (folder / "moto.log").open() as log:
                 log.seek(read)

@@ -24,10 +24,8 @@ from typing import Any
 
 import psutil
 import yaml
-from report import table, write
 
-sys.path.append(str(Path(__file__).parents[1]))
-
+from benchmarks.report import table, write
 from tests.support.server import Server
 
 OLMIX = str(Path(sys.executable).with_name("olmix"))

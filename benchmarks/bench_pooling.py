@@ -21,10 +21,10 @@ import json
 import time
 
 import numpy as np
-from report import table, write
 from scipy.stats import spearmanr
-from swarms import SWARMS, load
 
+from benchmarks.report import table, write
+from benchmarks.swarms import SWARMS, load
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law

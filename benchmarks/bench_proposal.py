@@ -14,10 +14,10 @@ import time
 from typing import Any
 
 import numpy as np
-from report import table, write
 from scipy.optimize import LinearConstraint, minimize
-from swarms import SWARMS, load
 
+from benchmarks.report import table, write
+from benchmarks.swarms import SWARMS, load
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import feasible_set
 from olmix_core.proposal.objective import Program

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from report import table, write
-from swarms import SWARMS, load
 
+from benchmarks.report import table, write
+from benchmarks.swarms import SWARMS, load
 from olmix_core.interop.fit import fit_published
 from olmix_core.mixes.loading import load_folder
 from olmix_core.report.page import report_html
@@ -66,7 +66,12 @@ def fitted(evidence: SwarmData, folder: Path) -> Path:
 def measure(folder: Path) -> dict[str, float]:
     """Seconds to make the page in a fresh process, with and without imports, and its size in MB."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, __file__, "--make", str(folder)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench_report", "--make", str(folder)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     whole = time.perf_counter() - began
     seconds, cpu = map(float, done.stdout.split())
     size = (folder / REPORT_FILE).stat().st_size / 1e6

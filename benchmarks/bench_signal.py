@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
-from laboratory import QUICKSTART, Laboratory, tasks_of
 
+from benchmarks import report
+from benchmarks.laboratory import QUICKSTART, Laboratory, tasks_of
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData

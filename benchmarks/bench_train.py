@@ -24,10 +24,10 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
-import report
 import torch
 import torch.nn.functional as F
 
+from benchmarks import report
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.proxies.compilation import pays, training_flop
 from olmix_core.proxies.model import Transformer

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from updates import KL, Stage, World
 
+from benchmarks.updates import KL, Stage, World
 from olmix_core.config.swarm import Swarm
 from olmix_core.mixture import Array
 from olmix_core.planning.sequential import Objective, draw_optima, select_batch

@@ -31,9 +31,8 @@ from flows.execution import prefect_settings as environment
 environment.prepare()
 
 import numpy as np  # noqa: E402
-import report  # noqa: E402
-import study_report  # noqa: E402
 
+from benchmarks import report, study_report  # noqa: E402
 from olmix_core.config.config import Config  # noqa: E402
 from olmix_core.config.evaluation import Task  # noqa: E402
 from olmix_core.config.load import load_config, read_task_list  # noqa: E402

@@ -57,7 +57,7 @@ def figures(
                 **{
                     f"gain_{name}": {
                         "predicted": _predicted(mix, mixtures, name, {task: 1.0}),
-                        "measured": _measured(measured, name, {task: 1.0}),
+                        "measured": measured_gain(measured, name, {task: 1.0}),
                     }
                     for name in others
                 },
@@ -68,13 +68,15 @@ def figures(
             group: {
                 name: {
                     "predicted": None if group in beyond else _predicted(mix, mixtures, name, shares),
-                    "measured": _measured(measured, name, shares),
+                    "measured": measured_gain(measured, name, shares),
                 }
                 for name in others
             }
             for group, shares in groups.items()
         },
-        "beyond": {task: _measured(measured, "proposed", {task: 1.0}) for task in measured[0]["bpb"] if ":" in task},
+        "beyond": {
+            task: measured_gain(measured, "proposed", {task: 1.0}) for task in measured[0]["bpb"] if ":" in task
+        },
         "larger": [dict(one) for one in measured],
     }
 
@@ -89,8 +91,11 @@ def _predicted(
     return {"natural": natural, **gain.to_json(), "share": gain.bpb / natural}
 
 
-def _measured(measured: Sequence[Mapping[str, Any]], name: str, shares: Mapping[str, float]) -> dict[str, Any]:
-    """The larger model's gain on the same, mean over seeds; low and high are None with one seed."""
+def measured_gain(measured: Sequence[Mapping[str, Any]], name: str, shares: Mapping[str, float]) -> dict[str, Any]:
+    """Return the gain of the larger model over the natural mixture, mean over seeds, on the weighted mean of tasks.
+
+    Seeds are paired. The bounds of the 90 % interval are None with one seed.
+    """
     mean = {
         (one["mixture"], one["seed"]): sum(share * one["bpb"][task] for task, share in shares.items())
         for one in measured

@@ -30,6 +30,7 @@ from olmix_core.storage.integrity import checksum, load_tensors, save_tensors, s
 from olmix_core.storage.store import Store
 from tests.olmix_core.data.test_documents import TEXT, TOKEN_FILES, token_file
 
+pytestmark = pytest.mark.fuzz
 EXAMPLES = int(os.environ.get("OLMIX_FUZZ_EXAMPLES", "60"))
 fuzzed = settings(
     max_examples=EXAMPLES,

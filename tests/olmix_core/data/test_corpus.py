@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from olmix_core.data.corpus import HELDOUT_BYTES, HELDOUT_SHARE, Corpus, LeafStatistics, open_corpus, tokenise
@@ -19,6 +19,7 @@ from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe, trai
 from olmix_core.errors import DataError
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.store import Store
+from tests.support.properties import examples
 
 BYTES = byte_tokenizer()
 
@@ -98,7 +99,7 @@ def test_the_size_is_in_bytes(folder: Folder) -> None:
 # What is held out
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=60).filter(any))
 def test_statistics_add_up_and_nothing_is_lost(folder: Folder, texts: list[str]) -> None:
     statistics, corpus = folder.leaf(texts)
@@ -114,7 +115,7 @@ def test_statistics_add_up_and_nothing_is_lost(folder: Folder, texts: list[str])
     assert text_of(corpus.tokens[:]) == "".join(kept)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([f"{i} " * (i % 7 + 1) for i in range(40)]), min_size=1, max_size=200))
 def test_what_is_held_out_is_not_trained_on_even_where_documents_repeat(folder: Folder, texts: list[str]) -> None:
     statistics, corpus = folder.leaf(texts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from olmix_core.config.config import Config
@@ -16,6 +16,7 @@ from olmix_core.data.domains import DomainSet, read_domains
 from olmix_core.data.tokenizer import train_bpe
 from olmix_core.errors import ConfigError
 from olmix_core.storage.content_index import ContentIndex
+from tests.support.properties import examples
 
 Read = Callable[..., DomainSet]
 
@@ -199,7 +200,7 @@ def pinned_trees(depth: int = 3) -> st.SearchStrategy[dict[str, Any]]:
     return leaves | st.lists(st.tuples(st.integers(1, 50), pinned_trees(depth - 1)), min_size=1, max_size=4).map(node)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(pinned_trees(), min_size=1, max_size=3))
 def test_the_shares_of_a_unit_are_products_that_add_up(read: Read, tmp_path: Path, trees: list[dict[str, Any]]) -> None:
     shares: dict[str, float] = {}

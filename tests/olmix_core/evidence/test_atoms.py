@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.data.domain_diff import OldLeaf, diff_domains
@@ -17,6 +17,7 @@ from olmix_core.identity import content_fingerprint
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.settings import FitSettings
+from tests.support.properties import examples
 
 
 def test_a_parents_weight_goes_to_its_parts_by_tokens() -> None:
@@ -156,7 +157,7 @@ KINDS = ("rename", "reorder", "add", "remove", "partition", "merge")
 changes = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 50)), min_size=1, max_size=9)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(changes, st.integers(0, 10**6))
 def test_evidence_through_any_changes_gives_the_fit_of_evidence_in_the_final_leaves(
     steps: list[tuple[str, int]], seed: int

@@ -1,7 +1,6 @@
 """Rows merged by proxy, and the regression problem made of them."""
 
 import resource
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.bench_ledger import LEAVES, TASKS
+from benchmarks.bench_ledger import rows as ledger_rows
 from olmix_core.errors import FitError
 from olmix_core.evidence import ledger
 from olmix_core.evidence.merge import MergedEvidence, merge
@@ -126,11 +127,8 @@ def test_neither_order_nor_files_decide(rows: list[EvidenceRow], random: object,
 
 def test_a_hundred_thousand_rows_become_a_problem_of_the_right_size(tmp_path: Path) -> None:
     """As large as docs/evidence.md says, from several files; `make bench-ledger` says how long it takes."""
-    sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-    from bench_ledger import LEAVES, TASKS, rows
-
     store = Store(str(tmp_path))
-    tables = [rows(25_000, number) for number in range(4)]
+    tables = [ledger_rows(25_000, number) for number in range(4)]
     for table in tables:
         ledger.append_table(store, table)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -13,6 +13,7 @@ from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import log_linear
+from tests.support.properties import examples
 
 
 def units(*leaves: str) -> list[dict[str, float]]:
@@ -152,7 +153,7 @@ def test_loosening_for_caps_ends_where_the_caps_can_be_met(old: list[float], cap
         assert row / first == pytest.approx(mixture[leaf] / mixture[rest[0]], rel=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 10_000), st.floats(0.0, 0.3), st.floats(1.2, 4.0))
 def test_the_collapsed_optimum_is_the_leaf_optimum_restricted_to_the_expansion(
     seed: int, kl: float, repetition: float

@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.config.defaults import default_runs
@@ -11,6 +11,7 @@ from olmix_core.errors import ProposalError
 from olmix_core.mixture import natural
 from olmix_core.planning.swarm import SwarmSpace, sample_mixture, sample_swarm
 from olmix_core.proposal.expansion import expansion
+from tests.support.properties import examples
 
 PRIOR = natural([500, 200, 150, 100, 45, 5])
 
@@ -30,7 +31,7 @@ def test_three_runs_for_each_free_dimension_and_one() -> None:
 priors = st.lists(st.integers(1, 1000), min_size=2, max_size=30).map(natural)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(priors, st.integers(0, 2**32), st.sampled_from(["sparse", "dense"]))
 def test_every_run_is_a_mixture_and_no_two_are_the_same(prior: np.ndarray, seed: int, sparsity: str) -> None:
     swarm = draw(8, prior, seed=seed, sparsity=sparsity)
@@ -39,7 +40,7 @@ def test_every_run_is_a_mixture_and_no_two_are_the_same(prior: np.ndarray, seed:
     assert len({row.tobytes() for row in swarm}) == 8
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(1, 10), st.integers(1, 10), st.integers(0, 100))
 def test_more_runs_keep_the_first(few: int, more: int, seed: int) -> None:
     # Strengths as small as these give the same extreme mixture again and again, which must not shift the others.
@@ -102,7 +103,7 @@ def test_pinned_shares_hold_in_every_mixture() -> None:
     assert (swarm[:, 0] > 0).any()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 1000))
 def test_bounds_hold(seed: int) -> None:
     lower, upper = [0.3, 0, 0.05, 0, 0, 0], [0.8, 0.5, 1, 1, 0.0, 0.2]

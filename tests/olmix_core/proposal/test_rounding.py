@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.errors import ProposalError
 from olmix_core.proposal.constraints import Groups, feasible_set
 from olmix_core.proposal.rounding import round_to_sequences
+from tests.support.properties import examples
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_caps_and_bounds_hold_after_rounding(seed: int) -> None:
     random = np.random.default_rng(seed)
     m, length = int(random.integers(2, 40)), int(random.choice([1, 512, 4096]))

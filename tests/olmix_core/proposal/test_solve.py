@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
@@ -14,6 +14,7 @@ from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
+from tests.support.properties import examples
 
 
 def surrogate_of(law: Law, parameters: Parameters) -> LawSurrogate:
@@ -134,7 +135,7 @@ def cases(draw: st.DrawFn) -> tuple[LawSurrogate, dict]:
 
 
 @given(cases())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_constraints_hold_and_no_feasible_point_is_better(case: tuple[LawSurrogate, dict]) -> None:
     surrogate, given_ = case
     inside = given_.pop("inside")
@@ -175,7 +176,7 @@ def test_constraints_hold_and_no_feasible_point_is_better(case: tuple[LawSurroga
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_order_of_leaves_and_tasks_changes_nothing(seed: int) -> None:
     random = np.random.default_rng(seed)
     problem = diminishing_returns(10, 5, seed=seed % 11)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.proxies import cross_entropy as loss
 from olmix_core.proxies.cross_entropy import linear_cross_entropy
+from tests.support.properties import examples
 
 Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -37,7 +38,7 @@ def in_two_steps(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tens
     return value.detach(), x.grad, w.grad
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     st.integers(1, 70), st.integers(1, 9), st.integers(2, 40), st.integers(0, 999), st.sampled_from([0.01, 1.0, 300.0])
 )

@@ -2,12 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.proxies import model as model_module
 from olmix_core.proxies.model import Transformer, attend, causal, rms_norm, rotary_table, rotate
+from tests.support.properties import examples
 
 RECIPE = ProxyRecipe(layers=2, width=32, heads=4, sequence_length=24, batch_size=2, tokens=1024)
 VOCABULARY = 50
@@ -32,7 +33,7 @@ def some_ids(length: int = 24, batch: int = 1, seed: int = 0) -> torch.Tensor:
     return torch.randint(VOCABULARY, (batch, length), generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 23), st.integers(0, VOCABULARY - 1), st.integers(0, 1000))
 def test_what_comes_later_changes_nothing_before(position: int, token: int, seed: int) -> None:
     ids = some_ids(seed=seed)
@@ -117,7 +118,7 @@ def test_attention_written_out_is_the_fused_one(masked: bool, monkeypatch: pytes
 # Rotary positions
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 20), st.integers(0, 1000))
 def test_rotated_products_depend_on_the_distance_alone(i: int, j: int, shift: int, seed: int) -> None:
     cos, sin = rotary_table(64, 16)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.config.recipe import ProxyRecipe
@@ -19,6 +19,7 @@ from olmix_core.proxies.model import Transformer
 from olmix_core.proxies.scoring import bpb_of_heldout as score_heldout
 from olmix_core.proxies.scoring import bpb_of_items as score_items
 from olmix_core.proxies.scoring import bpb_of_text, finite
+from tests.support.properties import examples
 
 LENGTH = 16
 RECIPE = ProxyRecipe(layers=1, width=16, heads=2, sequence_length=LENGTH, batch_size=1, tokens=1024, seed=3)
@@ -99,7 +100,7 @@ def test_a_task_is_the_mean_of_its_documents(kind: str) -> None:
     assert bpb == pytest.approx(bpb_of_items(MODELS[kind], TOKENIZERS[kind], items[::-1], LENGTH), rel=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(st.builds(Item, st.text(max_size=30), st.text(min_size=1, max_size=40)), min_size=1, max_size=3))
 def test_any_text_is_scored_so(items: list[Item]) -> None:
     assert bpb_of_items(MODELS["bytes"], TOKENIZERS["bytes"], items, LENGTH) == pytest.approx(
@@ -220,7 +221,7 @@ def test_documents_with_other_examples_share_among_themselves() -> None:
     assert work < 1500  # of 13 documents of 100 to 400 tokens
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.text("ab", max_size=40), st.text("abc", min_size=1, max_size=6)),

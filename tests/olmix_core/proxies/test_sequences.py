@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.config.recipe import ProxyRecipe
@@ -10,6 +10,7 @@ from olmix_core.data.corpus import Corpus
 from olmix_core.identity import seed_of
 from olmix_core.mixture import apportion, natural
 from olmix_core.proxies.sequences import LeafStream, Sequences, schedule
+from tests.support.properties import examples
 
 
 def corpus_of(lengths: list[int], gap: int = 0) -> Corpus:
@@ -79,7 +80,6 @@ def test_passages_without_tokens_do_no_harm() -> None:
 parts = st.lists(st.integers(0, 100), min_size=1, max_size=12).filter(any)
 
 
-@settings(deadline=None)
 @given(parts, st.integers(1, 400), st.integers(0, 100))
 def test_every_prefix_of_training_is_nearly_the_mixture(weights: list[int], sequences: int, seed: int) -> None:
     q = natural(weights)
@@ -200,7 +200,7 @@ def wishes(draw: st.DrawFn) -> tuple[dict[str, Corpus], dict[str, float], ProxyR
     return corpora, mixture, recipe, repetition
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(wishes(), st.integers(0, 1))
 def test_what_is_drawn_is_the_mixture(
     wish: tuple[dict[str, Corpus], dict[str, float], ProxyRecipe, float], attempt: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -18,6 +18,7 @@ from olmix_core.surrogate.fit import cross_validate, fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
+from tests.support.properties import examples
 
 SWARMS = Path(__file__).resolve().parents[3] / "shared" / "swarms"
 needs_swarms = pytest.mark.skipif(not SWARMS.exists(), reason="needs the released swarms in ../shared/swarms")
@@ -120,7 +121,7 @@ def test_run_weights_of_zero_leave_runs_out() -> None:
 
 
 @given(seed=st.integers(0, 2**31), family=st.sampled_from(["log_linear", "diminishing_returns"]))
-@settings(max_examples=5, deadline=None)
+@examples(5)
 def test_order_of_rows_and_columns_changes_nothing(seed: int, family: str) -> None:
     random = np.random.default_rng(seed)
     evidence = diminishing_returns(6, 4, noise=0.02, seed=seed % 5).evidence(40, seed=seed % 7)

@@ -1,0 +1,1 @@
+"""Builders, executors and servers that tests and benchmarks share."""
