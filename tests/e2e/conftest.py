@@ -1,6 +1,5 @@
 """Shared by the tests of whole programs: an environment of their own, Prefect servers, PostgreSQL, a browser."""
 
-import json
 import os
 import secrets
 import shutil
@@ -12,20 +11,17 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.running_server import PREFECT, ROOT, Server
 from tests.support.s3_server import S3Server
-
-ROOT = Path(__file__).parents[2]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PREFECT = str(Path(sys.executable).with_name("prefect"))
 LOCAL = [sys.executable, str(ROOT / "deployments/local.py")]  # what make up and make down run
 # What keeps a browser in a container quiet.
 FLAGS = [
@@ -61,34 +57,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Prefect server on 127.0.0.1, and the environment in which programs speak to it."""
-
-    url: str
-    environment: dict[str, str]
-    folder: Path | None = None  # of what deployments/local.py started, and how it is started again
-    start: "Callable[[], Server] | None" = None
-
-    @property
-    def ui(self) -> str:
-        return self.url.removesuffix("/api")
-
-    def ask(self, path: str, **body: Any) -> Any:
-        """What the API answers to a POST."""
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/{path}", json.dumps(body).encode(), headers, method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    def prefect(self, *words: str) -> str:
-        done = subprocess.run(
-            [PREFECT, *words], env=self.environment, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Server
+    from tests.support.running_server import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # a minute or two each where nothing else runs
 

@@ -17,7 +17,7 @@ from olmix_core.storage import s3 as s3fs
 from olmix_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Server
+    from tests.support.running_server import Server
     from tests.support.s3_server import Request, S3Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

@@ -20,7 +20,7 @@ from olmix_core.evidence import ledger_files
 from olmix_core.mixes.audit import check
 from olmix_core.storage.integrity import checksum, seal, unseal
 from olmix_core.storage.store import Store
-from tests.flows.cli.test_store import one
+from tests.support.store_files import first_file
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Change = Callable[[dict[str, Any]], object]
@@ -106,7 +106,7 @@ def test_a_result_cannot_ask_to_be_loaded_as_code(
 def test_a_pickle_in_place_of_a_file_is_damage(
     pattern: str, run: Run, config: Path, store: Store, payload: bytes
 ) -> None:
-    path = one(store, pattern)
+    path = first_file(store, pattern)
     path.write_bytes(payload)
     assert path.relative_to(store.root).as_posix() in {finding.path for finding in check(store) if finding.is_harm}
     try_everything(config, store, run)
@@ -154,7 +154,7 @@ def test_no_name_in_the_store_leads_out_of_it(what: str, run: Run, config: Path,
     outside = config.parent / "outside"
     outside.mkdir()
     (outside / "x.json").write_bytes(seal({"version": "v0001"}))
-    edit(one(store, pattern), change)
+    edit(first_file(store, pattern), change)
     around = {path for path in config.parent.rglob("*") if not path.is_relative_to(store.root)}
     try_everything(config, store, run)
     CliRunner().invoke(app, ["store", "check", "--repair", "--store", store.url])

@@ -28,7 +28,7 @@ from olmix_core.interop.import_map import load_map
 from olmix_core.interop.swarm_csv import read_swarm
 from olmix_core.storage.integrity import checksum, load_tensors, save_tensors, seal, unseal
 from olmix_core.storage.store import Store
-from tests.olmix_core.data.test_documents import TEXT, TOKEN_FILES, token_file
+from tests.support.input_files import TEXT_FILES, TOKEN_FILES, token_file
 
 pytestmark = pytest.mark.fuzz
 EXAMPLES = int(os.environ.get("OLMIX_FUZZ_EXAMPLES", "60"))
@@ -73,13 +73,13 @@ def tells(error: OlmixError, what: str) -> None:
     assert what in str(error)
 
 
-@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.parametrize("name", TEXT_FILES)
 @fuzzed
 @given(changes=edits())
 def test_text(name: str, changes: list[Edit], tmp_path: Path) -> None:
     whole, path = tmp_path / f"whole-{name}", tmp_path / name
     if not whole.exists():
-        TEXT[name](whole)
+        TEXT_FILES[name](whole)
     path.write_bytes(changed(whole.read_bytes(), changes))
     try:
         for document in text_documents(InputFile(str(path), "text")):

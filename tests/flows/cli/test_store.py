@@ -19,6 +19,7 @@ from olmix_core.mixes.gc import garbage
 from olmix_core.mixes.record import read_mix
 from olmix_core.storage.integrity import unseal
 from olmix_core.storage.store import Store
+from tests.support.store_files import first_file
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 NOT_READ = ("report.html", ".preflight", ".lock")  # by anything but a browser
@@ -30,10 +31,6 @@ def damage(path: Path, random_byte: random.Random | None = None) -> None:
     draws = random_byte or random.Random(0)
     content[draws.randrange(len(content))] ^= 1 << draws.randrange(8)
     path.write_bytes(bytes(content))
-
-
-def one(store: Store, pattern: str) -> Path:
-    return sorted(Path(store.root).glob(pattern))[0]
 
 
 def is_harmless(damaged: Path, before: bytes) -> bool:
@@ -86,7 +83,7 @@ def test_what_is_damaged_is_made_anew_and_the_mixture_stays(
     pattern: str, again: dict[str, int], run: Run, config: Path, store: Store
 ) -> None:
     before = read_mix(store, "test")
-    damage(one(store, pattern))
+    damage(first_file(store, pattern))
     assert repair(store, check(store)) == []
     after, executed = run(config)
     executed.pop("publish")
@@ -98,15 +95,15 @@ def test_what_is_damaged_is_made_anew_and_the_mixture_stays(
 def test_damage_heals_by_itself_where_a_step_can_see_it(run_flow: Run, config: Path, store: Store) -> None:
     before = read_mix(store, "test")
     for pattern in ("cache/fit/*[0-9a-f].json", "cache/surrogates/*/diagnostics.csv", "proxies/*/run.json"):
-        damage(one(store, pattern))
-    shutil.rmtree(one(store, "cache/tokens/*"))  # deleted in part
+        damage(first_file(store, pattern))
+    shutil.rmtree(first_file(store, "cache/tokens/*"))  # deleted in part
     after, executed = run_flow(config)
     assert executed == {"statistics": 1, "train": 1, "fit": 1, "publish": 1}
     assert after["weights"] == before.weights
 
 
 def test_damage_to_the_record_is_named_and_not_used(run: Run, config: Path, store: Store) -> None:
-    damaged = one(store, "mixes/test/v0001/mix.json")
+    damaged = first_file(store, "mixes/test/v0001/mix.json")
     damage(damaged)
     with pytest.raises(DamageError, match=r"mixes/test/v0001/mix\.json: found "):
         run(config)
@@ -134,7 +131,7 @@ def test_damage_to_the_record_is_named_and_not_used(run: Run, config: Path, stor
     ],
 )
 def test_what_is_gone_is_told_with_what_to_do(gone: str, found: tuple[str, str, str], store: Store) -> None:
-    one(store, gone).unlink()
+    first_file(store, gone).unlink()
     end, *how = found
     assert how in [[finding.kind, finding.remedy] for finding in check(store) if finding.path.endswith(end)]
 
@@ -152,7 +149,7 @@ def test_what_does_not_belong_is_told(store: Store) -> None:
 
 
 def test_what_points_to_the_latest_version_is_rebuilt(store: Store) -> None:
-    path = one(store, "mixes/test/latest.json")
+    path = first_file(store, "mixes/test/latest.json")
     for content in (b"", b"{}", b'{"version": "v0009"}'):
         path.write_bytes(content)
         [finding] = check(store)
@@ -167,7 +164,7 @@ def test_what_nothing_refers_to_is_listed_then_removed(run: Run, config: Path, s
     run(config)
     assert garbage(store, days=0) == {}
     # As if that run had been stopped before it published.
-    shutil.rmtree(one(store, "mixes/test/v0002"))
+    shutil.rmtree(first_file(store, "mixes/test/v0002"))
     repair(store, check(store))
     assert garbage(store, days=1) == {}  # it may go on
     assert any(path.startswith("cache/fit/") for path in garbage(store, days=0))

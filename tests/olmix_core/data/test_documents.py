@@ -1,50 +1,22 @@
 """Every format gives the same documents; what is damaged is named."""
 
 import gzip
-import json
 import os
-import struct
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import zstandard
 
 from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import format_at
 from olmix_core.errors import DataError
-
-DOCUMENTS = ["first document\nwith two lines", "zweites Dokument: äöü 漢字", "", "x" * 5000]
-EOS = 0
+from tests.support.input_files import DOCUMENTS, EOS, TEXT_FILES, TOKEN_FILES, TOKENS, json_lines, parquet, token_file
 
 
-def json_lines(documents: list[str]) -> bytes:
-    return b"".join(json.dumps({"text": text}, ensure_ascii=False).encode() + b"\n" for text in documents)
-
-
-def parquet(path: Path) -> None:
-    pq.write_table(pa.table({"id": [1, 2, 3, 4], "text": DOCUMENTS}), path)
-
-
-TEXT: dict[str, Callable[[Path], object]] = {
-    "a.jsonl": lambda path: path.write_bytes(json_lines(DOCUMENTS)),
-    "a.jsonl.gz": lambda path: path.write_bytes(gzip.compress(json_lines(DOCUMENTS))),
-    # Two frames, as they come from concatenating files.
-    "a.jsonl.zst": lambda path: path.write_bytes(
-        zstandard.compress(json_lines(DOCUMENTS[:2])) + zstandard.compress(json_lines(DOCUMENTS[2:]))
-    ),
-    "a.parquet": parquet,
-}
-
-
-@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.parametrize("name", TEXT_FILES)
 def test_text_formats_give_the_same_documents(name: str, tmp_path: Path) -> None:
-    TEXT[name](tmp_path / name)
+    TEXT_FILES[name](tmp_path / name)
     assert list(text_documents(InputFile(str(tmp_path / name), "text"))) == DOCUMENTS
 
 
@@ -106,43 +78,6 @@ def test_a_parquet_without_the_column_is_named(tmp_path: Path) -> None:
         list(text_documents(InputFile(str(tmp_path / "a.parquet"), "x", text_field="body")))
     with pytest.raises(DataError, match="column 'id': found int64; expected text"):
         list(text_documents(InputFile(str(tmp_path / "a.parquet"), "x", text_field="id")))
-
-
-TOKENS = [np.array([5, 6, 7]), np.array([8]), np.array([300, 2, 1])]
-
-
-def joined() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.concatenate([np.append(document, EOS) for document in TOKENS])
-
-
-def megatron(folder: Path) -> None:
-    joined().astype("<u2").tofile(folder / "a.bin")
-    lengths = [document.size + 1 for document in TOKENS]
-    pointers = np.cumsum([0, *lengths[:-1]]) * 2
-    head = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, 8, len(lengths), len(lengths) + 1)
-    body = np.array(lengths, "<i4").tobytes() + pointers.astype("<i8").tobytes()
-    (folder / "a.idx").write_bytes(head + body + np.arange(len(lengths) + 1, dtype="<i8").tobytes())
-
-
-TOKEN_FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "raw": ("a.npy", lambda folder: joined().astype("<u2").tofile(folder / "a.npy")),
-    "raw 32": ("a.npy", lambda folder: joined().astype("<u4").tofile(folder / "a.npy")),
-    "numpy": ("a.npy", lambda folder: np.save(folder / "a.npy", joined().astype(np.uint32))),
-    "raw bin": ("a.bin", lambda folder: joined().astype("<u2").tofile(folder / "a.bin")),
-    "megatron": ("a.bin", megatron),
-}
-
-
-def token_file(kind: str, folder: Path) -> InputFile:
-    name, write = TOKEN_FILES[kind]
-    write(folder)
-    url = str(folder / name)
-    return InputFile(
-        url,
-        "tokens-megatron" if kind == "megatron" else format_at(url).name,
-        dtype="uint32" if kind == "raw 32" else None,
-        index=str(folder / "a.idx") if kind == "megatron" else None,
-    )
 
 
 @pytest.mark.parametrize("kind", TOKEN_FILES)

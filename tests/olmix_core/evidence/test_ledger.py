@@ -20,12 +20,7 @@ from olmix_core.storage import local_cache as copies
 from olmix_core.storage.integrity import checksum
 from olmix_core.storage.layout import evidence_set_path
 from olmix_core.storage.store import Store
-
-
-def row(number: int, swarm: str = "s") -> EvidenceRow:
-    return EvidenceRow(
-        f"p{number:05d}", {"a": 0.25, "b": 0.75}, {"t": 1 + number / 1000}, {"layers": 2}, "tok", swarm, 1
-    )
+from tests.support.evidence_rows import row
 
 
 @pytest.fixture(params=["local", "memory"])

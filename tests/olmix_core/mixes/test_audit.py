@@ -1,3 +1,5 @@
+"""Audits read the store itself, not what this machine has copied of it."""
+
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from olmix_core.evidence.ledger import append, read
 from olmix_core.mixes.audit import check
 from olmix_core.storage.store import Store
-from tests.olmix_core.evidence.test_ledger import row
+from tests.support.evidence_rows import row
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])

@@ -8,7 +8,7 @@ from olmix_core.proposal.convex import solve_convex
 from olmix_core.proposal.objective import Program
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law, Parameters
-from tests.olmix_core.proposal.test_solve import surrogate_of
+from tests.support.true_surrogate import surrogate_of
 
 
 def with_a_held_group() -> tuple[Program, np.ndarray]:

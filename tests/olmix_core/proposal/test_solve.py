@@ -11,29 +11,10 @@ from olmix_core.proposal.solve import Groups, Proposal, ProposalProblem, check_f
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law, Parameters
-from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 from tests.support.properties import examples
-
-
-def surrogate_of(law: Law, parameters: Parameters) -> LawSurrogate:
-    """A surrogate that knows the truth."""
-    tasks, leaves = parameters.v.shape
-    nothing = SandwichCovariance(
-        law, parameters, np.full((1, leaves), 1 / leaves), np.ones((1, tasks)), np.zeros((1, tasks))
-    )
-    return LawSurrogate(
-        law=law,
-        leaves=tuple(f"leaf{j:03d}" for j in range(leaves)),
-        tasks=tuple(f"task{t:02d}" for t in range(tasks)),
-        parameters=parameters,
-        ridge=np.zeros(tasks),
-        loss=np.zeros(tasks),
-        huber_delta=0.02,
-        score=0.0,
-        covariance=nothing,
-    )
+from tests.support.true_surrogate import surrogate_of
 
 
 def known(problem: Problem) -> LawSurrogate:
