@@ -9,7 +9,8 @@ from flows.pipeline.payloads import tokenizer_settings
 from flows.pipeline.pipeline import run_chain
 from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
-from olmix_core.mixes.draft import MixDraft
+from olmix_core.mixes.draft import Descent, FittedLaw, MixDraft, ProposedMixture, SwarmProxy, TrainedSwarm
+from olmix_core.mixes.record_parts import MixSettings, PlanRecord, SolverRecord, SwarmRecord, TokenizerRecord
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import ResolvedInputs
@@ -56,42 +57,67 @@ def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, execut
 
 
 def _draft(context: RunContext, keys: Mapping[str, Sequence[str]]) -> MixDraft:
-    config, inputs, store, state = context.config, context.inputs, context.store, context.state
-    base, fit, proposal, request = state.base, state.fit, state.proposal, state.request
-    assert request is not None  # set before the swarm is trained
+    config, inputs, state = context.config, context.inputs, context.state
+    tokenizer = {"settings": tokenizer_settings(config, inputs).to_json(), "fingerprint": state.tokenizer}
+    sections = config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"})
+    base = state.base
     return MixDraft(
         name=config.name,
         domains=inputs.domains,
         tasks=inputs.tasks,
         statistics=state.statistics,
         natural=state.natural,
-        proposal=proposal.to_json(),
-        wish=request.to_json(),
+        settings=MixSettings.model_validate({"proxy": inputs.recipe.identity(), **sections}),
+        tokenizer=TokenizerRecord.model_validate(tokenizer),
+        proposal=_proposal(context),
+        law=_law(context),
+        swarm=TrainedSwarm(
+            proxies=[SwarmProxy(run.proxy, run.parameters, run.tokens, run.seconds) for run in state.trained],
+            excluded=state.excluded,
+            standard_errors=state.standard_errors,
+            evaluation_seconds=state.evaluation_seconds,
+        ),
+        descent=Descent(
+            base=base.record.version if base.record else None,
+            change=base.change,
+            plan=PlanRecord.model_validate(state.plan.to_json()),
+            splits=state.splits,
+            contents=state.contents,
+            origins=base.origins,
+        ),
+        keys=keys,
+    )
+
+
+def _proposal(context: RunContext) -> ProposedMixture:
+    result, request = context.state.proposal, context.state.request
+    assert request is not None  # set before the swarm is trained
+    return ProposedMixture(
+        key=result.proposal,
+        request=request,
+        target_tokens=result.target_tokens,
+        weights=result.weights,
+        caps=result.caps,
+        at_cap=result.at_cap,
+        shadow_prices=result.shadow_prices,
+        sequences=result.sequences,
+        loosened=result.loosened,
+        full_reuse=result.full_reuse,
+        solver=SolverRecord(status=result.status, gap=result.gap, residual=result.residual),
+        trade_offs=file_of(context.store, result.files, proposal_path(result.proposal, TRADE_OFFS_FILE)),
+    )
+
+
+def _law(context: RunContext) -> FittedLaw:
+    state, fit, store = context.state, context.state.fit, context.store
+    return FittedLaw(
         surrogate=load_surrogate(store.read_json(fit_path(fit.fit, SURROGATE_FILE))),
         diagnostics=file_of(store, fit.files, fit_path(fit.fit, DIAGNOSTICS_FILE)),
-        trade_offs=file_of(store, proposal.files, proposal_path(proposal.proposal, TRADE_OFFS_FILE)),
         runs=from_parquet(file_of(store, fit.files, fit_path(fit.fit, RUNS_FILE))),
-        plan=state.plan.to_json(),
-        base=base.record.version if base.record else None,
-        change=base.change,
-        splits=state.splits,
-        contents=state.contents,
-        origins=base.origins,
-        target_tokens=proposal.target_tokens,
-        tokenizer={"settings": tokenizer_settings(config, inputs).to_json(), "fingerprint": state.tokenizer},
-        settings={
-            "proxy": inputs.recipe.identity(),
-            **config.model_dump(include={"swarm", "surrogate", "proposal", "reuse"}),
-        },
-        proxies=[proxy.to_json() for proxy in state.trained],
-        excluded=state.excluded,
-        carried_over=state.carried_over,
-        swarms=[swarm.to_json() for swarm in fit.swarms],
+        swarms=[SwarmRecord.model_validate(swarm.to_json()) for swarm in fit.swarms],
+        evidence=state.evidence,
         pool=state.pool.pin(),
         pooled=state.pool.proxies,
+        carried_over=state.carried_over,
         left_out=state.left_out,
-        evidence=state.evidence,
-        evaluation_seconds=state.evaluation_seconds,
-        standard_errors=state.standard_errors,
-        keys=keys,
     )

@@ -1,8 +1,7 @@
-"""A mix before it is published: the parts of a run that are facts about its mixture."""
+"""A mix before it is published: the parts of a run that are facts about its mixture. Leaves go by fingerprint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.domain_diff import DomainDiff
@@ -11,52 +10,173 @@ from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import File, Split
 from olmix_core.evidence.pooling import PinnedPool
 from olmix_core.identity import digest
+from olmix_core.mixes.record_parts import MixSettings, PlanRecord, SolverRecord, SwarmRecord, TokenizerRecord
 from olmix_core.mixes.runs import FittedRun
+from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate
 
 
 @dataclass(frozen=True)
+class SwarmProxy:
+    """A trained proxy: its key, its size, and the tokens and seconds that it took."""
+
+    proxy: str
+    parameters: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProposedMixture:
+    """A proposed mixture; all mappings are by leaf.
+
+    Attributes:
+        key: Key of the proposal.
+        request: What was asked of it.
+        target_tokens: Tokens R of the run.
+        weights: Weights of the mixture.
+        caps: Highest weights.
+        at_cap: Whether the cap is reached.
+        shadow_prices: BPB gained per unit of weight by which the cap rises.
+        sequences: Whole sequences in the run.
+        loosened: Leaves that were freed from their ratios so that the caps can be met.
+        full_reuse: Weights that would be proposed if old ratios were kept; None where that was not asked.
+        solver: How the solver ended.
+        trade_offs: Content of trade_offs.csv.
+    """
+
+    key: str
+    request: ProposalRequest
+    target_tokens: float
+    weights: Mapping[str, float]
+    caps: Mapping[str, float]
+    at_cap: Mapping[str, bool]
+    shadow_prices: Mapping[str, float]
+    sequences: Mapping[str, int]
+    loosened: Sequence[str]
+    full_reuse: Mapping[str, float] | None
+    solver: SolverRecord
+    trade_offs: bytes
+
+
+@dataclass(frozen=True)
+class FittedLaw:
+    """A law and the evidence that it was fitted to.
+
+    Attributes:
+        surrogate: The law.
+        diagnostics: Content of diagnostics.csv, tasks by fingerprint.
+        runs: The runs that it was fitted to.
+        swarms: What each of several swarms is to the law.
+        evidence: Name of the set of evidence.
+        pool: The evidence of other swarms, as it was pinned.
+        pooled: Proxies of the pool.
+        carried_over: Proxies of earlier versions and of the pool.
+        left_out: {reason: proxies on record that were not used}.
+    """
+
+    surrogate: Surrogate
+    diagnostics: bytes
+    runs: Sequence[FittedRun]
+    swarms: Sequence[SwarmRecord]
+    evidence: str
+    pool: PinnedPool
+    pooled: int
+    carried_over: int
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TrainedSwarm:
+    """The proxies of this version.
+
+    Attributes:
+        proxies: The proxies, those from the cache included.
+        excluded: Why proxies were left out, by name.
+        standard_errors: {task: standard error of its BPB} of sampled tasks, mean over proxies.
+        evaluation_seconds: Mean over proxies and tasks; None where nothing was measured.
+    """
+
+    proxies: Sequence[SwarmProxy] = ()
+    excluded: Sequence[str] = ()
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    evaluation_seconds: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that all proxies trained on."""
+        return sum(proxy.tokens for proxy in self.proxies)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the training of all proxies took."""
+        return sum(proxy.seconds for proxy in self.proxies)
+
+    @property
+    def parameters(self) -> int | None:
+        """Parameters of a proxy; None without proxies."""
+        return self.proxies[0].parameters if self.proxies else None
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What the mix builds on.
+
+    Attributes:
+        base: The version that it builds on; None for a first one.
+        change: What happened to the domain set since.
+        plan: The columns of the expansion, and the ratios that they keep.
+        splits: How leaves are written in atoms.
+        contents: {leaf: its files} of leaves that `splits` speaks of.
+        origins: {leaf: leaves that its content comes from}.
+    """
+
+    base: str | None
+    change: DomainDiff | None
+    plan: PlanRecord
+    splits: Split
+    contents: Mapping[str, Sequence[File]]
+    origins: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
 class MixDraft:
-    """What is published: the parts of a run that are facts about its mixture."""
+    """A mix that is ready to be published.
+
+    Attributes:
+        name: Name of the mix.
+        domains: The domain set.
+        tasks: The evaluation tasks.
+        statistics: {leaf: its statistics}.
+        natural: {leaf: natural weight}.
+        settings: The sections of the configuration that it rests on.
+        tokenizer: The tokenizer.
+        proposal: The proposed mixture.
+        law: The law that it was proposed by.
+        swarm: The proxies of this version.
+        descent: What it builds on.
+        keys: {step: keys of all its results}.
+    """
 
     name: str
     domains: DomainSet
     tasks: Sequence[EvaluationTask]
-    statistics: Mapping[str, LeafStatistics]  # by leaf
+    statistics: Mapping[str, LeafStatistics]
     natural: Mapping[str, float]
-    proposal: Mapping[str, Any]  # result of step `propose`
-    wish: Mapping[str, Any]  # its payload
-    surrogate: Surrogate
-    diagnostics: bytes
-    trade_offs: bytes
-    runs: Sequence[FittedRun]  # that the surrogate was fitted to
-    plan: Mapping[str, Any]  # result of step `plan`
-    target_tokens: float
-    tokenizer: Mapping[str, Any]  # {settings, fingerprint}
-    settings: Mapping[str, Any]  # of the configuration: proxy, swarm, surrogate, proposal
-    proxies: Sequence[Mapping[str, Any]]  # results of step `train`
-    evidence: str
-    keys: Mapping[str, Sequence[str]]  # of all results, by step
-    base: str | None = None  # the version that was built on
-    change: DomainDiff | None = None  # of the domain set since then
-    splits: Split = field(default_factory=dict)  # how leaves are written in atoms
-    contents: Mapping[str, Sequence[File]] = field(default_factory=dict)  # files of what splits speak of
-    carried_over: int = 0  # proxies of earlier versions and of the pool that the law was fitted to as well
-    pool: PinnedPool = field(default_factory=PinnedPool)  # what was pinned of the ledger
-    pooled: int = 0  # proxies of the pool
-    swarms: Sequence[Mapping[str, Any]] = ()  # what each swarm is to a pooled law (see `pooling`)
-    origins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # {leaf: leaves that its content comes from}
-    standard_errors: Mapping[str, float] = field(default_factory=dict)  # of sampled tasks, mean over proxies
-    evaluation_seconds: float | None = None  # mean over proxies and tasks; None where nothing was measured
-    excluded: Sequence[str] = ()  # why proxies of the swarm were left out, by name
-    left_out: Mapping[str, int] = field(default_factory=dict)  # proxies on record that were not used, by reason
+    settings: MixSettings
+    tokenizer: TokenizerRecord
+    proposal: ProposedMixture
+    law: FittedLaw
+    swarm: TrainedSwarm
+    descent: Descent
+    keys: Mapping[str, Sequence[str]]
 
     @property
     def identity(self) -> str:
-        """Equal for two mixes that say the same under the same labels."""
+        """Digest of proposal, labels and tasks; equal for two mixes that say the same."""
         return digest(
             {
-                "proposal": self.proposal["proposal"],
+                "proposal": self.proposal.key,
                 "leaves": self.domains.labels,
                 "tasks": {task.fingerprint: task.label for task in self.tasks},
             }

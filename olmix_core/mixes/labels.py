@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from olmix_core.mixes.draft import MixDraft
-from olmix_core.mixes.record_parts import BoundRecord, Column, CouplingRecord, LeafCoupling, PlanRecord, RequestRecord
+from olmix_core.mixes.record_parts import BoundRecord, Column, CouplingRecord, PlanRecord, RequestRecord
 from olmix_core.mixes.runs import FittedRun, from_parquet
 from olmix_core.storage.layout import RUNS_FILE, proxy_run_path, version_path
 from olmix_core.storage.store import Store
@@ -23,9 +23,9 @@ def label_task(draft: MixDraft, task: str) -> str:
 
 def label_surrogate(draft: MixDraft) -> dict[str, Any]:
     """The content of surrogate.json: a column has a label where it is a leaf of today, and always a fingerprint."""
-    law: dict[str, Any] = dict(draft.surrogate.to_json())
+    law: dict[str, Any] = dict(draft.law.surrogate.to_json())
     labels = draft.domains.labels
-    law["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in draft.surrogate.leaves]
+    law["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in draft.law.surrogate.leaves]
     law["tasks"] = {label_task(draft, task): parameters for task, parameters in law["tasks"].items()}
     law["flags"] = {label_task(draft, task): reason for task, reason in law["flags"].items()}
     return law
@@ -33,7 +33,7 @@ def label_surrogate(draft: MixDraft) -> dict[str, Any]:
 
 def label_diagnostics(draft: MixDraft) -> bytes:
     """The content of diagnostics.csv."""
-    table = pd.read_csv(io.BytesIO(draft.diagnostics), dtype={"task": str}, keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(draft.law.diagnostics), dtype={"task": str}, keep_default_na=False)
     table["task"] = [label_task(draft, task) for task in table["task"]]
     return table.to_csv(index=False, lineterminator="\n").encode()
 
@@ -51,10 +51,10 @@ def label_runs(store: Store, draft: MixDraft, version: str, parent: str | None) 
         StoreError: A file of the store cannot be read.
     """
     published: dict[str, FittedRun] = {}
-    for earlier in filter(None, (parent, draft.base)):
+    for earlier in filter(None, (parent, draft.descent.base)):
         path = version_path(draft.name, earlier, RUNS_FILE)
         published |= {run.run: run for run in from_parquet(store.read_bytes(path))} if store.exists(path) else {}
-    swarm = {proxy["proxy"] for proxy in draft.proxies}
+    swarm = {proxy.proxy for proxy in draft.swarm.proxies}
     labels = {**draft.domains.labels, **{task.fingerprint: task.label for task in draft.tasks}}
 
     def label_run(run: FittedRun) -> FittedRun:
@@ -71,7 +71,7 @@ def label_runs(store: Store, draft: MixDraft, version: str, parent: str | None) 
 
     # On an object store a file takes long to come, and many come at once.
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(label_run, draft.runs))
+        return list(pool.map(label_run, draft.law.runs))
 
 
 def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
@@ -83,27 +83,26 @@ def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
 
 def label_request(draft: MixDraft) -> RequestRecord:
     """Bounds and reference of the proposal."""
-    labels, reference = draft.domains.labels, draft.wish["reference"]
+    labels, request = draft.domains.labels, draft.proposal.request
     return RequestRecord(
         bounds=tuple(
-            BoundRecord(domains=tuple(labels[leaf] for leaf in leaves), low=low, high=high)
-            for leaves, low, high in draft.wish["bounds"]
+            BoundRecord(domains=tuple(labels[leaf] for leaf in bound.leaves), low=bound.low, high=bound.high)
+            for bound in request.bounds
         ),
-        reference=None if reference is None else _label_column(reference, labels),
+        reference=None if request.reference is None else _label_column(request.reference, labels),
     )
 
 
 def label_plan(draft: MixDraft) -> PlanRecord:
     """The content of plan.json: columns, kept leaves, runs, and the coupling of every kept leaf."""
-    labels, plan = draft.domains.labels, draft.plan
-    reusable, coupling = plan["reusable"], plan["coupling"]
+    labels, plan = draft.domains.labels, draft.descent.plan
     return PlanRecord(
-        columns=tuple(_label_column(column, labels) for column in plan["columns"]),
-        kept=tuple(sorted(labels[leaf] for leaf in plan["kept"])),
-        released=tuple(sorted(labels[leaf] for leaf in plan["released"])),
-        runs=plan["runs"],
-        reusable=None if reusable is None else tuple(_label_column(column, labels) for column in reusable),
-        coupling=None if coupling is None else _label_coupling(coupling, labels),
+        columns=tuple(_label_column(column, labels) for column in plan.columns),
+        kept=tuple(sorted(labels[leaf] for leaf in plan.kept)),
+        released=tuple(sorted(labels[leaf] for leaf in plan.released)),
+        runs=plan.runs,
+        reusable=None if plan.reusable is None else tuple(_label_column(column, labels) for column in plan.reusable),
+        coupling=None if plan.coupling is None else _label_coupling(plan.coupling, labels),
     )
 
 
@@ -111,19 +110,19 @@ def _label_column(column: Mapping[str, float], labels: Mapping[str, str]) -> Col
     return {labels[leaf]: share for leaf, share in column.items()}
 
 
-def _label_coupling(coupling: Mapping[str, Any], labels: Mapping[str, str]) -> CouplingRecord:
+def _label_coupling(coupling: CouplingRecord, labels: Mapping[str, str]) -> CouplingRecord:
     released, leaves = (
-        tuple(LeafCoupling(**{**leaf, "leaf": labels[leaf["leaf"]]}) for leaf in coupling[part])
-        for part in ("released", "leaves")
+        tuple(of_leaf.model_copy(update={"leaf": labels[of_leaf.leaf]}) for of_leaf in part)
+        for part in (coupling.released, coupling.leaves)
     )
-    resembles = {labels[leaf]: _label_column(shares, labels) for leaf, shares in coupling["resembles"].items()}
+    resembles = {labels[leaf]: _label_column(shares, labels) for leaf, shares in coupling.resembles.items()}
     return CouplingRecord(
-        before=coupling["before"], after=coupling["after"], released=released, leaves=leaves, resembles=resembles
+        before=coupling.before, after=coupling.after, released=released, leaves=leaves, resembles=resembles
     )
 
 
 def describe_change(draft: MixDraft) -> dict[str, str]:
     """{label: what happened to the leaf since the base}; empty for a first version."""
-    if draft.change is None:
+    if draft.descent.change is None:
         return {}
-    return {leaf.label: draft.change.kind(leaf.fingerprint) for leaf in draft.domains.leaves}
+    return {leaf.label: draft.descent.change.kind(leaf.fingerprint) for leaf in draft.domains.leaves}

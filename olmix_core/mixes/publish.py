@@ -115,7 +115,7 @@ def _contents(store: Store, draft: MixDraft, version: str, parent: str | None, t
         TABLE_FILE: table.to_csv(index=False, lineterminator="\n").encode(),
         SURROGATE_FILE: seal(label_surrogate(draft)),
         DIAGNOSTICS_FILE: label_diagnostics(draft),
-        TRADE_OFFS_FILE: draft.trade_offs,
+        TRADE_OFFS_FILE: draft.proposal.trade_offs,
         PLAN_FILE: seal(label_plan(draft).to_json()),
         RUNS_FILE: to_parquet(label_runs(store, draft, version, parent)),
     }

@@ -17,14 +17,10 @@ from olmix_core.mixes.labels import describe_change, label_plan, label_request, 
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import (
     LeafRecord,
-    MixSettings,
     ProxyCounts,
-    SolverRecord,
     Speed,
     StepCounts,
-    SwarmRecord,
     TaskRecord,
-    TokenizerRecord,
 )
 from olmix_core.mixture import Array, LeafIndex
 from olmix_core.surrogate.base import Surrogate
@@ -92,9 +88,10 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
     """
     previous = publication.previous
     weights = {task.fingerprint: task.weight for task in draft.tasks}
-    task_weights = np.array([weights[task] for task in draft.surrogate.tasks])
-    values = predict_mixtures(draft.surrogate, _known_mixtures(draft, previous), task_weights)
-    labels, change = draft.domains.labels, draft.change
+    task_weights = np.array([weights[task] for task in draft.law.surrogate.tasks])
+    values = predict_mixtures(draft.law.surrogate, _known_mixtures(draft, previous), task_weights)
+    law, proposal, descent = draft.law, draft.proposal, draft.descent
+    labels, change = draft.domains.labels, descent.change
     return MixRecord(
         name=draft.name,
         version=publication.version,
@@ -102,32 +99,32 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         created=now(),
         identity=draft.identity,
         weights=dict(zip(table["domain"], table["weight"], strict=True)),
-        weights_by_content=dict(draft.proposal["weights"]),
+        weights_by_content=dict(draft.proposal.weights),
         predicted=values.predicted,
         gain=values.gain,
         tasks=_tasks(draft, values.by_task),
         domain_set=_leaves(draft),
-        target_tokens=draft.target_tokens,
-        run_tokens=sum(draft.proposal["sequences"].values()) * draft.settings["proposal"]["sequence_length"],
-        settings=MixSettings.model_validate(draft.settings),
-        tokenizer=TokenizerRecord.model_validate(draft.tokenizer),
-        evidence=draft.evidence,
-        pool=draft.pool,
+        target_tokens=proposal.target_tokens,
+        run_tokens=sum(proposal.sequences.values()) * draft.settings.proposal.sequence_length,
+        settings=draft.settings,
+        tokenizer=draft.tokenizer,
+        evidence=law.evidence,
+        pool=law.pool,
         proxies=_proxies(draft),
         speed=_speed(draft, previous),
         wish=label_request(draft),
-        solver=SolverRecord.model_validate({name: draft.proposal[name] for name in ("status", "gap", "residual")}),
-        flags={label_task(draft, task): reason for task, reason in draft.surrogate.flags.items()},
+        solver=proposal.solver,
+        flags={label_task(draft, task): reason for task, reason in draft.law.surrogate.flags.items()},
         notes=_notes(draft),
-        swarms=tuple(SwarmRecord.model_validate(swarm) for swarm in draft.swarms),
-        base=draft.base,
+        swarms=tuple(law.swarms),
+        base=descent.base,
         change=describe_change(draft),
         removed=() if change is None else tuple(sorted(change.old_labels[leaf] for leaf in change.removed)),
-        origins={leaf: tuple(old) for leaf, old in draft.origins.items()},
+        origins={leaf: tuple(old) for leaf, old in descent.origins.items()},
         plan=label_plan(draft),
-        splits={leaf: dict(parts) for leaf, parts in draft.splits.items()},
-        contents={leaf: tuple(files) for leaf, files in draft.contents.items()},
-        loosened=tuple(labels[leaf] for leaf in draft.proposal["loosened"]),
+        splits={leaf: dict(parts) for leaf, parts in descent.splits.items()},
+        contents={leaf: tuple(files) for leaf, files in descent.contents.items()},
+        loosened=tuple(labels[leaf] for leaf in proposal.loosened),
         step_keys={step: tuple(keys) for step, keys in draft.keys.items()},
         run=dict(publication.run),
         versions=package_versions(PACKAGES),
@@ -137,13 +134,13 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
 
 def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Array]:
     """{mixture: weights over the columns of the law}, of mixtures over content that some proxy was trained on."""
-    mixtures = {"natural": draft.natural, "proposed": draft.proposal["weights"]}
+    mixtures = {"natural": draft.natural, "proposed": draft.proposal.weights}
     if previous is not None:
         mixtures["previous"] = previous.weights_by_content
-    if draft.proposal["full_reuse"] is not None:
-        mixtures["full_reuse"] = draft.proposal["full_reuse"]
-    columns = LeafIndex(draft.surrogate.leaves)
-    over_atoms = {name: in_atoms(mixture, draft.splits) for name, mixture in mixtures.items()}
+    if draft.proposal.full_reuse is not None:
+        mixtures["full_reuse"] = draft.proposal.full_reuse
+    columns = LeafIndex(draft.law.surrogate.leaves)
+    over_atoms = {name: in_atoms(mixture, draft.descent.splits) for name, mixture in mixtures.items()}
     return {
         name: columns.vector(mixture) for name, mixture in over_atoms.items() if mixture.keys() <= set(columns.names)
     }
@@ -151,14 +148,14 @@ def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Ar
 
 def _tasks(draft: MixDraft, by_task: Mapping[str, Array]) -> tuple[TaskRecord, ...]:
     """The tasks with their predicted BPB, by label."""
-    position = {task: index for index, task in enumerate(draft.surrogate.tasks)}
+    position = {task: index for index, task in enumerate(draft.law.surrogate.tasks)}
     return tuple(
         TaskRecord(
             name=task.label,
             family=task.family,
             fingerprint=task.fingerprint,
             weight=task.weight,
-            standard_error=draft.standard_errors.get(task.fingerprint),
+            standard_error=draft.swarm.standard_errors.get(task.fingerprint),
             **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
         )
         for task in sorted(draft.tasks, key=lambda task: task.label)
@@ -181,14 +178,14 @@ def _leaves(draft: MixDraft) -> tuple[LeafRecord, ...]:
 
 def _proxies(draft: MixDraft) -> ProxyCounts:
     return ProxyCounts(
-        swarm=len(draft.proxies),
-        carried_over=draft.carried_over,
-        pooled=draft.pooled,
-        left_out=dict(draft.left_out),
-        diverged=len(draft.excluded),
-        tokens=sum(proxy["tokens"] for proxy in draft.proxies),
-        seconds=sum(proxy["seconds"] for proxy in draft.proxies),
-        parameters=draft.proxies[0]["parameters"] if draft.proxies else None,
+        swarm=len(draft.swarm.proxies),
+        carried_over=draft.law.carried_over,
+        pooled=draft.law.pooled,
+        left_out=dict(draft.law.left_out),
+        diverged=len(draft.swarm.excluded),
+        tokens=draft.swarm.tokens,
+        seconds=draft.swarm.seconds,
+        parameters=draft.swarm.parameters,
         full_recompute=default_runs(len(draft.domains.free_columns)),
     )
 
@@ -196,16 +193,16 @@ def _proxies(draft: MixDraft) -> ProxyCounts:
 def _speed(draft: MixDraft, previous: MixRecord | None) -> Speed:
     """The speed of this run, and that of earlier versions where this one trained or evaluated nothing."""
     speed = Speed() if previous is None else previous.speed
-    tokens = sum(proxy["tokens"] for proxy in draft.proxies)
-    if tokens:
-        seconds = sum(proxy["seconds"] for proxy in draft.proxies)
-        speed = speed.model_copy(update={"train_seconds_per_token": seconds / tokens})
-    if draft.evaluation_seconds is not None:
-        speed = speed.model_copy(update={"evaluate_seconds": draft.evaluation_seconds})
+    swarm = draft.swarm
+    if swarm.tokens:
+        speed = speed.model_copy(update={"train_seconds_per_token": swarm.seconds / swarm.tokens})
+    if swarm.evaluation_seconds is not None:
+        speed = speed.model_copy(update={"evaluate_seconds": swarm.evaluation_seconds})
     return speed
 
 
 def _notes(draft: MixDraft) -> tuple[str, ...]:
     """Remarks on the fit, on proxies that were left out, and on the size of the proxies."""
-    warning = caution(draft.proxies[0]["parameters"]) if draft.proxies else None
-    return (*draft.surrogate.notes, *draft.excluded, *([warning] if warning else []))
+    parameters = draft.swarm.parameters
+    warning = None if parameters is None else caution(parameters)
+    return (*draft.law.surrogate.notes, *draft.swarm.excluded, *([warning] if warning else []))

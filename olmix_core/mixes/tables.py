@@ -130,22 +130,22 @@ def mix_table(draft: MixDraft, previous: MixRecord | None) -> pd.DataFrame:
         A table with TABLE_COLUMNS.
     """
     weights_before = {} if previous is None else previous.weights_by_content
-    proposal, settings = draft.proposal, draft.settings["proposal"]
+    proposal, settings = draft.proposal, draft.settings.proposal
 
     def row(label: str, content: str) -> LeafRow:
-        price = proposal["shadow_prices"][content]
+        price = proposal.shadow_prices[content]
         return LeafRow(
             domain=label,
             tokens=draft.statistics[content].available,
             natural=draft.natural[content],
-            weight=proposal["weights"][content],
-            sequences=proposal["sequences"][content],
-            cap=proposal["caps"][content],
-            at_cap=proposal["at_cap"][content],
+            weight=proposal.weights[content],
+            sequences=proposal.sequences[content],
+            cap=proposal.caps[content],
+            at_cap=proposal.at_cap[content],
             price=price,
-            per_billion_tokens=price * settings["repetition"] * 1e9 / draft.target_tokens,
+            per_billion_tokens=price * settings.repetition * 1e9 / proposal.target_tokens,
             previous=weights_before.get(content),
         )
 
     rows = [row(leaf.label, leaf.fingerprint) for leaf in draft.domains.leaves]
-    return make_table(rows, settings["sequence_length"])
+    return make_table(rows, settings.sequence_length)
