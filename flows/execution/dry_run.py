@@ -7,7 +7,7 @@ be predicted will be executed.
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from olmix_core.serialization import JsonObject, JsonRecord
 from olmix_core.storage.store import Store
@@ -60,11 +60,14 @@ class DryRun:
         store: The store.
         entries: What the chain asked for, in order.
         estimated: Whether a number of tokens is an estimate.
+        lookups: {(step, key): result} of what was looked up; None where there is no result. Dry runs of the same
+            store may share it.
     """
 
     store: Store
     entries: list[Entry] = field(default_factory=list)
     estimated: bool = False
+    lookups: dict[tuple[str, str], JsonRecord | None] = field(default_factory=dict)
 
     def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
         """Look up the results of a step, and predict those that are missing.
@@ -81,10 +84,13 @@ class DryRun:
         """
         calls = list(calls)
         keys = [step.key(call.payload) for call in calls]
+        new = [key for key in keys if (step.name, key) not in self.lookups]
         with ThreadPoolExecutor(READERS) as pool:
-            cached = list(pool.map(lambda key: step.known(self.store, key), keys))
+            for key, known in zip(new, pool.map(lambda key: step.known(self.store, key), new), strict=True):
+                self.lookups[step.name, key] = known
         results: list[R | None] = []
-        for call, key, result in zip(calls, keys, cached, strict=True):
+        for call, key in zip(calls, keys, strict=True):
+            result = cast(R | None, self.lookups[step.name, key])
             label, is_cached = str(call.where.get("label", "")), result is not None
             self.entries.append(
                 Entry(step.name, call.payload.to_json(), key, label, is_cached, step.code_version),

@@ -59,13 +59,16 @@ class Forecast:
         return all(not count.executed for count in self.counts.values())
 
 
-def forecast(config: Config, config_file: str, inputs: ResolvedInputs | None = None) -> Forecast:
+def forecast(
+    config: Config, config_file: str, inputs: ResolvedInputs | None = None, earlier: Forecast | None = None
+) -> Forecast:
     """Find out what a run would execute.
 
     Args:
         config: The configuration.
         config_file: Its path, for error messages.
         inputs: What it refers to, if that was resolved before.
+        earlier: A forecast for the same mix and inputs under other settings; its base and look-ups are used again.
 
     Returns:
         The forecast.
@@ -74,7 +77,11 @@ def forecast(config: Config, config_file: str, inputs: ResolvedInputs | None = N
         OlmixError: The run would end with it before anything is spent.
     """
     inputs = inputs or resolve_inputs(config, config_file)
-    dry_run, state = DryRun(Store(config.store)), RunState(find_base(config, inputs))
+    if earlier is None:
+        dry_run, state = DryRun(Store(config.store)), RunState(find_base(config, inputs))
+    else:
+        dry_run = DryRun(earlier.run.store, lookups=earlier.run.lookups)
+        state = RunState(earlier.outcome.base)
     try:
         run_chain(RunContext(config, config_file, inputs, dry_run, state))
     except Unpredictable:

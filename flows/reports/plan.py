@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from flows.execution.dry_run import Counts
 from flows.pipeline.forecast import Forecast, forecast
@@ -14,6 +13,7 @@ from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.mixes.record import MixRecord, read_latest
 from olmix_core.mixes.record_parts import Speed
 from olmix_core.planning.preflight import ResolvedInputs
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.store import Store
 
 ALTERNATIVES = ("full_recompute", "full_reuse")  # the paper's two ends of reuse
@@ -110,7 +110,7 @@ class Plan:
     evidence: EvidenceUse
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Convert to JSON.
 
         Returns:
@@ -236,7 +236,7 @@ def _alternatives(
             costs[strategy] = next(iter(costs.values()))  # without a base there is nothing to reuse
         else:
             other = config.model_copy(update={"reuse": Reuse.model_validate({"strategy": strategy})})
-            costs[strategy] = _cost(forecast(other, config_file, prospect.inputs), last, workers)
+            costs[strategy] = _cost(forecast(other, config_file, prospect.inputs, prospect), last, workers)
     return costs
 
 
