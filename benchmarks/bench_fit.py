@@ -145,7 +145,7 @@ def growth() -> list[dict[str, float | int]]:
     for axis, values in {"runs": (64, 256, 1024), "leaves": (16, 64, 128), "tasks": (16, 64, 256)}.items():
         for value in values:
             size = {**base, axis: value}
-            problem = log_linear(size["leaves"], size["tasks"], noise=0.02)
+            problem = log_linear(size["leaves"], size["tasks"]).with_noise(0.02)
             evidence = problem.evidence(size["runs"], seed=0)
             rows.append({**size, "ours_s": seconds(evidence, repeats=1, family="log_linear", ridge=1e-5)[0]})
     return rows

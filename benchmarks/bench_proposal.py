@@ -37,7 +37,7 @@ def case(name: str) -> tuple[Any, Array, Array, Array]:
         surrogate = fit(evidence, FitSettings(family="diminishing_returns"))
         caps = facts["repetition_factor"] * tokens / facts["target_tokens"]
         return surrogate, tokens / tokens.sum(), caps, np.zeros(64)
-    problem = {"log_linear": log_linear, "diminishing_returns": diminishing_returns}[name](64, 52, noise=0.01)
+    problem = {"log_linear": log_linear, "diminishing_returns": diminishing_returns}[name](64, 52).with_noise(0.01)
     surrogate = fit(problem.evidence(260, seed=0), FitSettings(family=name))
     return surrogate, problem.natural, np.full(64, 0.04), np.where(np.arange(64) % 8 == 0, 0.005, 0.0)
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from olmix_core.evidence.atoms import Split, atom_matrix
 from olmix_core.mixture import Array, LeafIndex, caps
-from olmix_core.proposal.constraints import FeasibleSet, Groups, check_feasible, feasible_set
+from olmix_core.proposal.constraints import FeasibleSet, Groups, feasible_set
 from olmix_core.proposal.expansion import Column, expansion, released_for_caps
+from olmix_core.proposal.feasibility import check_feasible
 from olmix_core.proposal.rounding import round_to_sequences
 from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate

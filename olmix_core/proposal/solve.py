@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.certificate import certificate
-from olmix_core.proposal.constraints import Groups, check_feasible, feasible_set
+from olmix_core.proposal.constraints import Groups, feasible_set
 from olmix_core.proposal.convex import solve_convex
+from olmix_core.proposal.feasibility import check_feasible
 from olmix_core.proposal.local import corners, solve_locally
 from olmix_core.proposal.objective import Program
 from olmix_core.proposal.random_search import solve_by_sampling

@@ -1,8 +1,7 @@
-"""Evidence: what proxies showed. A mixture per run, and its bits per byte (BPB) on each task.
+"""The data of a fit: a mixture per run, and its bits per byte (BPB) on each task.
 
-Checked when made, so that everything downstream can rely on it: unique ids, mixtures on the simplex, finite BPB > 0
-or NaN where a run was not evaluated. A fit sorts rows and columns by id before it computes anything, so their order
-changes no result.
+Checked on construction: unique ids, mixtures on the simplex, finite BPB > 0, or NaN where a run was not evaluated. A
+fit sorts rows and columns by id first, so their order changes no result.
 """
 
 from collections import Counter
@@ -21,9 +20,15 @@ _SUM_TOLERANCE = 1e-6
 class SwarmData:
     """K proxy runs over m leaves, evaluated on T tasks.
 
-    X [K, m] leaf mixtures, rows sum to 1; Y [K, T] BPB, NaN where a run was not evaluated on a
-    task; runs, leaves and tasks name the rows and columns (leaves by content fingerprint). Raises
-    FitError where a value cannot be meant.
+    Attributes:
+        X: [K, m] mixtures; rows sum to 1.
+        Y: [K, T] BPB; NaN where a run was not evaluated on a task.
+        runs: [K] ids.
+        leaves: [m] names (content fingerprints).
+        tasks: [T] names.
+
+    Raises:
+        FitError: shapes disagree, an id is repeated, or a value is invalid.
     """
 
     X: Array
@@ -76,16 +81,34 @@ class SwarmData:
             raise FitError(f"no run was evaluated on task {self.tasks[t]!r}; drop the task or evaluate it")
 
     def rows(self, index: NDArray[np.intp]) -> "SwarmData":
-        """The evidence of some runs only."""
+        """Select runs.
+
+        Args:
+            index: their positions.
+
+        Returns:
+            The data of these runs.
+        """
         runs = tuple(self.runs[k] for k in index)
         return SwarmData(self.X[index], self.Y[index], runs, self.leaves, self.tasks)
 
     def some_tasks(self, index: NDArray[np.intp]) -> "SwarmData":
-        """The evidence on some tasks only."""
+        """Select tasks.
+
+        Args:
+            index: their positions.
+
+        Returns:
+            The data on these tasks.
+        """
         return SwarmData(self.X, self.Y[:, index], self.runs, self.leaves, tuple(self.tasks[t] for t in index))
 
     def canonical(self) -> tuple["SwarmData", NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """The same evidence sorted by id, and the orders of rows, leaves and tasks that sort it."""
+        """Sort by id.
+
+        Returns:
+            The sorted data, and the orders of rows, leaves and tasks that sort it.
+        """
         rows, leaves, tasks = (
             np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
             for ids in (self.runs, self.leaves, self.tasks)

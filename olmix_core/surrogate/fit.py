@@ -109,6 +109,24 @@ def load(data: Mapping[str, object]) -> Surrogate:
     return family.load(data)
 
 
+def load_law(data: Mapping[str, object]) -> LawSurrogate:
+    """Read a surrogate that has a law.
+
+    Args:
+        data: what `Surrogate.to_json` wrote (surrogate.json).
+
+    Returns:
+        The fitted law.
+
+    Raises:
+        FitError: `data` is no surrogate of a registered family, or its family has no law.
+    """
+    law = load(data).fitted_law
+    if law is None:
+        raise FitError(f"family {data['family']!r} has no law; expected one that has")
+    return law
+
+
 def _check(swarm: SwarmData, settings: FitSettings, run_weights: Array | None) -> tuple[Family, Array]:
     """The family, and the run weights [K] scaled to a mean of 1 over runs that count."""
     family = find_family(settings.family)

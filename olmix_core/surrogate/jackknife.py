@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 
@@ -264,12 +264,12 @@ class JackknifeSurrogate:
         }
 
     @classmethod
-    def from_json(cls, regressor: Regressor, data: Mapping[str, object]) -> Self:
+    def from_json(cls, regressor: Regressor, data: JackknifeJSON) -> Self:
         """Read what `to_json` wrote.
 
         Args:
             regressor: the regressor of the family.
-            data: a `JackknifeJSON`.
+            data: the JSON.
 
         Returns:
             The surrogate.
@@ -277,16 +277,15 @@ class JackknifeSurrogate:
         Raises:
             FitError: a field is missing or has another shape.
         """
-        fields = cast(JackknifeJSON, data)
         try:
             swarm = SwarmData(
-                X=np.asarray(fields["mixtures"], dtype=np.float64),
-                Y=np.asarray([task["bpb"] for task in fields["tasks"].values()], dtype=np.float64).T,
-                runs=tuple(fields["runs"]),
-                leaves=column_names(fields["domains"]),
-                tasks=tuple(fields["tasks"]),
+                X=np.asarray(data["mixtures"], dtype=np.float64),
+                Y=np.asarray([task["bpb"] for task in data["tasks"].values()], dtype=np.float64).T,
+                runs=tuple(data["runs"]),
+                leaves=column_names(data["domains"]),
+                tasks=tuple(data["tasks"]),
             )
-            return cls(regressor, swarm, np.asarray(fields["weights"], dtype=np.float64), int(fields["seed"]))
+            return cls(regressor, swarm, np.asarray(data["weights"], dtype=np.float64), int(data["seed"]))
         except (KeyError, TypeError, ValueError) as error:
             raise FitError(f"not a surrogate as this version writes it: {error!r}; fit it again") from error
 

@@ -65,6 +65,14 @@ def fit_law_form(
         levels = prior.levels(ordered.runs)
         precision = prior.precision(swarm.leaves, levels.shape[1])
         pooled = Pooled(levels, _contiguous(estimated.levels[back_tasks]), precision)
+    covariance = SandwichCovariance(
+        law=law,
+        parameters=parameters,
+        X=_contiguous(ordered.X[:, back_leaves]),
+        weights=_contiguous(estimated.weights[:, back_tasks]),
+        errors=_contiguous(estimated.errors[:, back_tasks]),
+        pooled=pooled,
+    )
     return LawSurrogate(
         law=law,
         leaves=swarm.leaves,
@@ -74,17 +82,10 @@ def fit_law_form(
         loss=estimated.loss[back_tasks],
         huber_delta=settings.huber_delta,
         score=estimated.score,
-        covariance=SandwichCovariance(
-            law=law,
-            parameters=parameters,
-            X=_contiguous(ordered.X[:, back_leaves]),
-            weights=_contiguous(estimated.weights[:, back_tasks]),
-            errors=_contiguous(estimated.errors[:, back_tasks]),
-            pooled=pooled,
-        ),
+        covariance=covariance,
         prior=prior,
         flags={task: estimated.flags[task] for task in swarm.tasks if task in estimated.flags},
-        notes=(*_notes(swarm), *(_prior_notes(prior) if prior else ())),
+        notes=_notes(swarm, prior),
     )
 
 
@@ -159,8 +160,8 @@ def _contiguous(values: Array) -> Array:
     return np.ascontiguousarray(values)
 
 
-def _notes(swarm: SwarmData) -> tuple[str, ...]:
-    """Remarks on few runs and on leaves without any weight."""
+def _notes(swarm: SwarmData, prior: SwarmPrior | None) -> tuple[str, ...]:
+    """Remarks on few runs, on leaves without any weight, and on swarms whose runs count less than others."""
     notes = []
     needed = len(swarm.leaves) + 2
     if len(swarm.runs) < needed:
@@ -171,13 +172,9 @@ def _notes(swarm: SwarmData) -> tuple[str, ...]:
     unseen = [leaf for j, leaf in enumerate(swarm.leaves) if not swarm.X[:, j].any()]
     if unseen:
         notes.append(f"no run has any weight on {', '.join(unseen)}: nothing is known of their effect")
-    return tuple(notes)
-
-
-def _prior_notes(prior: SwarmPrior) -> tuple[str, ...]:
-    """Remarks on swarms whose runs count less than others."""
-    return tuple(
-        f"swarm {swarm[:12]} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
-        for swarm, weight in sorted(prior.weights.items())
+    notes += [
+        f"swarm {label[:12]} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
+        for label, weight in sorted((prior.weights if prior else {}).items())
         if weight < 1
-    )
+    ]
+    return tuple(notes)

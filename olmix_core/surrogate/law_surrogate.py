@@ -5,7 +5,7 @@ On disk (surrogate.json) it is plain JSON, a `LawJSON`. A domain may have furthe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 
@@ -239,11 +239,11 @@ class LawSurrogate:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Self:
+    def from_json(cls, data: LawJSON) -> Self:
         """Read what `to_json` wrote.
 
         Args:
-            data: a `LawJSON`.
+            data: the JSON.
 
         Returns:
             The surrogate.
@@ -251,10 +251,9 @@ class LawSurrogate:
         Raises:
             FitError: a field is missing or has another shape.
         """
-        fields = cast(LawJSON, data)
         try:
-            law = Law(fields["family"], fields["settings"]["gamma"])
-            tasks, errors = fields["tasks"], fields["errors"]
+            law = Law(data["family"], data["settings"]["gamma"])
+            tasks, errors = data["tasks"], data["errors"]
             parameters = Parameters(
                 c=_array([task["c"] for task in tasks.values()]),
                 b=_array([task.get("b", 0.0) for task in tasks.values()]),
@@ -262,13 +261,13 @@ class LawSurrogate:
             )
             return cls(
                 law=law,
-                leaves=column_names(fields["domains"]),
+                leaves=column_names(data["domains"]),
                 tasks=tuple(tasks),
                 parameters=parameters,
-                ridge=_array(fields["settings"]["ridge"]),
+                ridge=_array(data["settings"]["ridge"]),
                 loss=_array(errors["loss"]),
-                huber_delta=float(fields["settings"]["huber_delta"]),
-                score=float(fields["score"]),
+                huber_delta=float(data["settings"]["huber_delta"]),
+                score=float(data["score"]),
                 covariance=SandwichCovariance(
                     law=law,
                     parameters=parameters,
@@ -277,9 +276,9 @@ class LawSurrogate:
                     errors=_array(errors["left_out"]),
                     pooled=_pooled(errors["pooled"]) if errors["pooled"] else None,
                 ),
-                prior=SwarmPrior.from_json(fields["pool"]) if fields["pool"] else None,
-                flags=dict(fields["flags"]),
-                notes=tuple(fields["notes"]),
+                prior=SwarmPrior.from_json(data["pool"]) if data["pool"] else None,
+                flags=dict(data["flags"]),
+                notes=tuple(data["notes"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise FitError(f"not a surrogate as this version writes it: {error!r}; fit it again") from error

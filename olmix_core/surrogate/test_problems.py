@@ -6,10 +6,10 @@ on the simplex at q* when
 
     natural_j  proportional to  q*_j exp( sum_i w_i d f_i / d q_j (q*) / kl )
 
-so tests can compare a proposal with an optimum that no solver computed.
+so that a proposal can be compared with an optimum that no solver computed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,9 +22,18 @@ from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, LOG_LINEAR
 class Problem:
     """A truth over m leaves and T tasks.
 
-    noise: standard deviation in BPB of what each task of a run adds to the law by itself; shared_noise: of what a run
-    adds to all of its tasks alike. optimum [m] is the best mixture for equal task weights and `kl` to `natural` [m].
-    useless names tasks that no mixture moves, harmful the leaves that raise every other task.
+    Attributes:
+        law: form of the law.
+        parameters: parameters of every task.
+        leaves: [m] names.
+        tasks: [T] names.
+        natural: [m] natural mixture.
+        optimum: [m] the best mixture for equal task weights and `kl` to `natural`.
+        kl: strength of the KL term.
+        useless: tasks that no mixture moves.
+        harmful: leaves that raise every other task.
+        noise: standard deviation in BPB of the noise of one task of a run.
+        shared_noise: standard deviation in BPB of the noise that all tasks of a run share.
     """
 
     law: Law
@@ -34,23 +43,57 @@ class Problem:
     natural: Array
     optimum: Array
     kl: float
-    noise: float
-    shared_noise: float
     useless: tuple[str, ...]
     harmful: tuple[str, ...]
+    noise: float = 0.0
+    shared_noise: float = 0.0
+
+    def with_noise(self, noise: float, shared: float = 0.0) -> "Problem":
+        """Add noise to measurements.
+
+        Args:
+            noise: standard deviation in BPB of the noise of one task of a run.
+            shared: standard deviation in BPB of the noise that all tasks of a run share.
+
+        Returns:
+            The same truth with that noise.
+        """
+        return replace(self, noise=noise, shared_noise=shared)
 
     def bpb(self, Q: Array) -> Array:
-        """True BPB [n, T] of mixtures Q [n, m]."""
+        """Compute the true BPB.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n, T] BPB.
+        """
         return self.parameters.predict(self.law.features(Q))
 
     def objective(self, Q: Array) -> Array:
-        """True mean BPB with the KL penalty [n] of mixtures Q [n, m]."""
+        """Compute the true mean BPB with the KL penalty.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n] BPB.
+        """
         ratio = np.where(Q > 0, Q, 1.0) / self.natural
         divergence = np.sum(Q * np.log(ratio), axis=1)
         return np.asarray(self.bpb(Q).mean(axis=1) + self.kl * divergence, dtype=np.float64)
 
     def mixtures(self, count: int, seed: int) -> Array:
-        """Mixtures [count, m]: half spread over all leaves, half over a few."""
+        """Draw mixtures, half of them over all leaves and half over a few.
+
+        Args:
+            count: number of mixtures.
+            seed: seed of the draw.
+
+        Returns:
+            [count, m] mixtures.
+        """
         random = np.random.default_rng(seed)
         m = len(self.leaves)
         Q = random.dirichlet(np.full(m, 1.0), size=count)
@@ -60,7 +103,15 @@ class Problem:
         return Q
 
     def evidence(self, runs: int, seed: int) -> SwarmData:
-        """A swarm of `runs` mixtures, measured with the problem's noise."""
+        """Measure a swarm with the problem's noise.
+
+        Args:
+            runs: number of runs.
+            seed: seed of mixtures and noise.
+
+        Returns:
+            The runs.
+        """
         random = np.random.default_rng([seed, 1])
         X = self.mixtures(runs, seed)
         own = self.noise * random.standard_normal((runs, len(self.tasks)))
@@ -70,59 +121,57 @@ class Problem:
 
 
 def log_linear(
-    leaves: int = 8,
-    tasks: int = 6,
-    *,
-    noise: float = 0.0,
-    shared_noise: float = 0.0,
-    harmful: int = 0,
-    useless: int = 0,
-    kl: float = 0.05,
-    seed: int = 0,
+    leaves: int = 8, tasks: int = 6, *, harmful: int = 0, useless: int = 0, kl: float = 0.05, seed: int = 0
 ) -> Problem:
-    """f = c + exp(A . q): each task helped by some leaves; the last `harmful` leaves raise every task."""
+    """Make a problem with f = c + exp(A . q), where some leaves help each task.
+
+    Args:
+        leaves: number of leaves, m.
+        tasks: number of tasks, T.
+        harmful: number of leaves, the last ones, that raise every task.
+        useless: number of tasks, the last ones, that no mixture moves.
+        kl: strength of the KL term.
+        seed: seed of the parameters.
+
+    Returns:
+        The problem, without noise.
+    """
     random = np.random.default_rng([seed, leaves, tasks])
     v = -random.exponential(0.6, (tasks, leaves))
     v[:, leaves - harmful :] = random.uniform(0.5, 1.0, (tasks, harmful))
     v[tasks - useless :] = 0.0
-    return _problem(Law(LOG_LINEAR), v, random, noise, shared_noise, harmful, useless, kl)
+    return _problem(Law(LOG_LINEAR), v, random, kl, useless, harmful)
 
 
 def diminishing_returns(
-    leaves: int = 8,
-    tasks: int = 6,
-    *,
-    gamma: float = 0.6,
-    noise: float = 0.0,
-    shared_noise: float = 0.0,
-    useless: int = 0,
-    kl: float = 0.05,
-    seed: int = 0,
+    leaves: int = 8, tasks: int = 6, *, gamma: float = 0.6, useless: int = 0, kl: float = 0.05, seed: int = 0
 ) -> Problem:
-    """f = c + exp(b - a . q^gamma), a >= 0: half of the leaves move a task, the others do nothing for it."""
+    """Make a problem with f = c + exp(b - a . q^gamma), a >= 0, where half of the leaves move each task.
+
+    Args:
+        leaves: number of leaves, m.
+        tasks: number of tasks, T.
+        gamma: power of the law.
+        useless: number of tasks, the last ones, that no mixture moves.
+        kl: strength of the KL term.
+        seed: seed of the parameters.
+
+    Returns:
+        The problem, without noise.
+    """
     random = np.random.default_rng([seed, leaves, tasks])
     v = random.exponential(0.8, (tasks, leaves)) * (random.random((tasks, leaves)) < 0.5)
     v[tasks - useless :] = 0.0
-    law = Law(DIMINISHING_RETURNS, gamma)
-    return _problem(law, v, random, noise, shared_noise, 0, useless, kl)
+    return _problem(Law(DIMINISHING_RETURNS, gamma), v, random, kl, useless, 0)
 
 
-def _problem(
-    law: Law,
-    v: Array,
-    random: np.random.Generator,
-    noise: float,
-    shared_noise: float,
-    harmful: int,
-    useless: int,
-    kl: float,
-) -> Problem:
-    """Draw c, b and q*, and give the problem the natural distribution that makes q* optimal."""
+def _problem(law: Law, v: Array, random: np.random.Generator, kl: float, useless: int, harmful: int) -> Problem:
+    """Draw c, b and q*, and derive the natural distribution that makes q* optimal."""
     tasks, leaves = v.shape
     c = np.asarray(random.uniform(0.5, 1.0, size=tasks))
     b = np.asarray(random.uniform(-0.3, 0.5, size=tasks))
     parameters = Parameters(c, b, v)
-    if law.family == LOG_LINEAR:  # A = b + v
+    if law.gamma is None:  # A = b + v
         parameters = Parameters(c, np.zeros(tasks), v + b[:, None])
     optimum = random.dirichlet(np.full(leaves, 2.0))
     decay = parameters.decay(law.features(optimum[None]))[0]
@@ -138,8 +187,6 @@ def _problem(
         natural=natural / natural.sum(),
         optimum=optimum,
         kl=kl,
-        noise=noise,
-        shared_noise=shared_noise,
         useless=task_names[tasks - useless :],
         harmful=names[leaves - harmful :],
     )

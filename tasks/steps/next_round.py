@@ -11,7 +11,7 @@ from olmix_core.report.markdown import Cell, table
 from olmix_core.serialization import JsonRecord, key
 from olmix_core.storage.layout import SURROGATE_FILE, fit_path
 from olmix_core.storage.store import Store
-from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.fit import load_law
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.payload import result_of
 from tasks.runtime.step import step
@@ -83,7 +83,7 @@ def next_round(payload: NextRoundPayload, store: Store, *, label: str) -> NextRo
     Returns:
         The mixtures; none where less than the tolerance is still to be gained.
     """
-    surrogate = LawSurrogate.from_json(store.read_json(fit_path(payload.fit, SURROGATE_FILE)))
+    surrogate = load_law(store.read_json(fit_path(payload.fit, SURROGATE_FILE)))
     drawn = dict(payload.swarm.settings)
     drawn["seed"] = int(drawn["seed"] or 0) + 1000 * payload.round
     settings = RoundSettings(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
@@ -10,6 +11,7 @@ from olmix_core.surrogate.law_fit import LawSelector, cross_validate_law, fit_be
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.registry import Family
 from olmix_core.surrogate.settings import FitSettings
+from olmix_core.surrogate.surrogate_json import LawJSON
 
 
 def law_family(name: str, description: str, select_law: LawSelector, *, has_gamma: bool) -> Family:
@@ -25,7 +27,7 @@ def law_family(name: str, description: str, select_law: LawSelector, *, has_gamm
         The family, to be registered.
     """
     family = selection_family(name, description, (select_law,), has_gamma=has_gamma)
-    return replace(family, load=LawSurrogate.from_json)
+    return replace(family, load=lambda data: LawSurrogate.from_json(cast(LawJSON, data)))
 
 
 def selection_family(name: str, description: str, selectors: Sequence[LawSelector], *, has_gamma: bool) -> Family:

@@ -9,10 +9,15 @@ from olmix_core.surrogate.settings import FitSettings
 
 
 def select_law(_swarm: SwarmData, _settings: FitSettings, _run_weights: Array) -> Law:
-    """Give the form of the law.
+    """Give the form of the law, which has no hyper-parameter.
+
+    Args:
+        _swarm: not used.
+        _settings: not used.
+        _run_weights: not used.
 
     Returns:
-        The log-linear law, which has no hyper-parameter.
+        The log-linear law.
     """
     return Law(LOG_LINEAR)
 

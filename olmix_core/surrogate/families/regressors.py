@@ -1,6 +1,7 @@
 """What the modules of the regressors share: a `Family` around a function from runs to a predictor."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
@@ -10,6 +11,7 @@ from olmix_core.surrogate.jackknife import JackknifeSurrogate
 from olmix_core.surrogate.refits import GROUPS, Regressor
 from olmix_core.surrogate.registry import Family
 from olmix_core.surrogate.settings import FitSettings
+from olmix_core.surrogate.surrogate_json import JackknifeJSON
 
 
 def regressor_family(regressor: Regressor, description: str) -> Family:
@@ -34,7 +36,7 @@ def regressor_family(regressor: Regressor, description: str) -> Family:
         return JackknifeSurrogate(regressor, swarm, run_weights, folds.seed).diagnostics(task_weights)
 
     def load(data: Mapping[str, object]) -> JackknifeSurrogate:
-        return JackknifeSurrogate.from_json(regressor, data)
+        return JackknifeSurrogate.from_json(regressor, cast(JackknifeJSON, data))
 
     return Family(
         name=regressor.family,

@@ -1,15 +1,13 @@
 """Batched Levenberg-Marquardt for many regressions y = c + exp(b + phi . v) on one design.
 
-Minimises for each problem t, all problems at once,
+Minimises for each problem t, all problems at once::
 
-    L_t = sum_k w_kt huber(f_t(k) - y_kt) / sum_k w_kt  +  ridge_t / 2 v_t' P v_t      c >= floor, v >=
-    0 where asked
+    L_t = sum_k w_kt huber(f_t(k) - y_kt) / sum_k w_kt  +  ridge_t / 2 v_t' P v_t
 
-with huber(r) = r^2 / 2 for |r| <= delta and delta (|r| - delta / 2) beyond. A step solves (H + mu
-D) s = -g on the parameters that are free (not held at a bound by their gradient), is projected onto
-the bounds and taken only if L falls. H starts as Gauss-Newton with the Huber weights of iteratively
-reweighted least squares, which is steady far from the optimum, and turns to the exact second
-derivative, which is quick near it.
+over c >= floor, and v >= 0 where required, with huber(r) = r^2 / 2 for |r| <= delta and delta (|r| - delta / 2) beyond.
+A step solves (H + mu D) s = -g on the parameters that are free (not held at a bound by their gradient), is projected
+onto the bounds and taken only if L falls. H starts as Gauss-Newton with the Huber weights of iteratively reweighted
+least squares, which is steady far from the optimum, and becomes the exact second derivative, which is quick near it.
 """
 
 from dataclasses import dataclass, replace
@@ -32,9 +30,15 @@ _STEADY = 12  # iterations before the exact second derivative is used
 class Problems:
     """B regressions on one design.
 
-    design [K, p] (phi of each run); Y [K, B]; weights [K, B] >= 0, zero where Y is unknown; ridge
-    [B]. precision [p, p] is P, the identity unless given. nonnegative: v >= 0, but for the last
-    `signed` columns.
+    Attributes:
+        design: [K, p] phi of each run.
+        Y: [K, B] BPB.
+        weights: [K, B] >= 0; 0 where Y is unknown.
+        ridge: [B].
+        delta: BPB beyond which the Huber loss is linear.
+        nonnegative: v >= 0, except for the last `signed` columns.
+        precision: [p, p] P; None for the identity.
+        signed: number of columns of any sign.
     """
 
     design: Array
@@ -57,18 +61,39 @@ class Problems:
         return slice(2, self.design.shape[1] + 2 - self.signed if self.nonnegative else 2)
 
     def penalty(self, theta: Array) -> Array:
-        """ridge / 2 v' P v [B] of theta [B, p + 2]."""
+        """Compute the penalty, ridge / 2 v' P v.
+
+        Args:
+            theta: [B, p + 2] parameters (c, b, v).
+
+        Returns:
+            [B].
+        """
         v = theta[:, 2:]
         return np.asarray(0.5 * self.ridge * np.sum((v @ self.penalty_matrix) * v, axis=1), dtype=np.float64)
 
     def subset(self, columns: NDArray[np.intp]) -> "Problems":
-        """The same for some of the problems."""
+        """Select some of the problems.
+
+        Args:
+            columns: their positions.
+
+        Returns:
+            These problems.
+        """
         return replace(self, Y=self.Y[:, columns], weights=self.weights[:, columns], ridge=self.ridge[columns])
 
 
 @dataclass(frozen=True)
 class Solution:
-    """theta [B, p + 2] = (c, b, v), loss [B] (penalty included), converged [B], iterations used."""
+    """Parameters reached.
+
+    Attributes:
+        theta: [B, p + 2] (c, b, v).
+        loss: [B] penalty included.
+        converged: [B].
+        iterations: iterations used.
+    """
 
     theta: Array
     loss: Array
@@ -77,17 +102,33 @@ class Solution:
 
 
 def huber(residual: Array, delta: float) -> Array:
-    """Huber loss of each residual (Huber 1964)."""
+    """Compute the Huber loss (Huber 1964).
+
+    Args:
+        residual: residuals of any shape.
+        delta: where the loss becomes linear.
+
+    Returns:
+        Losses of that shape.
+    """
     size = np.abs(residual)
     return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta))
 
 
 def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: float = 1e-11) -> Solution:
-    """Minimise every problem from its `start` [B, p + 2].
+    """Minimise every problem from its start.
 
-    A problem has converged when no single parameter, moved alone by a Newton step, would lower its
-    loss by more than the fraction `tol`; problems that have not after `iterations` are reported as
-    such.
+    A problem has converged when no single parameter, moved alone by a Newton step, would lower its loss by more than
+    the fraction `tol`.
+
+    Args:
+        problems: B regressions.
+        start: [B, p + 2] parameters.
+        iterations: iterations, at most.
+        tol: relative tolerance of the loss.
+
+    Returns:
+        The parameters reached; problems that have not converged are marked.
     """
     theta, outer = _project(start, problems.bounded), Outer(problems.design)
     loss = _loss(problems, theta)
@@ -148,10 +189,10 @@ def _loss(problems: Problems, theta: Array) -> Array:
 
 
 class Outer:
-    """Weighted sums of the outer products of the rows of a design [K, p]: what all problems' Hessians are made of.
+    """Weighted sums of the outer products of the rows of a design [K, p], of which all Hessians consist.
 
-    The products are the same for every problem and every step, so they are made once, and one large product of matrices
-    gives the sums of all problems. Where they would take too much memory, each problem makes its own.
+    The products are the same for every problem and every step, so they are computed once, and one large product of
+    matrices gives the sums of all problems. Where they would take too much memory, each problem computes its own.
     """
 
     def __init__(self, design: Array) -> None:
@@ -161,7 +202,14 @@ class Outer:
         self._products = design[:, self._rows] * design[:, self._columns] if fits else None
 
     def sums(self, weights: Array) -> Array:
-        """sum_k weights[k, b] design[k] design[k]' [B, p, p], of weights [K, B]."""
+        """Compute sum_k weights[k, b] design[k] design[k]'.
+
+        Args:
+            weights: [K, B].
+
+        Returns:
+            [B, p, p].
+        """
         if self._products is None:
             return np.asarray((self._design.T[None] * weights.T[:, None, :]) @ self._design, dtype=np.float64)
         half, p = weights.T @ self._products, self._design.shape[1]
@@ -171,9 +219,7 @@ class Outer:
 
 
 def _derivatives(problems: Problems, theta: Array, exact: Mask, outer: Outer) -> tuple[Array, Array, Array]:
-    """Gradient [B, p + 2], Hessian (or its Gauss-Newton stand-in) and the scale D [B, p + 2] of the
-    damping.
-    """
+    """Gradient [B, p + 2], Hessian (or its Gauss-Newton approximation) and the scale D [B, p + 2] of the damping."""
     delta = problems.delta
     decay = _decay(problems, theta)
     residual = theta[:, 0] + decay - problems.Y

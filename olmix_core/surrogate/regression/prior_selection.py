@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.regression.estimation import Refit, refit
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.ridge_path import Refit, refit
 from olmix_core.surrogate.settings import FitSettings
 
 LEVEL_PRECISIONS = (100.0, 1.0)

@@ -10,7 +10,7 @@ from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 
-PROBLEMS = [diminishing_returns(6, 4, noise=0.02, seed=1), log_linear(6, 4, noise=0.02, seed=1)]
+PROBLEMS = [diminishing_returns(6, 4, seed=1).with_noise(0.02), log_linear(6, 4, seed=1).with_noise(0.02)]
 
 
 def learnt(problem: Problem, runs: int = 30) -> tuple[LawSurrogate, Objective, PosteriorOptima]:

@@ -20,7 +20,7 @@ LEAVES = tuple(f"leaf{j:03d}" for j in range(5))
 @pytest.fixture(scope="module")
 def model() -> Surrogate:
     return fit(
-        diminishing_returns(5, 3, noise=0.003).evidence(40, seed=0),
+        diminishing_returns(5, 3).with_noise(0.003).evidence(40, seed=0),
         FitSettings(family="diminishing_returns", gamma=0.6),
     )
 

@@ -261,7 +261,7 @@ def test_exactly_filled_caps_leave_one_mixture() -> None:
 
 
 def test_pessimism_gives_up_gain_for_certainty() -> None:
-    problem = diminishing_returns(8, 6, noise=0.05)
+    problem = diminishing_returns(8, 6).with_noise(0.05)
     surrogate = fit(problem.evidence(30, seed=0), FitSettings(family="diminishing_returns", gamma=0.6))
     settings_ = {"expansion": np.eye(8), "natural": problem.natural, "caps": np.full(8, 0.6)}
     bold, careful = (

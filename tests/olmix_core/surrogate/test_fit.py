@@ -53,7 +53,7 @@ def test_noiseless_truth_is_recovered(problem) -> None:
     assert surrogate.parameters.c == pytest.approx(problem.parameters.c, abs=0.01)
 
 
-@pytest.mark.parametrize("problem", [log_linear(8, 6, noise=0.01), diminishing_returns(8, 6, noise=0.01)])
+@pytest.mark.parametrize("problem", [log_linear(8, 6).with_noise(0.01), diminishing_returns(8, 6).with_noise(0.01)])
 def test_noisy_truth_is_recovered_within_the_noise(problem) -> None:
     surrogate = fit(problem.evidence(120, seed=0), FitSettings(family=problem.law.family))
     elsewhere = problem.mixtures(500, seed=9)
@@ -64,14 +64,14 @@ def test_noisy_truth_is_recovered_within_the_noise(problem) -> None:
 
 @pytest.mark.parametrize("gamma", [0.4, 0.7])
 def test_gamma_is_found(gamma: float) -> None:
-    problem = diminishing_returns(8, 12, gamma=gamma, noise=0.005)
+    problem = diminishing_returns(8, 12, gamma=gamma).with_noise(0.005)
     found = fit(problem.evidence(150, seed=0), FitSettings(family="diminishing_returns")).gamma
     assert found == pytest.approx(gamma, abs=0.101)
 
 
 @pytest.mark.parametrize(
     "problem",
-    [log_linear(8, 8, harmful=3, noise=0.005, seed=1), diminishing_returns(8, 8, gamma=0.4, noise=0.005)],
+    [log_linear(8, 8, harmful=3, seed=1).with_noise(0.005), diminishing_returns(8, 8, gamma=0.4).with_noise(0.005)],
 )
 def test_auto_takes_the_family_that_is_true(problem) -> None:
     surrogate = fit(problem.evidence(100, seed=0))
@@ -82,7 +82,7 @@ def test_auto_takes_the_family_that_is_true(problem) -> None:
 
 @pytest.mark.parametrize("family", ["log_linear", "diminishing_returns"])
 def test_loss_is_no_higher_than_many_random_starts_find(family: str) -> None:
-    evidence = log_linear(6, 4, noise=0.03).evidence(40, seed=0)
+    evidence = log_linear(6, 4).with_noise(0.03).evidence(40, seed=0)
     gamma = None if family == "log_linear" else 0.5
     surrogate = fit(evidence, FitSettings(family=family, gamma=gamma, ridge=1e-5))
     phi = evidence.X if gamma is None else -(evidence.X**gamma)
@@ -107,7 +107,7 @@ def test_loss_is_no_higher_than_many_random_starts_find(family: str) -> None:
 
 
 def test_run_weights_of_zero_leave_runs_out() -> None:
-    problem = log_linear(5, 3, noise=0.01)
+    problem = log_linear(5, 3).with_noise(0.01)
     evidence = problem.evidence(60, seed=0)
     spoiled = replace(evidence, Y=np.where(np.arange(60)[:, None] < 20, evidence.Y + 1.0, evidence.Y))
     without = fit(evidence.rows(np.arange(20, 60)), FitSettings(family="log_linear", ridge=1e-6))
@@ -124,7 +124,7 @@ def test_run_weights_of_zero_leave_runs_out() -> None:
 @examples(5)
 def test_order_of_rows_and_columns_changes_nothing(seed: int, family: str) -> None:
     random = np.random.default_rng(seed)
-    evidence = diminishing_returns(6, 4, noise=0.02, seed=seed % 5).evidence(40, seed=seed % 7)
+    evidence = diminishing_returns(6, 4, seed=seed % 5).with_noise(0.02).evidence(40, seed=seed % 7)
     rows, leaves, tasks = (random.permutation(n) for n in (40, 6, 4))
     shuffled = SwarmData(
         evidence.X[np.ix_(rows, leaves)],
@@ -141,7 +141,7 @@ def test_order_of_rows_and_columns_changes_nothing(seed: int, family: str) -> No
 
 
 def test_gaps_are_left_out_task_by_task() -> None:
-    problem = log_linear(6, 5, noise=0.01)
+    problem = log_linear(6, 5).with_noise(0.01)
     evidence = problem.evidence(90, seed=0)
     Y = evidence.Y.copy()
     Y[::2, 1] = np.nan
@@ -155,7 +155,7 @@ def test_gaps_are_left_out_task_by_task() -> None:
 
 @pytest.mark.parametrize("family", ["log_linear", "diminishing_returns"])
 def test_json_comes_back_exactly(family: str) -> None:
-    problem = diminishing_returns(6, 4, noise=0.02, useless=1)
+    problem = diminishing_returns(6, 4, useless=1).with_noise(0.02)
     evidence = problem.evidence(30, seed=0)
     surrogate = fit(evidence, FitSettings(family=family))
     text = json.dumps(surrogate.to_json(), allow_nan=False)
@@ -177,7 +177,7 @@ def test_json_of_another_shape_is_refused() -> None:
 # Slopes and error bars
 
 
-@pytest.mark.parametrize("problem", [log_linear(6, 4, noise=0.02), diminishing_returns(6, 4, noise=0.02)])
+@pytest.mark.parametrize("problem", [log_linear(6, 4).with_noise(0.02), diminishing_returns(6, 4).with_noise(0.02)])
 def test_slopes_agree_with_differences(problem) -> None:
     surrogate = fit(problem.evidence(50, seed=0), FitSettings(family=problem.law.family))
     q, weights, h = problem.optimum, np.array([1.0, 2.0, 0.0, 1.0]), 1e-6
@@ -194,7 +194,7 @@ def test_slopes_agree_with_differences(problem) -> None:
 
 @pytest.mark.parametrize("make", [log_linear, diminishing_returns])
 def test_standard_deviation_matches_the_scatter_of_repeated_swarms(make) -> None:
-    problem = make(6, 5, noise=0.03, shared_noise=0.02)
+    problem = make(6, 5).with_noise(0.03, 0.02)
     Q = problem.mixtures(20, seed=99)
     fits = [
         fit(problem.evidence(80, seed=s), FitSettings(family=problem.law.family, gamma=problem.law.gamma, ridge=1e-6))
@@ -207,7 +207,7 @@ def test_standard_deviation_matches_the_scatter_of_repeated_swarms(make) -> None
 
 
 def test_difference_to_itself_is_certain() -> None:
-    problem = log_linear(6, 4, noise=0.02)
+    problem = log_linear(6, 4).with_noise(0.02)
     surrogate = fit(problem.evidence(50, seed=0), FitSettings(family="log_linear"))
     q = problem.optimum
     assert surrogate.objective_std(q, reference=q) == pytest.approx(0.0, abs=1e-12)
@@ -219,7 +219,7 @@ def test_difference_to_itself_is_certain() -> None:
 
 
 def test_cross_validation_is_honest_on_noise() -> None:
-    problem = log_linear(6, 3, noise=0.05, useless=3)
+    problem = log_linear(6, 3, useless=3).with_noise(0.05)
     evidence = problem.evidence(60, seed=0)
     table = cross_validate(evidence, FitSettings(family="log_linear"), folds=Folds(5, seed=0)).table()
     assert (table.loc[list(problem.tasks), "r2"] < 0.2).all()
@@ -229,7 +229,7 @@ def test_cross_validation_is_honest_on_noise() -> None:
 
 
 def test_cross_validation_of_a_good_fit() -> None:
-    problem = diminishing_returns(6, 5, noise=0.01)
+    problem = diminishing_returns(6, 5).with_noise(0.01)
     evidence = problem.evidence(90, seed=0)
     diagnostics = cross_validate(evidence, FitSettings(family="diminishing_returns"), folds=Folds(6, seed=1))
     table = diagnostics.table()
@@ -247,7 +247,7 @@ def test_cross_validation_of_a_good_fit() -> None:
 def test_folds_that_cannot_be(folds: int) -> None:
     with pytest.raises(FitError, match="folds"):
         cross_validate(
-            log_linear(4, 2, noise=0.1).evidence(20, seed=0), FitSettings(family="log_linear"), folds=Folds(folds)
+            log_linear(4, 2).with_noise(0.1).evidence(20, seed=0), FitSettings(family="log_linear"), folds=Folds(folds)
         )
 
 
@@ -255,7 +255,7 @@ def test_folds_that_cannot_be(folds: int) -> None:
 
 
 def test_constant_and_hardly_seen_tasks_are_named() -> None:
-    evidence = log_linear(5, 4, noise=0.01).evidence(40, seed=0)
+    evidence = log_linear(5, 4).with_noise(0.01).evidence(40, seed=0)
     Y = evidence.Y.copy()
     Y[:, 1] = 1.25
     Y[3:, 2] = np.nan
@@ -270,21 +270,21 @@ def test_constant_and_hardly_seen_tasks_are_named() -> None:
 
 
 def test_fewer_runs_than_parameters_is_noted_and_still_useful() -> None:
-    problem = diminishing_returns(20, 6, noise=0.005)
+    problem = diminishing_returns(20, 6).with_noise(0.005)
     surrogate = fit(problem.evidence(15, seed=0), FitSettings(family="diminishing_returns"))
     assert any("15 runs for 22 parameters" in note for note in surrogate.notes)
     assert np.isfinite(surrogate.predict(problem.mixtures(10, seed=1))).all()
 
 
 def test_interpolation_without_ridge_is_flagged() -> None:
-    evidence = log_linear(20, 3, noise=0.01).evidence(15, seed=0)
+    evidence = log_linear(20, 3).with_noise(0.01).evidence(15, seed=0)
     flags = fit(evidence, FitSettings(family="log_linear", ridge=0.0)).flags
     assert set(flags) == set(evidence.tasks)
     assert "22 parameters and no ridge fit the runs exactly" in flags["task00"]
 
 
 def test_a_swarm_given_twice_says_what_it_said_once() -> None:
-    once = log_linear(5, 3, noise=0.01).evidence(40, seed=0)
+    once = log_linear(5, 3).with_noise(0.01).evidence(40, seed=0)
     names = (*once.runs, *(f"{run}-again" for run in once.runs))
     twice = SwarmData(np.vstack([once.X] * 2), np.vstack([once.Y] * 2), names, once.leaves, once.tasks)
     laws = [fit(evidence, FitSettings(family="log_linear", ridge=1e-5)) for evidence in (once, twice)]
@@ -293,7 +293,7 @@ def test_a_swarm_given_twice_says_what_it_said_once() -> None:
 
 @pytest.mark.parametrize("family", ["log_linear", "diminishing_returns"])
 def test_leaves_that_never_part_are_told_together(family: str) -> None:
-    problem = log_linear(5, 3, noise=0.01)
+    problem = log_linear(5, 3).with_noise(0.01)
     X = problem.mixtures(60, seed=0)
     X[:, 0] = X[:, 1] = X[:, :2].mean(axis=1)
     Y = problem.bpb(X) + 0.01 * np.random.default_rng(0).standard_normal((60, 3))
@@ -308,7 +308,7 @@ def test_leaves_that_never_part_are_told_together(family: str) -> None:
 
 
 def test_weights_next_to_nothing_are_weights() -> None:
-    problem = log_linear(5, 3, noise=0.01)
+    problem = log_linear(5, 3).with_noise(0.01)
     X = problem.mixtures(60, seed=0)
     X[40:] = 1e-12
     X[40:, 0] = 1 - 4e-12
@@ -317,7 +317,7 @@ def test_weights_next_to_nothing_are_weights() -> None:
 
 
 def test_leaf_that_no_run_holds_is_noted_and_uncertain() -> None:
-    problem = diminishing_returns(6, 4, noise=0.01)
+    problem = diminishing_returns(6, 4).with_noise(0.01)
     evidence = problem.evidence(60, seed=0)
     X = evidence.X.copy()
     X[:, 5] = 0.0

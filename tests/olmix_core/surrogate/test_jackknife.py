@@ -22,7 +22,7 @@ LEAVES = 5
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return diminishing_returns(LEAVES, 2, noise=0.01)
+    return diminishing_returns(LEAVES, 2).with_noise(0.01)
 
 
 @pytest.fixture(scope="module")

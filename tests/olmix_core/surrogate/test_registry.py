@@ -22,7 +22,7 @@ def test_every_family_is_documented() -> None:
 
 @pytest.mark.parametrize("family", registered_families(), ids=lambda family: family.name)
 def test_a_fit_is_as_its_family_says(family: Family) -> None:
-    problem = diminishing_returns(4, 2, noise=0.01)
+    problem = diminishing_returns(4, 2).with_noise(0.01)
     surrogate = fit(problem.evidence(20, seed=0), FitSettings(family=family.name))
     assert surrogate.is_convex == family.is_convex
     assert (surrogate.fitted_law is not None) == family.has_law

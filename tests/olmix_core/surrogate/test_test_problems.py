@@ -38,7 +38,7 @@ def test_useless_tasks_do_not_move_and_harmful_leaves_raise_the_others() -> None
 
 
 def test_evidence_has_the_noise_asked_for() -> None:
-    problem = diminishing_returns(6, 40, noise=0.02, shared_noise=0.05)
+    problem = diminishing_returns(6, 40).with_noise(0.02, 0.05)
     evidence = problem.evidence(400, seed=2)
     error = evidence.Y - problem.bpb(evidence.X)
     assert error.mean(axis=1).std() == pytest.approx(0.05, rel=0.15)

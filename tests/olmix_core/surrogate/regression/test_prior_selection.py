@@ -15,7 +15,7 @@ from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns
 
-PROBLEM = diminishing_returns(6, 4, noise=0.01)
+PROBLEM = diminishing_returns(6, 4).with_noise(0.01)
 
 
 def two_swarms(problem: Problem = PROBLEM, old: float = 0.0, runs: int = 24) -> tuple[SwarmData, SwarmPrior]:
