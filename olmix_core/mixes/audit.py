@@ -12,13 +12,13 @@ mixes are the record, and are never touched.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.evidence import ledger
-from olmix_core.mixes.record import latest_version, number_of
+from olmix_core.mixes.record import MixRecord, as_mix, latest_version, number_of, parse_record
 from olmix_core.storage import layout
 from olmix_core.storage.integrity import CheckedTokens, load_tensors
 from olmix_core.storage.layout import PASSAGES_FILE, RECORD_FILE, TOKENS_FILE
@@ -131,7 +131,7 @@ class _Audit:
 
     store: Store
     files: frozenset[str]
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, MixRecord] = field(default_factory=dict)
     referred: set[str] = field(default_factory=set)
 
     def file(self, path: str) -> Iterator[Finding]:
@@ -205,19 +205,23 @@ class _Audit:
         if record_path not in self.files:
             yield Finding(path, "unfinished", "a version that was being published", "none")
         elif path == record_path:
-            record = self.records[path] = self.store.read_json(path)
-            yield from self._record(path, record)
+            self.records[path] = self._read_record(path)
+            yield from self._record(path, self.records[path])
         else:
             try:
-                record = self.records.get(record_path) or self.store.read_json(record_path)
-            except DamageError:
+                record = self.records[record_path] if record_path in self.records else self._read_record(record_path)
+            except StoreError:
                 return  # reported for the record itself
-            self.store.read_bytes(path, record["files"].get(parts["version_file"]))
+            self.store.read_bytes(path, record.files.get(parts["version_file"]))
 
-    def _record(self, path: str, record: dict[str, Any]) -> Iterator[Finding]:
+    def _read_record(self, path: str) -> MixRecord:
+        place = self.store.place(path)
+        return as_mix(parse_record(self.store.read_json(path), place), place)
+
+    def _record(self, path: str, record: MixRecord) -> Iterator[Finding]:
         """Check the references of the record of a version."""
-        name, version, parent = record["name"], record["version"], record["parent"]
-        beside = [layout.version_path(name, version, file) for file in record["files"]]
+        name, version, parent = record.name, record.version, record.parent
+        beside = [layout.version_path(name, version, file) for file in record.files]
         missing = [file for file in beside if file not in self.files]
         if missing and number_of(version) > number_of(latest_version(self.store, name)):
             # The record claims a version before the other files of it are written.
@@ -227,7 +231,7 @@ class _Audit:
             yield Finding(file, "missing", f"{path} refers to it", "none")
         if parent is not None and layout.version_path(name, parent, RECORD_FILE) not in self.files:
             yield Finding(path, "missing", f"its parent {parent} is not there", "none")
-        tokenizer = layout.tokenizer_path(record["tokenizer"]["fingerprint"])
+        tokenizer = layout.tokenizer_path(record.tokenizer.fingerprint)
         if tokenizer not in self.files:
             yield Finding(tokenizer, "missing", f"{path} refers to it", "run again")
 
@@ -255,7 +259,7 @@ class _Audit:
                 yield Finding(run, "missing", what, "none")
         for path, record in self.records.items():
             try:
-                ledger.of_set(self.store, record["evidence"], table)
+                ledger.of_set(self.store, record.evidence, table)
             except StoreError as error:
                 yield Finding(path, "missing", f"its evidence: {error}", "none")
 

@@ -6,11 +6,11 @@ one that was stopped, is not referred to by anything yet.
 """
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from olmix_core.errors import DamageError
 from olmix_core.evidence import ledger
+from olmix_core.mixes.record import MixRecord, as_mix, parse_record
 from olmix_core.storage import layout
 from olmix_core.storage.results import result_of
 from olmix_core.storage.store import Store
@@ -29,8 +29,8 @@ def garbage(store: Store, days: float) -> dict[str, int]:
         {path: size in bytes}.
 
     Raises:
-        StoreError: the store cannot be read.
-        DamageError: a record is damaged, so what it refers to is unknown.
+        StoreError: the store cannot be read, or a record cannot, so that what it refers to is unknown.
+        DamageError: a record is damaged.
     """
     before = time.time() - days * SECONDS_PER_DAY
     files = store.files()
@@ -38,7 +38,7 @@ def garbage(store: Store, days: float) -> dict[str, int]:
     for path in files:
         parts = layout.version_path.match(path)
         if parts and parts["version_file"] == layout.RECORD_FILE:
-            kept_keys |= _keys(store.read_json(path))
+            kept_keys |= _keys(as_mix(parse_record(store.read_json(path), store.place(path)), store.place(path)))
     kept_files = _files_of_results(store, files, kept_keys)
     return {
         path: size
@@ -54,10 +54,11 @@ def _may_go(path: str, kept_keys: set[str]) -> bool:
     return parts is not None and parts["key"] not in kept_keys
 
 
-def _keys(record: Mapping[str, Any]) -> set[str]:
+def _keys(record: MixRecord) -> set[str]:
     """Keys that a version refers to: its steps, its tokenizer, its sets of evidence."""
-    keys = {key for keys in record["keys"].values() for key in keys}
-    return keys | {record["tokenizer"]["fingerprint"], record["evidence"], str(record["pool"].get("evidence"))}
+    keys = {key for keys in record.step_keys.values() for key in keys}
+    keys |= {record.tokenizer.fingerprint, record.evidence}
+    return keys if record.pool.evidence is None else keys | {record.pool.evidence}
 
 
 def _files_of_results(store: Store, files: Iterable[str], kept_keys: set[str]) -> set[str]:
