@@ -70,7 +70,7 @@ def export_(  # noqa: PLR0913 - the options of a command
     from olmix_core.evidence import ledger
     from olmix_core.evidence.merge import merge
     from olmix_core.evidence.summary import Filters, select
-    from olmix_core.interop.export_evidence import export_evidence
+    from olmix_core.interop.export import export_evidence
 
     everything = merge(ledger.read(open_store(store_url)))
     filters = Filters(swarm, source, recipe, tokenizer)
@@ -96,7 +96,7 @@ def import_(
     """Put a swarm that was run elsewhere on record."""
     from flows.cli.locate import open_store
     from olmix_core.evidence import ledger
-    from olmix_core.interop.import_swarm import import_swarm
+    from olmix_core.interop.swarm_import import import_swarm
 
     swarm = import_swarm(ratios, metrics, domains)
     store = open_store(store_url)

@@ -39,7 +39,7 @@ def export(
     """Count the domains, draw the mixtures that CONFIG asks for, and write each for another trainer."""
     from flows.execution import prefect_settings
     from olmix_core.config.load import load_config
-    from olmix_core.interop.export_mixtures import export_mixtures
+    from olmix_core.interop.export import export_mixtures
     from olmix_core.planning.preflight import resolve_inputs
 
     launch_template = _read_template(template)

@@ -27,7 +27,7 @@ def first_problem(model: type[Section], path: Path, error: ValidationError) -> C
     """
     problem = error.errors()[0]
     parts = list(problem["loc"])
-    if parts[:1] == ["tokenizer"]:
+    if parts[:1] == ["tokenizer"] and len(_sections(model.model_fields["tokenizer"].annotation)) > 1:
         del parts[1:2]  # the kind, which pydantic names between the field and its parts
     for depth, union in _UNIONS:
         if tuple(parts[:2]) == union:
@@ -57,7 +57,7 @@ def _known_fields(model: type[Section], parts: list[str | int]) -> str:
         if part in model.model_fields:
             kinds = _sections(model.model_fields[str(part)].annotation)
             model = kinds[0]
-        elif isinstance(part, str):  # the kind of the section, as its field `kind` names it
+        elif isinstance(part, str) and len(kinds) > 1:  # the kind of the section, as its field `kind` names it
             model = next(section for section in kinds if part in get_args(section.model_fields["kind"].annotation))
     return "one of " + ", ".join(model.model_fields)
 

@@ -5,20 +5,19 @@
     eval: {type, tasks: {family: [metric, ...] or {task: metric}}}
     regression, proposer, constraints, filtering
 
-Unknown fields are refused and the known ones named. Numbers may be text such as "7/52". One field is ours:
-`priors.virtual_domains`, {column: {leaf: share}}, says what a column of frozen ratios consists of.
+Unknown fields are refused. Numbers may be text such as "7/52". One field is an extension: `priors.virtual_domains`,
+{column: {leaf: share}}, describes a column of frozen ratios.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from olmix_core.config.base import Section
 from olmix_core.config.defaults import PAPER_KL
-from olmix_core.config.errors import first_problem
-from olmix_core.config.yaml import read_mapping
+from olmix_core.interop.section import read_section
 from olmix_core.surrogate.registry import registered_families
 from olmix_core.surrogate.regression.laws import LOG_LINEAR
 
@@ -26,7 +25,7 @@ _GAUSSIAN_PROCESS = "gp"  # its name in the published tool
 
 
 def _fraction(value: Any) -> Any:
-    """7/52 for the text "7/52"; anything else as it is, for pydantic to judge."""
+    """The number of a text such as "7/52"; anything else unchanged, for pydantic to check."""
     if not isinstance(value, str) or value.count("/") != 1:
         return value
     above, below = value.split("/")
@@ -66,7 +65,7 @@ class Priors(Section):
 
 
 class Tasks(Section):
-    """Which metrics are tasks, by family. In-loop tasks name a metric per task, offline ones list metrics."""
+    """Metrics that are tasks, by family. In-loop tasks name a metric per task, offline ones list metrics."""
 
     type: Literal["inloop", "offline"] = "offline"
     tasks: dict[str, list[str] | dict[str, str]]
@@ -89,7 +88,7 @@ class Tasks(Section):
 
 
 class Regression(Section):
-    """Which law is fitted, and to which runs."""
+    """The law, and the runs that it is fitted to."""
 
     type: str = LOG_LINEAR
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -110,7 +109,7 @@ class Regression(Section):
     @field_validator("train_split", mode="before")
     @classmethod
     def _single(cls, value: Any) -> Any:
-        # Several shares belong to several groups of runs, which two CSV files do not tell apart.
+        # Several shares apply to several groups of runs, which two CSV files cannot distinguish.
         if isinstance(value, list) and len(value) == 1:
             return value[0]
         if isinstance(value, list):
@@ -119,7 +118,7 @@ class Regression(Section):
 
 
 class Proposer(Section):
-    """How the mixture is chosen. The exact solver answers for every type."""
+    """How the mixture is proposed. Every type uses the exact solver."""
 
     type: Literal["exact", "simulation", "search"] = "exact"
     temperature: Number | None = None
@@ -151,7 +150,7 @@ class Constraints(Section):
 
 
 class Filtering(Section):
-    """Which runs, domains and metrics count, and how much."""
+    """Runs, domains and metrics that are used, and their weights."""
 
     keep_sources: list[str] = Field(default_factory=list)
     support_domains: list[str] = Field(default_factory=list)
@@ -172,6 +171,11 @@ class FitConfig(Section):
     constraints: Constraints = Field(default_factory=Constraints)
     filtering: Filtering = Field(default_factory=Filtering)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_sections(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
     @model_validator(mode="after")
     def _families(self) -> "FitConfig":
         if self.regression.aggregate_task_families and self.eval is None:
@@ -182,7 +186,7 @@ class FitConfig(Section):
 
     @property
     def tokens(self) -> Mapping[str, float]:
-        """Tokens available per domain. Released configurations exist that give them one level too high."""
+        """Tokens available per domain; some released configurations have them at the top level."""
         return self.priors.token_counts or self.token_counts
 
     @property
@@ -191,7 +195,11 @@ class FitConfig(Section):
         return PAPER_KL if self.proposer.kl_reg is None else self.proposer.kl_reg
 
     def remarks(self) -> list[str]:
-        """One line per field that has another effect here than its name says, or none."""
+        """Describe fields that have no effect, or another one than in the published tool.
+
+        Returns:
+            One line per field.
+        """
         proposer = self.proposer
         lines = []
         if self.priors.total_tokens is not None:
@@ -219,11 +227,13 @@ class FitConfig(Section):
 def load_fit_config(path: Path) -> FitConfig:
     """Read a fit configuration of the published tool.
 
-    Raises ConfigError (file, field, found, expected) where it cannot be read or says something that cannot be meant.
+    Args:
+        path: A YAML file.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ConfigError: If the file cannot be read, or a field is invalid.
     """
-    data = read_mapping(path, "a mapping with swarm and priors")
-    given = {name: value for name, value in data.items() if value is not None}  # `eval:` with nothing is left out
-    try:
-        return FitConfig.model_validate(given)
-    except ValidationError as error:
-        raise first_problem(FitConfig, path, error) from error
+    return read_section(FitConfig, path, "a mapping with swarm and priors")

@@ -1,4 +1,4 @@
-"""What a published fit configuration mixes: columns of ratios, the leaves behind them, their natural shares and caps.
+"""Domains of a published fit configuration: columns of ratios, the leaves in them, their natural shares and caps.
 
 A column is a leaf, or a virtual domain: leaves in frozen ratios s (`priors.virtual_domains`). A leaf lies in one
 column only, so limits on leaves can be stated on columns exactly:
@@ -23,9 +23,14 @@ from olmix_core.mixture import Array
 
 @dataclass(frozen=True)
 class Column:
-    """A column of ratios: its leaves, their shares [n] in it, and the natural shares [n] and tokens [n] of those.
+    """A column of ratios.
 
-    Natural shares are of the whole mixture; tokens are NaN where unknown.
+    Attributes:
+        name: Name of the column.
+        leaves: Its leaves.
+        shares: Share [n] of each leaf in the column.
+        natural: Share [n] of each leaf in the natural mixture.
+        tokens: Tokens [n] of each leaf; NaN where unknown.
     """
 
     name: str
@@ -35,16 +40,27 @@ class Column:
     tokens: Array
 
     def divergence(self) -> float:
-        """KL of the frozen ratios from the natural ones within the column."""
+        """Compute the KL divergence of the frozen ratios from the natural ones within the column.
+
+        Returns:
+            The divergence D_c, in nats; infinite where a leaf has a ratio but no natural share.
+        """
         used = self.shares > 0
         inner = self.natural[used] / self.natural.sum()
-        with np.errstate(divide="ignore"):  # infinite where a leaf has ratio but no natural share
+        with np.errstate(divide="ignore"):
             return float(np.sum(self.shares[used] * np.log(self.shares[used] / inner)))
 
 
 @dataclass(frozen=True)
 class Domains:
-    """The columns [d] of a fit, in its order. `repetition` is epochs per target token, None without caps."""
+    """The columns [d] of a fit, in its order.
+
+    Attributes:
+        columns: The columns.
+        target_tokens: Tokens to train on.
+        repetition: Epochs of a leaf at most; None without caps.
+        notes: Remarks, one line each.
+    """
 
     columns: tuple[Column, ...]
     target_tokens: float | None
@@ -52,11 +68,19 @@ class Domains:
     notes: tuple[str, ...]
 
     def natural(self) -> Array:
-        """Natural share [d] of each column."""
+        """Compute the natural mixture.
+
+        Returns:
+            Share [d] of each column.
+        """
         return np.array([column.natural.sum() for column in self.columns])
 
     def reference(self) -> Array:
-        """KL reference [d] on columns that is the natural mixture on leaves."""
+        """Compute the KL reference on columns that is equivalent to the natural mixture on leaves.
+
+        Returns:
+            The reference [d]; it sums to 1.
+        """
         # A column without natural share has no ratios inside to compare.
         usable = [column.natural.sum() > 0 for column in self.columns]
         tilt = [np.exp(-column.divergence()) if ok else 0.0 for column, ok in zip(self.columns, usable, strict=True)]
@@ -64,17 +88,32 @@ class Domains:
         return np.asarray(reference / reference.sum())
 
     def leaf_caps(self, column: Column) -> Array:
-        """Largest weight [n] of each leaf of a column; np.inf without caps."""
+        """Compute the caps of the leaves of a column.
+
+        Args:
+            column: The column.
+
+        Returns:
+            Largest weight [n] of each leaf; infinite without caps.
+        """
         if self.repetition is None or self.target_tokens is None:
             return np.full(len(column.leaves), np.inf)
         return np.asarray(self.repetition * column.tokens / self.target_tokens)
 
     def weight_per_token(self) -> float:
-        """By how much a leaf's cap rises per token more of it; NaN without caps."""
+        """Compute the slope of a leaf's cap.
+
+        Returns:
+            Increase of the cap per further token of the leaf; NaN without caps.
+        """
         return self.repetition / self.target_tokens if self.repetition and self.target_tokens else np.nan
 
     def caps(self) -> Array:
-        """Largest weight [d] of each column that keeps all of its leaves within their caps."""
+        """Compute the caps of the columns.
+
+        Returns:
+            Largest weight [d] of each column with all of its leaves within their caps.
+        """
         return np.array(
             [
                 np.min(self.leaf_caps(column)[column.shares > 0] / column.shares[column.shares > 0])
@@ -91,10 +130,21 @@ def find_domains(
     *,
     on_columns: bool,
 ) -> Domains:
-    """The domains of a configuration read from `file`, for the columns `kept` out of the `known` columns of ratios.
+    """Find the domains of a fit.
 
-    on_columns: take virtual domains for single domains, with the tokens given for the column, as the published
-    tool does. Raises ConfigError for a column without a prior or, where caps are asked for, without tokens.
+    Args:
+        file: The fit configuration, for messages.
+        config: Its content.
+        kept: Columns of ratios that are fitted.
+        known: All columns of ratios.
+        on_columns: Whether virtual domains are single domains with the tokens of the column, as in the published
+            tool.
+
+    Returns:
+        The domains, in the order of `kept`.
+
+    Raises:
+        ConfigError: If a column has no prior or, with caps, no tokens.
     """
     notes: list[str] = []
     virtual = config.priors.virtual_domains
@@ -115,7 +165,7 @@ def find_domains(
     columns = tuple(_column(config, name, share, virtual.get(name)) for name, share in sizes.items())
     if constraints.enabled:
         _check_tokens(file, columns)
-        # Topics are called source:topic, so a name without a topic beside such names may be a whole mixture.
+        # Topics are named source:topic, so a name without a topic beside such names may stand for a whole mixture.
         plain = [column.name for column in columns if len(column.leaves) == 1 and ":" not in column.name]
         if plain and len(plain) < len(columns) and not on_columns:
             notes.append(
@@ -145,9 +195,9 @@ def _sizes(file: Path, config: FitConfig, kept: Sequence[str], notes: list[str])
     given, field = (config.tokens, "token_counts") if use_tokens else (config.priors.relative_sizes, "relative_sizes")
     missing = [name for name in kept if name not in given]
     if missing:
-        found = "nothing" if len(missing) == 1 else f"nothing, as for {len(missing) - 1} more"
+        nothing = "nothing" if len(missing) == 1 else f"nothing, as for {len(missing) - 1} more"
         expected = "a prior for each column of ratios, or filtering.keep_sources without it"
-        raise ConfigError(str(file), f"priors.{field}.{missing[0]}", found, expected)
+        raise ConfigError(str(file), f"priors.{field}.{missing[0]}", nothing, expected)
     total = sum(given[name] for name in kept)
     if not total > 0:
         raise ConfigError(str(file), f"priors.{field}", "no share > 0", "sizes of the columns of ratios")
@@ -157,12 +207,13 @@ def _sizes(file: Path, config: FitConfig, kept: Sequence[str], notes: list[str])
 
 
 def _column(config: FitConfig, name: str, share: float, inner: dict[str, float] | None) -> Column:
+    """A column with its natural share; `inner` has the ratios of a virtual domain."""
     tokens = config.tokens
     if inner is None:
         return Column(name, (name,), np.ones(1), np.array([share]), np.array([tokens.get(name, np.nan)]))
     leaves = tuple(sorted(inner))
     shares = np.array([inner[leaf] for leaf in leaves])
     available = np.array([tokens.get(leaf, np.nan) for leaf in leaves])
-    # Natural within the column is by tokens; where they are not known, the frozen ratios are the best guess.
+    # Natural shares within the column are by tokens; where these are unknown, the frozen ratios are the best guess.
     natural = available if np.isfinite(available).all() and available.sum() > 0 else shares
     return Column(name, leaves, shares / shares.sum(), share * natural / natural.sum(), available)

@@ -170,8 +170,8 @@ def _split(file: Path, config: FitConfig, runs: Sequence[str], file_order: Seque
     share = regression.train_split
     count = rest if share == 1 else int(share) if share > 1 else int(share * rest)
     if not 0 < count <= rest:
-        found = f"{count} runs to fit to and {regression.n_test} to hold out"
-        raise ConfigError(str(file), "regression.train_split", found, f"at most the {len(rows)} runs there are")
+        runs_needed = f"{count} runs to fit to and {regression.n_test} to hold out"
+        raise ConfigError(str(file), "regression.train_split", runs_needed, f"at most the {len(rows)} runs there are")
     # Sorted again: the fit does not depend on the order, and its files are easier to read.
     training = np.sort(rows[regression.n_test : regression.n_test + count])
     return training, np.setdiff1d(rows, training)

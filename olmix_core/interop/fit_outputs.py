@@ -1,6 +1,6 @@
-"""What a fit of published files leaves behind: mix.csv and mix.json, and how the folder is written.
+"""Files of a fit of published files: mix.csv, mix.json, and the folder.
 
-The formats are those of a published mix (`record`), with null for what only content can tell.
+Formats are those of a published mix, with null for everything that depends on content.
 """
 
 import math
@@ -49,7 +49,7 @@ FILES = (
     RECORD_FILE,
 )
 
-SEQUENCE_LENGTH = 4096  # tokens: what the run is taken to train on at once
+SEQUENCE_LENGTH = 4096  # tokens; the configuration does not say
 _PACKAGES = ("olmix-flows", "numpy", "scipy", "pandas", "cvxpy", "matplotlib")
 
 
@@ -73,16 +73,16 @@ def fit_table(domains: Domains, proposal: Proposal) -> pd.DataFrame:
 
 
 def _rows(domains: Domains, proposal: Proposal, c: int) -> list[LeafRow]:
-    """The leaves of column `c`; whole sequences are not known yet."""
+    """The leaves of column `c`, without their sequences."""
     column = domains.columns[c]
     caps = domains.leaf_caps(column)
     with np.errstate(divide="ignore", invalid="ignore"):
         room = np.where(column.shares > 0, caps / column.shares, np.inf)
     rows = []
     for j, leaf in enumerate(column.leaves):
-        # The leaf with the least room is the one that holds the column.
-        holds = bool(proposal.at_cap[c]) and room[j] <= room.min() * (1 + 1e-9)
-        price = proposal.shadow_prices[c] / column.shares[j] if holds else 0.0
+        # The leaf with the least room limits the column.
+        limits = bool(proposal.at_cap[c]) and room[j] <= room.min() * (1 + 1e-9)
+        price = proposal.shadow_prices[c] / column.shares[j] if limits else 0.0
         rows.append(
             LeafRow(
                 domain=leaf,
@@ -91,7 +91,7 @@ def _rows(domains: Domains, proposal: Proposal, c: int) -> list[LeafRow]:
                 weight=proposal.weights[c] * column.shares[j],
                 sequences=math.nan,
                 cap=caps[j],
-                at_cap=holds,
+                at_cap=limits,
                 price=price,
                 per_billion_tokens=price * domains.weight_per_token() * 1e9,
                 previous=math.nan,
@@ -107,7 +107,10 @@ def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, tabl
         inputs: Configuration, swarm and domains.
         surrogate: The fitted law.
         proposal: The proposed mixture over the columns of ratios.
-        table: mix.csv, of which the weights by label are taken in its order.
+        table: mix.csv, whose order the weights follow.
+
+    Returns:
+        The record.
     """
     config, domains = inputs.config, inputs.domains
     natural = domains.natural()
@@ -161,7 +164,14 @@ def _tasks(inputs: FitInputs, surrogate: Surrogate, natural: Array, proposed: Ar
 
 
 def labelled(columns: tuple[str, ...]) -> list[dict[str, str | None]]:
-    """The domains of surrogate.json: names without a fingerprint."""
+    """List the domains of surrogate.json.
+
+    Args:
+        columns: Columns of ratios.
+
+    Returns:
+        Their names, without fingerprints.
+    """
     return [{"label": name, "fingerprint": None} for name in columns]
 
 
@@ -170,14 +180,32 @@ def _known(tokens: float) -> float | None:
 
 
 def as_csv(table: pd.DataFrame, *, index: bool = True) -> bytes:
-    """A table as a CSV file."""
+    """Render a table as CSV.
+
+    Args:
+        table: The table.
+        index: Whether to write its index.
+
+    Returns:
+        Content of the file.
+    """
     return table.to_csv(index=index, lineterminator="\n").encode()
 
 
 def write_folder(output: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write all files aside first, then move them into place, mix.json last; those of an earlier fit are replaced.
+    """Write the files of a fit; those of an earlier fit are replaced or removed.
 
-    Raises StoreError where the folder cannot be written.
+    All files are written to a temporary folder first, then moved into place, mix.json last.
+
+    Args:
+        output: The folder.
+        contents: {name: content}.
+
+    Returns:
+        The files.
+
+    Raises:
+        StoreError: If the folder cannot be written.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,4 @@
-"""A mixture in a file of its own: CSV with the columns `domain` and `weight` (others are left out; mix.csv is one), or
-JSON {domain: weight}.
-"""
+"""Read a mixture from a file: CSV with the columns `domain` and `weight`, such as mix.csv, or JSON {domain: weight}."""
 
 import io
 import json
@@ -13,8 +11,16 @@ from olmix_core.errors import DataError
 
 
 def read_mixture(path: Path) -> dict[str, float]:
-    """{label: weight} from the file. Raises DataError; whether the labels are known and the weights a mixture is
-    `PublishedMix.vector`'s to say.
+    """Read a mixture.
+
+    Args:
+        path: The file; its suffix .json selects JSON.
+
+    Returns:
+        {label: weight}. Labels and weights are validated by `PublishedMix.vector`.
+
+    Raises:
+        DataError: If the file cannot be read, or names a domain twice.
     """
     try:
         content = path.read_bytes()
@@ -38,12 +44,12 @@ def read_mixture(path: Path) -> dict[str, float]:
 
 def _from_json(path: Path, content: bytes) -> list[tuple[str, Any]]:
     try:
-        found = json.loads(content, object_pairs_hook=list)
+        pairs = json.loads(content, object_pairs_hook=list)
     except ValueError as error:
         raise DataError(f"{path}: is not JSON ({error}); expected {{domain: weight}}") from error
-    if not isinstance(found, list) or not all(isinstance(pair, tuple) for pair in found):
-        raise DataError(f"{path}: found {type(found).__name__}; expected {{domain: weight}}")
-    return [(str(label), weight) for label, weight in found]
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        raise DataError(f"{path}: found {type(pairs).__name__}; expected {{domain: weight}}")
+    return [(str(label), weight) for label, weight in pairs]
 
 
 def _from_csv(path: Path, content: bytes) -> list[tuple[str, Any]]:
@@ -53,6 +59,6 @@ def _from_csv(path: Path, content: bytes) -> list[tuple[str, Any]]:
         raise DataError(f"{path}: is not CSV ({error}); expected the columns domain and weight") from error
     missing = [name for name in ("domain", "weight") if name not in table]
     if missing:
-        found = ", ".join(map(str, table.columns))
-        raise DataError(f"{path}: found the columns {found}; expected a column {missing[0]}")
+        columns = ", ".join(map(str, table.columns))
+        raise DataError(f"{path}: found the columns {columns}; expected a column {missing[0]}")
     return list(zip(table["domain"], table["weight"], strict=True))

@@ -1,7 +1,7 @@
-"""The swarm files of the published tool: a mixture per run and its metrics, joined by run id and made into evidence.
+"""Swarm files of the published tool: mixtures and metrics of runs, joined by run id.
 
 Both files have a row per run. The column `run` (or `run_id`) identifies it; `name`, `index` and unnamed columns are
-left out; every other column is a domain (ratios) or a metric (metrics). What does not join is counted and named.
+left out; every other column is a domain (ratios) or a metric (metrics). Runs in one file only are counted and noted.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,14 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class PublishedSwarm:
-    """What two CSV files hold, after joining and filtering.
+    """The runs of two CSV files, after joining and filtering.
 
-    evidence: sorted by run, domain (its leaves are columns of ratios) and task. file_order: its runs as ratios.csv
-    has them. domains: every column of ratios.csv, those that filtering left out too. incomplete: runs that lack some
-    task. notes: what was left out or changed, one line each.
+    Attributes:
+        evidence: The runs, sorted by run, domain and task; its leaves are columns of ratios.
+        file_order: The runs in the order of ratios.csv.
+        domains: All columns of ratios.csv, filtered ones included.
+        incomplete: Runs that lack some task.
+        notes: What was left out or changed, one line each.
     """
 
     evidence: SwarmData
@@ -41,20 +44,20 @@ class PublishedSwarm:
 
 @dataclass
 class _Reader:
-    """Reads the swarm of one configuration, and collects remarks on the way."""
+    """Reads the swarm of one configuration and collects remarks."""
 
     file: Path
     config: FitConfig
     notes: list[str] = field(default_factory=list)
 
     def path(self, name: str, given: str) -> Path:
-        """The file meant: relative to the working directory, or else to the folder of the configuration."""
+        """The file `given`, relative to the working directory or else to the folder of the configuration."""
         candidates = (Path(given).expanduser(), self.file.parent / given)
-        found = next((path for path in candidates if path.is_file()), None)
-        if found is None:
+        file = next((path for path in candidates if path.is_file()), None)
+        if file is None:
             here = f"{Path.cwd()} or {self.file.resolve().parent}"
             raise ConfigError(str(self.file), f"swarm.{name}", f"no file {given!r}", f"a CSV file in {here}")
-        return found
+        return file
 
     def joined(self, ratios: pd.DataFrame, metrics: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of the runs that both files have, sorted by run."""
@@ -106,7 +109,7 @@ class _Reader:
         return inside.div(inside.sum(axis=1), axis=0)
 
     def tasks(self, metrics: pd.DataFrame) -> pd.DataFrame:
-        """A column per task: the metrics asked for, MMLU in groups, or a column per family."""
+        """A column per task: the selected metrics, MMLU in groups, or a column per family."""
         if not any("mmlu_stem" in column for column in metrics.columns):
             metrics = self._grouped(metrics)
         families = None if self.config.eval is None else self._families(metrics)
@@ -118,22 +121,24 @@ class _Reader:
         if families is None or not self.config.regression.aggregate_task_families:
             return metrics[names]
         kept = {family: [name for name in members if name not in dropped] for family, members in families.items()}
-        # The mean of a run that lacks a member would be of other tasks, so it is unknown.
+        # The mean of a run that lacks a member would be over other tasks, so it is NaN.
         means = {
             family: metrics[members].mean(axis=1, skipna=False) for family, members in kept.items() if len(members)
         }
         return pd.DataFrame(means)
 
     def _grouped(self, metrics: pd.DataFrame) -> pd.DataFrame:
-        """MMLU subjects that are asked for, averaged to groups by their numbers of questions."""
-        asked = None if self.config.eval is None else {n for names in self.config.eval.families.values() for n in names}
+        """Metrics with the selected MMLU subjects averaged to groups, weighted by their numbers of questions."""
+        families = None if self.config.eval is None else self.config.eval.families.values()
+        selected = None if families is None else {name for names in families for name in names}
         averaged = []
         for group, subjects in GROUPS.items():
             columns = [name for name in metrics.columns if (subject_of(name) or ("", 0))[0] == group]
             chosen = [
                 name
                 for name in columns
-                if name not in self.config.filtering.drop_metrics and (asked is None or name in asked or group in asked)
+                if name not in self.config.filtering.drop_metrics
+                and (selected is None or name in selected or group in selected)
             ]
             if chosen:
                 questions = np.array([(subject_of(name) or ("", 0))[1] for name in chosen], dtype=float)
@@ -146,7 +151,7 @@ class _Reader:
         return metrics
 
     def _families(self, metrics: pd.DataFrame) -> dict[str, list[str]]:
-        """The columns of each family; every name must be a column or have become part of a group."""
+        """The columns of each family; every name must be a column or part of a group."""
         assert self.config.eval is not None
         home: dict[str, str] = {}
         for family, names in self.config.eval.families.items():
@@ -159,19 +164,38 @@ class _Reader:
                     expected = f"a column of metrics: {listed(metrics.columns)}"
                     raise ConfigError(str(self.file), f"eval.tasks.{family}", repr(name), expected)
                 if home.setdefault(column, family) != family:
-                    found = f"subjects of {column} in {home[column]} and {family}"
-                    raise ConfigError(str(self.file), "eval.tasks", found, "all of a group in one family")
+                    families = f"subjects of {column} in {home[column]} and {family}"
+                    raise ConfigError(str(self.file), "eval.tasks", families, "all of a group in one family")
         return {
             family: [column for column, owner in home.items() if owner == family] for family in self.config.eval.tasks
         }
 
+    def check_counts(self, tasks: pd.DataFrame) -> None:
+        """Refuse tasks that too few runs have, and note those that some runs lack."""
+        for name, measured in tasks.notna().sum().items():
+            if measured < _FEWEST_RUNS:
+                runs = f"{_runs(measured)} with a value of {name!r}"
+                expected = f"at least {_FEWEST_RUNS}; or name it under filtering.drop_metrics"
+                raise ConfigError(str(self.file), "swarm.metrics", runs, expected)
+            if measured < len(tasks):
+                self.notes.append(f"task {name}: measured in {measured} of {_runs(len(tasks))}")
+
 
 def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> PublishedSwarm:
-    """Read, join and filter the swarm of a configuration that was read from `file`.
+    """Read, join and filter the swarm of a configuration.
 
-    complete_only: leave runs out that lack any metric, as the published tool does. Raises ConfigError where the
-    configuration does not fit the files, DataError where a file is not what it should be, FitError where its
-    values cannot be evidence.
+    Args:
+        file: The fit configuration, for messages and relative paths.
+        config: Its content.
+        complete_only: Leave out runs that lack any metric, as the published tool does.
+
+    Returns:
+        The runs.
+
+    Raises:
+        ConfigError: If the configuration does not fit the files.
+        DataError: If a file is invalid.
+        FitError: If the values cannot be fitted.
     """
     reader = _Reader(file, config)
     ratios = _read(reader.path("ratios", config.swarm.ratios))
@@ -186,7 +210,7 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
     if unknown:
         reader.notes.append(f"filtering.drop_metrics: no column of metrics: {listed(unknown)}")
     domains, file_order = tuple(ratios.columns), list(ratios.index)
-    # Sorted before anything is computed, so that sums round alike whatever the order in the files.
+    # Sorted before anything is computed, so that sums are rounded alike for any order in the files.
     ratios, metrics = (table.sort_index().sort_index(axis=1) for table in (ratios, metrics))
     ratios, metrics = reader.joined(ratios, metrics)
     mixtures = reader.mixtures(ratios)
@@ -200,13 +224,7 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
     if len(tasks) < len(everything):
         reader.notes.append(f"{_runs(len(everything) - len(tasks))} without any task, left out")
     mixtures = mixtures.loc[tasks.index]
-    for name, measured in tasks.notna().sum().items():
-        if measured < _FEWEST_RUNS:
-            found = f"{_runs(measured)} with a value of {name!r}"
-            expected = f"at least {_FEWEST_RUNS}; or name it under filtering.drop_metrics"
-            raise ConfigError(str(file), "swarm.metrics", found, expected)
-        if measured < len(tasks):
-            reader.notes.append(f"task {name}: measured in {measured} of {_runs(len(tasks))}")
+    reader.check_counts(tasks)
     leaves, names = sorted(mixtures.columns), sorted(tasks.columns)
     return PublishedSwarm(
         evidence=SwarmData(
@@ -250,8 +268,8 @@ def _read(path: Path, dropped: Sequence[str] = ()) -> pd.DataFrame:
     wrong = (values.isna() & table.notna()).drop(columns=list(dropped), errors="ignore").stack()
     if wrong.any():
         run, name = next(iter(wrong.index[wrong.to_numpy()]))
-        found = table[name].to_dict()[run]
-        raise DataError(f"{path}: run {run}, column {name}: found {found!r}; expected a number")
+        value = table[name].to_dict()[run]
+        raise DataError(f"{path}: run {run}, column {name}: found {value!r}; expected a number")
     return values.astype(np.float64)
 
 
@@ -260,6 +278,13 @@ def _runs(count: int) -> str:
 
 
 def listed(names: Sequence[str] | pd.Index) -> str:
-    """The first few names, and how many more there are."""
+    """Join the first few names for a message.
+
+    Args:
+        names: The names.
+
+    Returns:
+        The names, and how many more there are.
+    """
     more = len(names) - _NAMED
     return ", ".join(map(str, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")

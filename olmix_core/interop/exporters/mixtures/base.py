@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from olmix_core.serialization import JsonMapping
 
 if TYPE_CHECKING:
     from olmix_core.config.recipe import ProxyRecipe
@@ -27,7 +29,7 @@ class SwarmExport:
     domains: "DomainSet"
     recipe: "ProxyRecipe"
     repetition: float
-    template: Mapping[str, Any] = field(default_factory=dict)  # YAML of another program, passed through
+    template: JsonMapping = field(default_factory=dict)  # YAML of another program, passed through
 
     def run_name(self, number: int) -> str:
         """Name a run.

@@ -1,13 +1,12 @@
 """Source mixtures of OLMo-core, in YAML: the fields of its SourceMixtureDatasetConfig."""
 
-from typing import Any
-
 import yaml
 
 from olmix_core.interop.exporters.mixtures.base import MixtureExporter, SwarmExport
+from olmix_core.serialization import JsonObject
 
 
-def source_mixture(swarm: SwarmExport, number: int) -> dict[str, Any]:
+def source_mixture(swarm: SwarmExport, number: int) -> JsonObject:
     """Describe a mixture as a SourceMixtureDatasetConfig: paths with a target ratio.
 
     Args:

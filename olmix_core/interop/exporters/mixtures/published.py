@@ -1,10 +1,11 @@
 """Launch configurations of the published tool (allenai/olmix), in YAML."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
 from olmix_core.interop.exporters.mixtures.base import MixtureExporter, SwarmExport
+from olmix_core.serialization import JsonObject
 
 if TYPE_CHECKING:
     from olmix_core.data.domains import Leaf
@@ -14,7 +15,7 @@ Node: TypeAlias = "dict[str, Node] | tuple[Leaf, float]"  # children by name, or
 _LEVELS = ("topics", "quality")  # names of the lists below a source
 
 
-def launch_configuration(swarm: SwarmExport, number: int) -> dict[str, Any]:
+def launch_configuration(swarm: SwarmExport, number: int) -> JsonObject:
     """Describe a mixture as a launch configuration: sources, topics and quality buckets with nested weights.
 
     Args:
@@ -45,13 +46,13 @@ def _weight(node: Node) -> float:
     return node[1] if isinstance(node, tuple) else sum(_weight(child) for child in node.values())
 
 
-def _source(name: str, node: Node, depth: int) -> dict[str, Any]:
+def _source(name: str, node: Node, depth: int) -> JsonObject:
     if isinstance(node, tuple):
         return {"name": name, "paths": [file.url for file in node[0].files]}
     return {"name": name, _LEVELS[depth]: [_source(child, below, depth + 1) for child, below in node.items()]}
 
 
-def _nested_weights(node: dict[str, Node], repetition: float) -> dict[str, Any]:
+def _nested_weights(node: dict[str, Node], repetition: float) -> JsonObject:
     total = _weight(node)
     return {
         name: {"weight": _weight(below) / total, "repetition_factor": repetition}

@@ -16,7 +16,7 @@ from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.domains import DomainSet, Leaf
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
-from olmix_core.interop.export_mixtures import export_mixtures
+from olmix_core.interop.export import export_mixtures
 from olmix_core.interop.exporters import MIXTURE_EXPORTERS, SwarmExport
 from olmix_core.interop.exporters.mixtures.megatron import blend
 from olmix_core.interop.exporters.mixtures.olmo_core import source_mixture

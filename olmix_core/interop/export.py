@@ -1,18 +1,22 @@
-"""`olmix swarm export`: the mixtures of a swarm as files for another trainer, one per mixture.
+"""`olmix swarm export` and `olmix evidence export`: mixtures and evidence as files for other programs.
 
-Beside them `ratios.csv`, as the published tool writes it: run, name, index, and a weight per leaf. Results are read
-back by these names of runs. The formats are in `exporters.mixtures`.
+The formats are in `exporters`.
 """
 
 from pathlib import Path
 
 import pandas as pd
 
+from olmix_core.evidence.merge import MergedEvidence
+from olmix_core.interop.exporters.evidence import EvidenceExporter
 from olmix_core.interop.exporters.mixtures import MixtureExporter, SwarmExport
+from olmix_core.storage.store import Store
 
 
 def export_mixtures(output: Path, exporter: MixtureExporter, swarm: SwarmExport) -> list[Path]:
-    """Write the mixtures of a swarm, and ratios.csv.
+    """Write the mixtures of a swarm, a file each, and ratios.csv with a row per mixture.
+
+    Results are read back by the names of runs.
 
     Args:
         output: The folder to write.
@@ -47,3 +51,21 @@ def _ratios(swarm: SwarmExport) -> pd.DataFrame:
         }
         for number, mixture in enumerate(swarm.mixtures)
     )
+
+
+def export_evidence(evidence: MergedEvidence, folder: Path, exporter: EvidenceExporter) -> list[str]:
+    """Write evidence to a folder.
+
+    Args:
+        evidence: The evidence.
+        folder: The folder to write; files of the same names are replaced.
+        exporter: Format of the files.
+
+    Returns:
+        Names of the files.
+
+    Raises:
+        DataError: If the format cannot hold the evidence.
+        StoreError: If the folder cannot be written.
+    """
+    return exporter.write(evidence, Store(str(folder.resolve())))

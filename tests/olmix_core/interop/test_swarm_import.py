@@ -16,9 +16,9 @@ from olmix_core.evidence import ledger, ledger_files
 from olmix_core.evidence.merge import merge
 from olmix_core.evidence.rows import declared, from_table, recipe_key
 from olmix_core.evidence.summary import Filters, overview, select
-from olmix_core.interop.export_evidence import export_evidence
+from olmix_core.interop.export import export_evidence
 from olmix_core.interop.exporters import EVIDENCE_EXPORTERS
-from olmix_core.interop.import_swarm import Imported, import_swarm
+from olmix_core.interop.swarm_import import Imported, import_swarm
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.storage.integrity import checksum
 from olmix_core.storage.store import Store
