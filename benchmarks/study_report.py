@@ -143,7 +143,7 @@ def markdown(found: Figures) -> str:
             ],
         ),
         "Gain over natural in BPB, with 90 % intervals, and as a share of natural's BPB; `heldout` is the held-out text"
-        " of all domains, `olmes` the mean of all 52 tasks of the paper, neither of which was asked for:",
+        " of all domains, `olmes` the mean of all 52 tasks of the paper, which are not part of the objective:",
         _table(
             ("mean over", "mixture", "natural BPB", "predicted gain", "measured gain"),
             [
@@ -170,7 +170,7 @@ def markdown(found: Figures) -> str:
                 for task in found["tasks"]
             ],
         ),
-        f"Cost, by the clock of the workers (on a machine shared with other work): {proxies['swarm']} proxies of"
+        f"Cost, as wall time of the workers (on shared cores): {proxies['swarm']} proxies of"
         f" {proxies['parameters']:,} parameters {proxies['seconds'] / 3600:.1f} h; {len(larger)} larger models of"
         f" {larger[0]['parameters']:,} parameters {hours[0]:.1f} h to train and {hours[1]:.1f} h to measure.",
     ]
@@ -181,7 +181,7 @@ def _verdict(predicted: Gain, measured: Gain) -> str:
     if measured["low"] is None:
         return "One seed gives no interval: no verdict."
     if measured["low"] <= 0 <= measured["high"]:
-        return "The measured interval holds zero: nothing is shown."
+        return "The measured interval contains zero: no gain is shown."
     if measured["bpb"] < 0:
         return "The proposed mixture is worse."
     inside = predicted["low"] <= measured["bpb"] <= predicted["high"]
