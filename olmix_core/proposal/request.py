@@ -20,6 +20,7 @@ from olmix_core.proposal.expansion import Column, expansion, released_for_caps
 from olmix_core.proposal.feasibility import check_feasible
 from olmix_core.proposal.rounding import round_to_sequences
 from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.base import Surrogate
 
 
@@ -87,7 +88,7 @@ class ProposalRequest:
     leaf_caps: Mapping[str, float] | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Self:
+    def from_json(cls, data: JsonMapping) -> Self:
         """Read what `to_json` wrote.
 
         Args:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 
 
@@ -174,7 +175,7 @@ class Surrogate(Protocol):
         """
         ...
 
-    def to_json(self) -> Mapping[str, object]:
+    def to_json(self) -> JsonMapping:
         """Write the surrogate as JSON.
 
         Returns:

@@ -6,12 +6,11 @@
 Values are in bits per byte (BPB).
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds, out_of_fold
 from olmix_core.surrogate.data import SwarmData
@@ -91,7 +90,7 @@ def cross_validate(
     return out_of_fold(swarm, lambda part, of_part: family.fit(part, settings, of_part), folds, weights, task_weights)
 
 
-def load(data: Mapping[str, object]) -> Surrogate:
+def load(data: JsonMapping) -> Surrogate:
     """Read a surrogate of any family.
 
     Args:
@@ -109,7 +108,7 @@ def load(data: Mapping[str, object]) -> Surrogate:
     return family.load(data)
 
 
-def load_law(data: Mapping[str, object]) -> LawSurrogate:
+def load_law(data: JsonMapping) -> LawSurrogate:
     """Read a surrogate that has a law.
 
     Args:

@@ -4,11 +4,12 @@ A family is one module of `olmix_core.surrogate.families` that calls `register_f
 family reads its `Family` here, or a property of the fitted `Surrogate`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.data import SwarmData
@@ -16,7 +17,7 @@ from olmix_core.surrogate.settings import FitSettings
 
 Fitter = Callable[[SwarmData, FitSettings, Array], Surrogate]
 CrossValidator = Callable[[SwarmData, FitSettings, Array, Folds, Array | None], Diagnostics]
-Loader = Callable[[Mapping[str, object]], Surrogate]
+Loader = Callable[[JsonMapping], Surrogate]
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,12 @@ def register_family(family: Family) -> None:
 
 
 def registered_families() -> tuple[Family, ...]:
-    """List the families in the order of registration.
+    """List the families.
 
     Returns:
-        All registered families.
+        All registered families: those that have a law, then the others, each in alphabetical order.
     """
-    return tuple(_FAMILIES.values())
+    return tuple(sorted(_FAMILIES.values(), key=lambda family: (not family.has_law, family.name)))
 
 
 def find_family(name: str) -> Family:
@@ -86,5 +87,6 @@ def find_family(name: str) -> Family:
         FitError: there is no family of that name.
     """
     if name not in _FAMILIES:
-        raise FitError(f"family {name!r}; expected one of {', '.join(_FAMILIES)}")
+        expected = ", ".join(family.name for family in registered_families())
+        raise FitError(f"family {name!r}; expected one of {expected}")
     return _FAMILIES[name]

@@ -1,16 +1,12 @@
-"""The families of surrogates: one module each, which calls `register_family`.
+"""Families of surrogates: a registry in which each module of this folder adds one.
 
-A new family is a new module here, named in the import below, and a row of the table in docs/surrogate.md. The order of
-the imports is the order of listings. What a module registers: how the family is fitted and read back, and what can be
-asked of it (`olmix_core.surrogate.registry.Family`).
+A module describes its family (how it is fitted and read back, and what can be asked of it) as a `Family` and calls
+`register_family`. `laws` and `regressors` hold what several families share. To add a family, add a module here and a
+row of the table in docs/surrogate.md.
 """
 
-# isort: off
-from olmix_core.surrogate.families import log_linear as log_linear
-from olmix_core.surrogate.families import diminishing_returns as diminishing_returns
-from olmix_core.surrogate.families import search as search
-from olmix_core.surrogate.families import lightgbm as lightgbm
-from olmix_core.surrogate.families import gaussian_process as gaussian_process
-from olmix_core.surrogate.families import bimix as bimix
-from olmix_core.surrogate.families import autoscale as autoscale
-from olmix_core.surrogate.families import auto as auto
+import pkgutil
+from importlib import import_module
+
+for _module in pkgutil.iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

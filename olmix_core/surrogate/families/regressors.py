@@ -1,10 +1,10 @@
 """What the modules of the regressors share: a `Family` around a function from runs to a predictor."""
 
-from collections.abc import Mapping
 from typing import cast
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.jackknife import JackknifeSurrogate
@@ -35,7 +35,7 @@ def regressor_family(regressor: Regressor, description: str) -> Family:
             raise FitError(f"{folds.count} folds; family {regressor.family!r} is validated with {GROUPS}")
         return JackknifeSurrogate(regressor, swarm, run_weights, folds.seed).diagnostics(task_weights)
 
-    def load(data: Mapping[str, object]) -> JackknifeSurrogate:
+    def load(data: JsonMapping) -> JackknifeSurrogate:
         return JackknifeSurrogate.from_json(regressor, cast(JackknifeJSON, data))
 
     return Family(

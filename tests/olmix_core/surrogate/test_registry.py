@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "surrogate.md"
 
 def test_every_family_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)`", PAGE.read_text(), flags=re.MULTILINE)
-    assert rows == [family.name for family in registered_families()]
+    assert sorted(rows) == sorted(family.name for family in registered_families())
 
 
 @pytest.mark.parametrize("family", registered_families(), ids=lambda family: family.name)
@@ -38,5 +38,5 @@ def test_a_name_is_registered_once() -> None:
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(FitError, match=r"'cubic'; expected one of log_linear, diminishing_returns, .*, auto"):
+    with pytest.raises(FitError, match=r"'cubic'; expected one of auto, diminishing_returns, log_linear, autoscale"):
         load({"family": "cubic"})
