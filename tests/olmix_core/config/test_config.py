@@ -35,7 +35,7 @@ def load(folder: Path, **changes: Any) -> Config:
     return load_config(folder / "mix.yaml")
 
 
-def test_three_fields_are_enough_and_the_rest_is_the_papers(tmp_path: Path) -> None:
+def test_three_fields_are_enough_and_defaults_are_those_of_the_paper(tmp_path: Path) -> None:
     config = load(tmp_path)
     assert config.name == "first-mix"
     assert config.tokenizer == TrainedBPE(vocab_size=2048)
@@ -46,7 +46,7 @@ def test_three_fields_are_enough_and_the_rest_is_the_papers(tmp_path: Path) -> N
     assert (config.proposal.kl, config.proposal.repetition, config.proposal.target_tokens) == (0.05, 4.0, None)
 
 
-def test_every_field_is_described() -> None:
+def test_every_field_has_a_description() -> None:
     def sections(kind: type[Section]) -> list[type[Section]]:
         return [kind, *(found for below in kind.__subclasses__() for found in sections(below))]
 
@@ -58,7 +58,7 @@ def test_every_field_is_described() -> None:
                 assert field.description, f"{section.__name__}.{name}"
 
 
-def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_resolved_against_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/someone")
@@ -94,7 +94,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert [task.label for task in config.evaluation.tasks] == ["task", "a"]
 
 
-def test_urls_are_left_alone(tmp_path: Path) -> None:
+def test_urls_are_not_resolved(tmp_path: Path) -> None:
     assert load(tmp_path, store="s3://bucket/olmix").store == "s3://bucket/olmix"
 
 
@@ -107,11 +107,11 @@ def test_urls_are_left_alone(tmp_path: Path) -> None:
         ({"path": "/t.json", "eos": "</s>"}, TokenizerFile(kind="file", path="/t.json", eos="</s>")),
     ],
 )
-def test_the_kind_of_tokenizer_follows_from_its_fields(tmp_path: Path, given: dict[str, Any], meant: Section) -> None:
+def test_kind_of_tokenizer_is_inferred_from_its_fields(tmp_path: Path, given: dict[str, Any], meant: Section) -> None:
     assert load(tmp_path, tokenizer=given).tokenizer == meant
 
 
-def test_the_parts_of_yaml_may_be_shared(tmp_path: Path) -> None:
+def test_yaml_anchors_are_accepted(tmp_path: Path) -> None:
     text = yaml.safe_dump(SMALLEST) + "swarm: &drawn {seed: 1, runs: 5}\nproxy: {seed: 3}\n"
     (tmp_path / "mix.yaml").write_text(text.replace("&drawn {seed: 1, runs: 5}", "{<<: {seed: 1, runs: 5}, seed: 2}"))
     config = load_config(tmp_path / "mix.yaml")
@@ -126,7 +126,7 @@ def leaf(name: str, weight: float | None = None) -> dict[str, Any]:
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=20))
-def test_weights_that_add_up_are_taken(parts: list[int]) -> None:
+def test_weights_that_add_up_to_one_are_accepted(parts: list[int]) -> None:
     topics = [leaf(f"t{i}", part / sum(parts)) for i, part in enumerate(parts)]
     node = Domain.model_validate({"name": "web", "topics": topics})
     assert node.is_frozen
@@ -134,19 +134,19 @@ def test_weights_that_add_up_are_taken(parts: list[int]) -> None:
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8).filter(lambda parts: abs(sum(parts) - 1) > 1e-5))
-def test_weights_that_do_not_add_up_are_refused(parts: list[float]) -> None:
+def test_weights_that_do_not_add_up_to_one_are_refused(parts: list[float]) -> None:
     topics = [leaf(f"t{i}", part) for i, part in enumerate(parts)]
     with pytest.raises(ValidationError, match=r"found weights that add up to .*; expected 1"):
         Domain.model_validate({"name": "web", "topics": topics})
 
 
 @pytest.mark.parametrize("weight", [0, -0.5, 1.5, float("nan")])
-def test_a_weight_is_a_share(weight: float) -> None:
+def test_weight_outside_of_zero_to_one_is_refused(weight: float) -> None:
     with pytest.raises(ValidationError, match="weight"):
         Domain.model_validate(leaf("a", weight))
 
 
-def test_what_lies_below_a_pinned_share_is_pinned() -> None:
+def test_parts_of_a_pinned_domain_must_be_pinned() -> None:
     quality = [leaf("high"), leaf("low")]
     topics = [{"name": "a", "weight": 0.5, "quality": quality}, leaf("b", 0.5)]
     with pytest.raises(ValidationError, match="found a weight for 'a', whose parts have none"):
@@ -156,12 +156,12 @@ def test_what_lies_below_a_pinned_share_is_pinned() -> None:
     assert Domain.model_validate({"name": "web", "topics": topics}).is_frozen
 
 
-def test_a_lone_part_needs_no_weight() -> None:
+def test_single_part_needs_no_weight() -> None:
     topics = [{"name": "a", "weight": 0.5, "quality": [leaf("all")]}, leaf("b", 0.5)]
     assert Domain.model_validate({"name": "web", "topics": topics}).is_frozen
 
 
-def test_free_topics_may_have_pinned_quality() -> None:
+def test_quality_may_be_pinned_below_free_topics() -> None:
     buckets = [leaf("high", 0.9), leaf("low", 0.1)]
     node = Domain.model_validate({"name": "web", "topics": [{"name": "a", "quality": buckets}, leaf("b")]})
     assert not node.is_frozen
@@ -200,13 +200,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_meant_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_invalid_settings_are_refused_by_name(name: str, tmp_path: Path) -> None:
     changes, message = REFUSED[name]
     with pytest.raises(ConfigError, match=f"^{re.escape(f'{tmp_path}/mix.yaml: {message}')}"):
         load(tmp_path, **changes)
 
 
-def test_the_error_has_its_parts(tmp_path: Path) -> None:
+def test_config_error_has_its_parts(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load(tmp_path, proxy={"layers": 0})
     assert (error.value.file, error.value.field) == (f"{tmp_path}/mix.yaml", "proxy.layers")
@@ -214,7 +214,7 @@ def test_the_error_has_its_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["name: [*a]", "- a: &x [1]\n- *y", "a: b: c", "\tname: a", "%YAML 3", "a: !!float x"])
-def test_what_is_no_yaml_is_one_error(tmp_path: Path, text: str) -> None:
+def test_invalid_yaml_is_one_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "mix.yaml").write_text(text)
     with pytest.raises(ConfigError, match="expected valid YAML"):
         load_config(tmp_path / "mix.yaml")
@@ -230,25 +230,25 @@ def test_what_is_no_yaml_is_one_error(tmp_path: Path, text: str) -> None:
         max_leaves=8,
     )
 )
-def test_whatever_the_file_says_it_is_a_configuration_or_one_error(tmp_path_factory: Any, data: Any) -> None:
+def test_any_file_is_a_configuration_or_one_error(tmp_path_factory: Any, data: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "whatever.yaml"
     path.write_text(yaml.safe_dump(data, allow_unicode=True))
     with pytest.raises(ConfigError, match=r"(?s)whatever.yaml: .*: found .*; expected "):
         load_config(path)
 
 
-def test_a_key_twice_is_refused_wherever_it_is(tmp_path: Path) -> None:
+def test_duplicate_key_is_refused_at_any_depth(tmp_path: Path) -> None:
     (tmp_path / "mix.yaml").write_text(yaml.safe_dump(SMALLEST) + "proxy:\n  layers: 1\n  width: 64\n  layers: 2\n")
     with pytest.raises(ConfigError, match=r"line \d+: found the key 'layers' twice in one mapping"):
         load_config(tmp_path / "mix.yaml")
 
 
-def test_settings_cannot_change_under_way() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Swarm().seed = 3  # type: ignore[misc]
 
 
-def test_the_mean_over_families_is_that_of_the_file(tmp_path: Path) -> None:
+def test_weights_of_tasks_follow_the_mean_over_families(tmp_path: Path) -> None:
     tasks = [{"file": "a.jsonl", "family": "math"}, {"file": "b.jsonl", "family": "math"}, {"file": "c.jsonl"}]
     evaluation = {"average": "families", "family_weights": {"math": 4.0}, "tasks": tasks}
     loaded = load(tmp_path, evaluation=evaluation).evaluation
@@ -259,6 +259,6 @@ def test_the_mean_over_families_is_that_of_the_file(tmp_path: Path) -> None:
     assert listed.weights == loaded.weights
 
 
-def test_a_task_is_called_by_its_file_or_domain() -> None:
+def test_label_of_a_task_defaults_to_its_file_or_domain() -> None:
     assert Task(file="/x/arc.jsonl").label == "arc"
     assert Task(heldout="web:sports", name="sports").label == "sports"

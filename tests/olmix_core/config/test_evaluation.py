@@ -22,7 +22,7 @@ def load(folder: Path, tasks: list[Any], files: dict[str, Any]) -> Config:
     return load_config(folder / "mix.yaml")
 
 
-def test_a_list_stands_for_its_tasks(tmp_path: Path) -> None:
+def test_list_of_tasks_is_replaced_by_its_tasks(tmp_path: Path) -> None:
     entries = [
         {"file": "arc.jsonl", "family": "qa"},
         {"file": "/data/go.jsonl", "family": "code", "weight": 2, "sample": 7},
@@ -71,7 +71,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_meant_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_invalid_settings_are_refused_by_name(name: str, tmp_path: Path) -> None:
     tasks, files, message = BAD[name]
     with pytest.raises(ConfigError, match="^" + re.escape(f"{tmp_path}/{message}")):
         load(tmp_path, tasks, files)

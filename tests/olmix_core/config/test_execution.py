@@ -29,13 +29,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_meant_is_told(name: str, project: Callable[..., Path]) -> None:
+def test_invalid_settings_are_refused_by_name(name: str, project: Callable[..., Path]) -> None:
     execution, message = BAD[name]
     with pytest.raises(ConfigError, match=message):
         load_config(project(execution=execution))
 
 
-def test_another_runner_takes_along_what_is_not_of_the_first_alone(project: Callable[..., Path]) -> None:
+def test_with_runner_drops_settings_of_the_former_runner(project: Callable[..., Path]) -> None:
     asked = {"runner": "ray", "address": "auto", "resources": {"gpus": 1}, "timeout_hours": 2}
     config = load_config(project(execution=asked))
     assert with_runner(config, "ray", "mix.yaml").execution == config.execution

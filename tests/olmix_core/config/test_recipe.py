@@ -26,12 +26,12 @@ def recipe(name: str, **changes: Any) -> ProxyRecipe:
 # Identity
 
 
-def test_the_default_recipe_is_known_as_it_always_was() -> None:
+def test_identity_of_the_default_recipe_is_stable() -> None:
     assert digest(ProxyRecipe().identity()) == "d6af49f9b1afdc29028957e0bc84257240721368af7260aabe0d975aa2c68003"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_and_the_same_spelled_out_are_one(name: str) -> None:
+def test_preset_equals_the_same_recipe_written_out(name: str) -> None:
     preset = recipe(name)
     spelled = preset.model_dump(exclude_none=True, exclude={"recipe"}) | {"mlp_width": preset.mlp}
     for other in NAMES:
@@ -39,14 +39,14 @@ def test_a_preset_and_the_same_spelled_out_are_one(name: str) -> None:
 
 
 @given(st.sampled_from(NAMES), st.integers(0, 9), st.floats(1e-5, 1e-1), st.integers(1, 8))
-def test_what_is_given_wins_and_all_else_is_the_presets(name: str, seed: int, rate: float, layers: int) -> None:
+def test_given_fields_override_the_preset(name: str, seed: int, rate: float, layers: int) -> None:
     given_fields = {"seed": seed, "learning_rate": rate, "layers": layers}
     found, preset = recipe(name, **given_fields), recipe(name)
     for field in ProxyRecipe.model_fields:
         assert getattr(found, field) == given_fields.get(field, getattr(preset, field))
 
 
-def test_every_field_but_the_name_of_the_preset_is_identity() -> None:
+def test_every_field_except_the_preset_is_part_of_the_identity() -> None:
     others: dict[str, Any] = {
         "layers": 3, "width": 128, "heads": 4, "mlp_width": 160, "sequence_length": 64, "batch_size": 8,
         "tokens": 65_536, "chinchilla": 1.0, "learning_rate": 1e-3, "warmup": 0.1, "final_learning_rate": 0.1,
@@ -63,7 +63,7 @@ def test_every_field_but_the_name_of_the_preset_is_identity() -> None:
     assert len({json.dumps(one, sort_keys=True) for one in identities}) == len(others) + 1
 
 
-def test_an_identity_is_read_back_as_itself() -> None:
+def test_identity_round_trips() -> None:
     for name in NAMES:
         identity = recipe(name).counted(512).identity()
         assert ProxyRecipe.model_validate(identity).identity() == identity
@@ -85,12 +85,12 @@ def test_presets_follow_the_stated_rules(name: str) -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"mlp_width": 48}, {"layers": 1, "width": 32}])
 @pytest.mark.parametrize("vocabulary", [257, 2048])
-def test_parameters_are_counted_as_the_model_has_them(changes: dict[str, int], vocabulary: int) -> None:
+def test_parameters_match_the_model(changes: dict[str, int], vocabulary: int) -> None:
     found = recipe("tiny", **changes)
     assert found.parameters(vocabulary) == sum(p.numel() for p in Transformer(found, vocabulary).parameters())
 
 
-def test_chinchilla_is_20_tokens_a_parameter_in_whole_batches() -> None:
+def test_chinchilla_is_20_tokens_per_parameter_in_whole_batches() -> None:
     counted = recipe("tiny", chinchilla=0.5).counted(2048)
     assert counted.tokens is not None
     assert counted.tokens % 512 == 0
@@ -98,7 +98,7 @@ def test_chinchilla_is_20_tokens_a_parameter_in_whole_batches() -> None:
     assert recipe("tiny", chinchilla=1e-9).counted(2048).tokens == 512
 
 
-def test_tokens_replace_the_presets_multiple() -> None:
+def test_tokens_replace_the_multiple_of_the_preset() -> None:
     assert (recipe("30m", tokens=10**9).tokens, recipe("30m", tokens=10**9).chinchilla) == (10**9, None)
     assert (recipe("tiny", chinchilla=2).tokens, recipe("tiny", chinchilla=2).chinchilla) == (None, 2)
 
@@ -113,26 +113,26 @@ def test_tokens_replace_the_presets_multiple() -> None:
         ({"recipe": "30m", "heads": 3}, "found width 256 with 3 heads"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_recipe_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(message)):
         ProxyRecipe.model_validate(fields)
 
 
-def test_a_share_to_match_makes_epochs_those_of_the_target() -> None:
+def test_matched_leaf_share_gives_the_epochs_of_the_target() -> None:
     found = recipe("tiny", leaf_share="match")
     assert found.counted(2048, 2_621_440).share == pytest.approx(0.1)
     assert found.counted(2048, 1000).share == 1.0
     assert found.counted(2048, 1000).identity() == ProxyRecipe().identity()
 
 
-def test_small_proxies_come_with_the_papers_numbers() -> None:
+def test_small_proxies_come_with_a_caution() -> None:
     assert caution(15_000_000) is None
     words = caution(232_000)
     assert words is not None
     assert re.search(r"232,000 .* 0\.89 .* 15M .* 0\.73 with 1M", words)
 
 
-def test_the_table_in_the_documentation_is_the_presets() -> None:
+def test_documented_presets_are_the_presets() -> None:
     page = (Path(__file__).parents[3] / "docs" / "proxy.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
     table = rows[next(i for i, row in enumerate(rows) if row[0] == "`proxy`") :]

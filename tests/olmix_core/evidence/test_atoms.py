@@ -20,12 +20,12 @@ from olmix_core.surrogate.settings import FitSettings
 from tests.support.properties import examples
 
 
-def test_a_parents_weight_goes_to_its_parts_by_tokens() -> None:
+def test_weight_of_a_split_leaf_goes_to_its_parts_by_tokens() -> None:
     splits = extend_splits({}, {"web": ["sports", "code"]}, {}, {"sports": 300, "code": 100}, {})[0]
     assert in_atoms({"web": 0.8, "wiki": 0.2}, splits) == pytest.approx({"sports": 0.6, "code": 0.2, "wiki": 0.2})
 
 
-def test_what_is_held_out_now_may_have_been_trained_on_before() -> None:
+def test_heldout_text_of_a_derived_leaf_may_have_been_trained_on() -> None:
     origins = {"html2": ["html1"], "html3": ["html2"], "part": ["html3"]}
     assert may_have_trained_on("part", {"html1": 0.5, "code": 0.5}, origins)
     assert may_have_trained_on("html2", {"html1": 0.5, "code": 0.5}, origins)
@@ -34,18 +34,18 @@ def test_what_is_held_out_now_may_have_been_trained_on_before() -> None:
     assert not may_have_trained_on("new", {"html1": 1.0}, origins)
 
 
-def test_splits_of_splits() -> None:
+def test_splits_of_splits_are_followed() -> None:
     splits = extend_splits({}, {"web": ["a", "b"]}, {}, {"a": 1, "b": 1}, {})[0]
     splits = extend_splits(splits, {"a": ["a1", "a2"]}, {}, {"a1": 3, "a2": 1}, {})[0]
     assert in_atoms({"web": 1.0}, splits) == pytest.approx({"a1": 0.375, "a2": 0.125, "b": 0.5})
 
 
-def test_a_merger_is_its_parts() -> None:
+def test_merged_leaf_is_its_parts_by_tokens() -> None:
     splits = extend_splits({}, {}, {"both": ["x", "y"]}, {"x": 1, "y": 4}, {})[0]
     assert atom_matrix(["both", "z"], ["x", "y", "z"], splits).tolist() == [[0.2, 0], [0.8, 0], [0, 1]]
 
 
-def test_split_and_merged_again_is_what_it_was() -> None:
+def test_leaf_split_and_merged_again_is_unchanged() -> None:
     splits = extend_splits({}, {"web": ["a", "b"]}, {}, {"a": 1, "b": 3}, {})[0]
     again = extend_splits(splits, {}, {"web": ["a", "b"]}, {"a": 1, "b": 3}, {})[0]
     assert again == splits
@@ -55,7 +55,7 @@ def test_split_and_merged_again_is_what_it_was() -> None:
     st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 1), min_size=1),
     st.lists(st.integers(1, 1000), min_size=4, max_size=4),
 )
-def test_a_mixture_over_atoms_is_a_mixture(mixture: dict[str, float], tokens: list[int]) -> None:
+def test_mixture_over_atoms_keeps_its_sum(mixture: dict[str, float], tokens: list[int]) -> None:
     counts = dict(zip(["a1", "a2", "b1", "b2"], tokens, strict=True))
     splits = extend_splits({}, {"a": ["a1", "a2"], "b": ["b1", "b2"]}, {}, counts, {})[0]
     found = in_atoms(mixture, splits)
@@ -159,7 +159,7 @@ changes = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 50)), min_si
 
 @examples(100)
 @given(changes, st.integers(0, 10**6))
-def test_evidence_through_any_changes_gives_the_fit_of_evidence_in_the_final_leaves(
+def test_evidence_carried_through_changes_gives_the_same_fit_as_evidence_in_the_final_leaves(
     steps: list[tuple[str, int]], seed: int
 ) -> None:
     sizes = {str(number): 1 + number % 4 for number in range(8)}
@@ -197,7 +197,7 @@ def test_evidence_through_any_changes_gives_the_fit_of_evidence_in_the_final_lea
     np.testing.assert_allclose(*(law.predict(at) for law in laws), rtol=0, atol=1e-6)
 
 
-def test_leaves_put_together_and_split_along_other_lines_are_written_in_what_they_have_in_common() -> None:
+def test_leaf_merged_and_split_along_other_lines_is_written_over_intersections() -> None:
     sizes = {"1": 1, "2": 3, "3": 2, "4": 2, "5": 1}
     files = {names: [(name, sizes[name], "text") for name in names] for names in ("12", "34", "1234", "13", "24")}
     leaf = {names: content_fingerprint(of_leaf) for names, of_leaf in files.items()}

@@ -27,7 +27,7 @@ def chosen(*rows: EvidenceRow) -> CompatibleEvidence:
     return select_compatible(to_table(rows), WANTED)
 
 
-def test_a_row_that_speaks_of_the_same_thing_is_used() -> None:
+def test_compatible_row_is_used() -> None:
     found = chosen(GOOD, replace(GOOD, proxy="q", evaluation=NOT_OURS, imported=True))
     assert found.usable.proxies == ("p", "q")
     assert found.left_out == {}
@@ -44,14 +44,14 @@ def test_a_row_that_speaks_of_the_same_thing_is_used() -> None:
         ({"mixture": {"gone": 1.0}}, CONTENT),
     ],
 )
-def test_each_reason_is_counted(change: dict[str, object], reason: str) -> None:
+def test_each_exclusion_reason_is_counted(change: dict[str, object], reason: str) -> None:
     found = chosen(GOOD, replace(GOOD, proxy="q", **change), replace(GOOD, proxy="r", **change))  # type: ignore[arg-type]
     assert found.usable.proxies == ("p",)
     assert found.left_out == {reason: 2}
     assert describe_exclusions(found.left_out) == f"2 ({reason})"
 
 
-def test_a_proxy_measured_by_two_versions_counts_as_today_has_it() -> None:
+def test_only_current_measurements_of_a_proxy_count() -> None:
     old = replace(GOOD, evaluation=1, bpb={"arc": 9.0, "code": 9.0}, recorded=datetime(2020, 1, 1, tzinfo=UTC))
     found = chosen(old, GOOD)
     assert found.left_out == {}
@@ -59,13 +59,13 @@ def test_a_proxy_measured_by_two_versions_counts_as_today_has_it() -> None:
     assert found.usable.table["row"].to_pylist() == [GOOD.id]
 
 
-def test_further_rows_of_a_proxy_come_with_it() -> None:
+def test_further_rows_of_a_compatible_proxy_are_included() -> None:
     later = replace(GOOD, bpb={"code": 0.5}, recorded=datetime(2100, 1, 1, tzinfo=UTC))
     found = chosen(GOOD, later, replace(GOOD, proxy="q", tokenizer="other"))
     assert sorted(found.usable.table["row"].to_pylist()) == sorted([GOOD.id, later.id])
     assert found.left_out == {TOKENIZER: 1}
 
 
-def test_an_empty_ledger_leaves_nothing_out() -> None:
+def test_empty_ledger_has_no_exclusions() -> None:
     found = chosen()
     assert (len(found.usable), found.left_out) == (0, {})

@@ -36,7 +36,7 @@ def files(store: Store) -> list[str]:
     return [name for name in store.list("evidence") if name.endswith(".parquet")]
 
 
-def test_what_is_appended_is_read_back_exactly(store: Store) -> None:
+def test_appended_rows_are_read_back_exactly(store: Store) -> None:
     rows = [row(number) for number in range(5)]
     append(store, rows[:3])
     append(store, rows[3:])
@@ -46,7 +46,7 @@ def test_what_is_appended_is_read_back_exactly(store: Store) -> None:
     assert len(read(Store(f"{store.url}-none"))) == 0
 
 
-def test_the_same_rows_are_one_file_that_is_never_changed(store: Store) -> None:
+def test_appending_the_same_rows_again_writes_nothing(store: Store) -> None:
     rows = [row(number) for number in range(3)]
     name = append(store, rows)
     before = store.read_bytes(f"evidence/{name}.parquet")
@@ -55,13 +55,13 @@ def test_the_same_rows_are_one_file_that_is_never_changed(store: Store) -> None:
     assert files(store) == [f"{name}.parquet"]
 
 
-def test_a_row_in_several_files_is_one_row(store: Store) -> None:
+def test_row_in_several_files_is_read_once(store: Store) -> None:
     append(store, [row(1), row(2)])
     append(store, [row(2), row(3)])
     assert [one.proxy for one in said(store)] == ["p00001", "p00002", "p00003"]
 
 
-def test_only_the_columns_that_are_asked_for_are_read(store: Store) -> None:
+def test_only_requested_columns_are_read(store: Store) -> None:
     append(store, [row(1)])
     assert read(store, ["proxy"]).column_names == ["row", "proxy", "recorded"]
 
@@ -104,7 +104,7 @@ def go_on(process: "subprocess.Popen[str]") -> None:
     process.stdin.flush()
 
 
-def test_what_is_left_of_a_killed_writer_is_not_read(tmp_path: Path) -> None:
+def test_unfinished_file_of_a_killed_writer_is_not_read(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     append(store, [row(1)])
     killed = writer(tmp_path, 0, 200, 200, "killed")
@@ -118,7 +118,7 @@ def test_what_is_left_of_a_killed_writer_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 200])
-def test_two_processes_that_append_at_once_lose_no_row_even_under_compaction(tmp_path: Path, size: int) -> None:
+def test_concurrent_appends_and_compaction_lose_no_row(tmp_path: Path, size: int) -> None:
     store, seen, compactions = Store(str(tmp_path)), 0, 0
     writers = [writer(tmp_path, begin, begin + 200, size) for begin in (0, 200)]
     for process in writers:
@@ -137,7 +137,7 @@ def test_two_processes_that_append_at_once_lose_no_row_even_under_compaction(tmp
     assert len(files(store)) == 1
 
 
-def test_a_reader_beside_compactions_always_sees_everything(tmp_path: Path) -> None:
+def test_reader_beside_compactions_sees_all_rows(tmp_path: Path) -> None:
     store, wrong = Store(str(tmp_path)), []
     for number in range(60):
         append(store, [row(number)])
@@ -162,7 +162,7 @@ def test_a_reader_beside_compactions_always_sees_everything(tmp_path: Path) -> N
     assert not wrong
 
 
-def test_files_over_different_content_are_one_table_that_can_be_sorted_and_written(tmp_path: Path) -> None:
+def test_files_with_different_dictionaries_concatenate(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     append(store, [replace(row(1), labels={"a": "web", "b": "wiki"})])
     append(store, [replace(row(2), mixture={"c": 0.5, "a": 0.5}, bpb={"u": 1.0}, labels={"c": "code"})])
@@ -172,7 +172,7 @@ def test_files_over_different_content_are_one_table_that_can_be_sorted_and_writt
     assert from_table(pq.read_table(tmp_path / "out.parquet", schema=SCHEMA)) == from_table(table)
 
 
-def test_compaction_says_what_it_did_and_again_does_nothing(store: Store) -> None:
+def test_compaction_reports_counts_and_is_idempotent(store: Store) -> None:
     append(store, [row(1), row(2)])
     append(store, [row(2), row(3)])
     pin(store, [row(1).id])
@@ -183,7 +183,7 @@ def test_compaction_says_what_it_did_and_again_does_nothing(store: Store) -> Non
     assert len(pinned(store, ledger.set_name([row(1).id]))) == 1
 
 
-def test_compaction_that_was_killed_before_it_removed_anything_left_only_copies(store: Store) -> None:
+def test_compaction_killed_before_removal_leaves_only_copies(store: Store) -> None:
     append(store, [row(1)])
     append(store, [row(2)])
     append(store, [row(1), row(2)])  # as compaction would have written it
@@ -192,7 +192,7 @@ def test_compaction_that_was_killed_before_it_removed_anything_left_only_copies(
     assert len(files(store)) == 1
 
 
-def test_a_set_stays_what_it_is(store: Store) -> None:
+def test_set_of_rows_survives_growth_and_compaction(store: Store) -> None:
     append(store, [row(1), row(2), row(3)])
     chosen = [row(3).id, row(1).id]
     name = pin(store, chosen)
@@ -203,7 +203,7 @@ def test_a_set_stays_what_it_is(store: Store) -> None:
     assert pin(store, chosen[::-1]) == name
 
 
-def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
+def test_missing_rows_of_a_set_are_reported(store: Store) -> None:
     name = append(store, [row(1), row(2)])
     append(store, [row(3)])
     of_all = pin(store, [row(number).id for number in (1, 2, 3)])
@@ -214,7 +214,7 @@ def test_rows_of_a_set_that_are_gone_are_told(store: Store) -> None:
         pinned(store, "none")
 
 
-def test_the_rows_of_a_set_out_of_what_was_read(store: Store) -> None:
+def test_of_set_selects_the_rows_of_a_set(store: Store) -> None:
     append(store, [row(1), row(2), row(3)])
     chosen = [row(3).id, row(1).id]
     name, table = pin(store, chosen), read(store, ["proxy"])
@@ -225,7 +225,7 @@ def test_the_rows_of_a_set_out_of_what_was_read(store: Store) -> None:
         ledger.of_set(store, name, table.slice(0, 1))
 
 
-def test_a_set_reads_the_files_columns_and_rows_that_it_needs_alone(store: Store) -> None:
+def test_pinned_reads_only_needed_columns_and_rows(store: Store) -> None:
     append(store, [row(1), row(2)])
     name = pin(store, [row(2).id])
     assert pinned(store, name, ["proxy"]).column_names == ["row", "proxy", "recorded"]
@@ -233,7 +233,7 @@ def test_a_set_reads_the_files_columns_and_rows_that_it_needs_alone(store: Store
     assert len(read(store, rows=[])) == 0
 
 
-def test_a_set_whose_ids_are_others_is_named(store: Store) -> None:
+def test_set_with_other_ids_is_reported(store: Store) -> None:
     append(store, [row(1), row(2)])
     name, other = pin(store, [row(1).id]), pin(store, [row(2).id])
     assert name != other
@@ -242,12 +242,12 @@ def test_a_set_whose_ids_are_others_is_named(store: Store) -> None:
         ledger.pinned_rows(store, name)
 
 
-def test_a_set_of_no_rows_can_be_read(store: Store) -> None:
+def test_empty_set_can_be_read(store: Store) -> None:
     append(store, [row(1)])
     assert len(pinned(store, pin(store, []))) == 0
 
 
-def test_each_file_can_be_checked(store: Store) -> None:
+def test_check_file_detects_damage_and_foreign_files(store: Store) -> None:
     name = append(store, [row(1)])
     assert name is not None
     ledger.check_file(store, name)
@@ -266,7 +266,7 @@ def test_each_file_can_be_checked(store: Store) -> None:
         ledger.check_file(store, foreign)
 
 
-def test_only_what_ends_as_the_ledger_does_is_of_it(store: Store) -> None:
+def test_other_files_in_the_folder_are_ignored(store: Store) -> None:
     name = append(store, [row(1)])
     for other in (".new-x.parquet", "notes.txt"):
         store.write_bytes(f"evidence/{other}", b"x")
@@ -275,7 +275,7 @@ def test_only_what_ends_as_the_ledger_does_is_of_it(store: Store) -> None:
     assert files(store) == [".new-x.parquet", f"{name}.parquet"]
 
 
-def test_compaction_of_what_another_one_moved_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_beside_another_one_loses_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other ends between the look at the files and their being read whole."""
     store = Store(str(tmp_path))
     names = [append(store, [row(number)]) for number in (1, 2)]
@@ -292,7 +292,7 @@ def test_compaction_of_what_another_one_moved_loses_nothing(tmp_path: Path, monk
     assert [one.proxy for one in said(store)] == ["p00001", "p00002"]
 
 
-def test_what_compaction_cannot_read_back_removes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_removes_nothing_that_it_cannot_read_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(str(append(store, [row(number)])) for number in (1, 2))
     write = ledger.write_file
 
@@ -305,7 +305,7 @@ def test_what_compaction_cannot_read_back_removes_nothing(store: Store, monkeypa
     assert set(names) <= {name.removesuffix(".parquet") for name in files(store)}
 
 
-def test_many_rows_are_put_together_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_works_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "ROWS_AT_ONCE", 3)
     monkeypatch.setattr(ledger_files, "ROWS_AT_ONCE", 3)
     store = Store(str(tmp_path))
@@ -320,7 +320,7 @@ def test_many_rows_are_put_together_in_pieces(tmp_path: Path, monkeypatch: pytes
     assert held.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_damage_and_foreign_files_are_named(store: Store) -> None:
+def test_damaged_and_foreign_files_are_reported(store: Store) -> None:
     name = append(store, [row(1)])
     damaged = f"evidence/{'0' * 64}-{'0' * 16}.parquet"
     store.write_bytes(damaged, b"PAR1 and nothing else")
@@ -332,7 +332,7 @@ def test_damage_and_foreign_files_are_named(store: Store) -> None:
     assert files(store) == [f"{name}.parquet"]
 
 
-def test_a_file_that_no_run_wrote_is_named(store: Store) -> None:
+def test_file_with_a_foreign_name_is_reported(store: Store) -> None:
     with store.new_file("evidence/old.parquet") as temporary:
         pq.write_table(pa.table({"proxy": ["p"]}), temporary)
     with pytest.raises(StoreError, match=r"old\.parquet: found a file that no run wrote; expected .*: move it away"):

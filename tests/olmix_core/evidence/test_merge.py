@@ -40,7 +40,7 @@ def of(*rows: EvidenceRow) -> MergedEvidence:
     return merge(to_table(rows))
 
 
-def test_the_problem_is_aligned_by_name() -> None:
+def test_problem_is_aligned_by_name() -> None:
     merged = of(*ROWS)
     assert (merged.proxies, merged.swarms) == (("p1", "p2", "p3"), ("s", "s", "t"))
     evidence = merged.problem(["c", "a", "b"], {}, ["code", "arc"])
@@ -49,13 +49,13 @@ def test_the_problem_is_aligned_by_name() -> None:
     np.testing.assert_array_equal(evidence.Y, [[np.nan, 1.25], [0.875, 1.5], [0.1 + 0.2, np.nan]])
 
 
-def test_splits_turn_leaves_into_atoms_and_those_of_splits_too() -> None:
+def test_problem_follows_splits_of_splits() -> None:
     splits = {"a": {"a1": 0.5, "a2": 0.5}, "a2": {"x": 0.25, "y": 0.75}}
     evidence = of(*ROWS).problem(["a1", "b", "c", "x", "y"], splits, ["arc", "code"])
     assert evidence.X[1].tolist() == [0.375, 0.25, 0, 0.375 * 0.25, 0.375 * 0.75]
 
 
-def test_a_proxy_measured_again_on_other_tasks_is_one_run() -> None:
+def test_proxy_measured_on_further_tasks_is_one_run() -> None:
     later = row("p1", {"c": 1.0}, {"code": 0.5}, day=2, swarm="later")
     merged = of(*ROWS, later)
     evidence = merged.problem(["a", "b", "c"], {}, ["arc", "code"])
@@ -64,7 +64,7 @@ def test_a_proxy_measured_again_on_other_tasks_is_one_run() -> None:
     assert merged.used.all()
 
 
-def test_what_was_recorded_first_counts() -> None:
+def test_first_recorded_measurement_counts() -> None:
     again = row("p1", {"c": 1.0}, {"arc": 9.0}, day=2)
     merged = of(*ROWS, again)
     assert merged.problem(["a", "b", "c"], {}, ["arc"]).Y[0] == 1.25
@@ -72,18 +72,18 @@ def test_what_was_recorded_first_counts() -> None:
     assert unused == [again.id]
 
 
-def test_a_proxy_without_any_of_the_tasks_is_left_out() -> None:
+def test_proxy_without_any_of_the_tasks_is_left_out() -> None:
     assert of(*ROWS).problem(["a", "b", "c"], {}, ["arc"]).runs == ("p1", "p2")
     with pytest.raises(FitError, match="evidence is empty"):
         of(*ROWS).problem(["a", "b", "c"], {}, ["other"])
 
 
-def test_no_rows_are_no_runs() -> None:
+def test_no_rows_give_no_runs() -> None:
     merged = of()
     assert (len(merged), merged.contents(), merged.bpb.names) == (0, frozenset(), ())
 
 
-def test_rows_of_some_proxies() -> None:
+def test_rows_selects_the_rows_of_some_proxies() -> None:
     merged = of(*ROWS)
     assert sorted(merged.rows(np.array([True, False, True]))["proxy"].to_pylist()) == ["p1", "p3"]
     assert merged.contents() == {"a", "b", "c"}
@@ -104,7 +104,7 @@ def test_rows_of_some_proxies() -> None:
     st.randoms(),
     st.integers(1, 8),
 )
-def test_neither_order_nor_files_decide(rows: list[EvidenceRow], random: object, cut: int) -> None:
+def test_merge_does_not_depend_on_order_or_files(rows: list[EvidenceRow], random: object, cut: int) -> None:
     """Shuffled and cut into chunks, the same rows say the same; and it is what one by one would give."""
     table = to_table(rows)
     shuffled = list(range(len(table)))
@@ -125,7 +125,7 @@ def test_neither_order_nor_files_decide(rows: list[EvidenceRow], random: object,
             np.testing.assert_equal(evidence.Y[k, t], expected.get((proxy, task), np.nan))
 
 
-def test_a_hundred_thousand_rows_become_a_problem_of_the_right_size(tmp_path: Path) -> None:
+def test_hundred_thousand_rows_give_a_problem_of_the_right_size(tmp_path: Path) -> None:
     """As large as docs/evidence.md says, from several files; `make bench-ledger` says how long it takes."""
     store = Store(str(tmp_path))
     tables = [ledger_rows(25_000, number) for number in range(4)]
@@ -148,6 +148,6 @@ def test_a_hundred_thousand_rows_become_a_problem_of_the_right_size(tmp_path: Pa
     assert time.monotonic() - started < 120  # seconds where it should be: a loop over cells takes minutes
 
 
-def test_contents_of_a_split_whole_need_their_atoms() -> None:
+def test_problem_requires_the_atoms_of_split_leaves() -> None:
     with pytest.raises(KeyError):
         of(replace(ROWS[0])).problem(["a"], {}, ["arc"])

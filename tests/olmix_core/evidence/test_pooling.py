@@ -40,9 +40,7 @@ def elsewhere(row: EvidenceRow, proxy: str, **changes: Any) -> EvidenceRow:
     return replace(row, **{"proxy": proxy, "swarm": "elsewhere", "bpb": bpb, **changes})
 
 
-def test_a_mix_learns_from_the_whole_ledger_and_a_second_run_finds_everything_done(
-    run: Run, edited: Edit, tmp_path: Path
-) -> None:
+def test_mix_learns_from_the_whole_ledger_and_a_second_run_is_cached(run: Run, edited: Edit, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     config = edited(another)
     [*rows] = from_table(ledger.read(store))
@@ -104,7 +102,7 @@ def test_a_mix_learns_from_the_whole_ledger_and_a_second_run_finds_everything_do
     assert record["evidence"] == after["evidence"]
 
 
-def test_the_papers_strategies_use_the_evidence_of_the_lineage_only(run: Run, edited: Edit, tmp_path: Path) -> None:
+def test_strategies_of_the_paper_use_only_evidence_of_earlier_versions(run: Run, edited: Edit, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     [*rows] = from_table(ledger.read(store))
     ledger.append(store, [elsewhere(rows[0], "q1"), elsewhere(rows[1], "q2")])
@@ -128,7 +126,7 @@ def test_the_papers_strategies_use_the_evidence_of_the_lineage_only(run: Run, ed
     assert (record["proxies"]["carried_over"], record["proxies"]["pooled"]) == (RUNS, 0)
 
 
-def test_a_task_added_later_is_a_further_row_of_the_same_proxy(run: Run, edited: Edit, tmp_path: Path) -> None:
+def test_added_task_gives_a_further_row_of_the_same_proxy(run: Run, edited: Edit, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
 
     def change(config: dict[str, Any]) -> None:

@@ -57,14 +57,14 @@ rows = st.lists(
 
 
 @given(rows)
-def test_rows_come_back_exactly_as_they_were(said: list[EvidenceRow]) -> None:
+def test_rows_round_trip_through_a_table(said: list[EvidenceRow]) -> None:
     table = to_table(said)
     assert table.schema == SCHEMA
     assert from_table(table) == sorted(said, key=lambda row: (row.proxy, row.id))
     assert table["row"].to_pylist() == [row.id for row in from_table(table)]
 
 
-def test_a_row_is_what_it_says_and_not_when_or_under_which_names() -> None:
+def test_id_of_a_row_ignores_time_and_labels() -> None:
     row = ROWS[0]
     same = [
         replace(row, seconds=99.0),
@@ -88,10 +88,10 @@ def test_a_row_is_what_it_says_and_not_when_or_under_which_names() -> None:
 
 
 @pytest.mark.parametrize("other", [{"layers": 2, "width": 64}, {"width": 64, "layers": 2}])
-def test_the_order_of_a_recipe_is_no_part_of_it(other: dict[str, int]) -> None:
+def test_recipe_key_ignores_the_order_of_fields(other: dict[str, int]) -> None:
     assert recipe_key(other) == recipe_key(ROWS[1].recipe)
     assert recipe_key(other) != recipe_key({**other, "width": 65})
 
 
-def test_a_row_given_twice_is_one() -> None:
+def test_duplicate_rows_are_written_once() -> None:
     assert len(to_table([ROWS[0], replace(ROWS[0], seconds=3.0)])) == 1

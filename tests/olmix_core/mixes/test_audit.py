@@ -11,7 +11,7 @@ from tests.support.evidence_rows import row
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])
-def test_what_is_looked_at_is_the_store_and_no_copy_of_it(kind: str, tmp_path: Path) -> None:
+def test_check_reads_the_store_and_not_local_copies(kind: str, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store") if kind == "local" else f"memory://{tmp_path.name}")
     path = f"evidence/{append(store, [row(1)])}.parquet"
     assert len(read(store)) == 1  # a store elsewhere now has a copy here

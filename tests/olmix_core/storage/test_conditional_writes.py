@@ -24,7 +24,7 @@ for step in range(50):
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])
-def test_a_name_is_given_once_and_a_pointer_only_advances(kind: str, tmp_path: Path) -> None:
+def test_create_exclusive_creates_once_and_advance_never_goes_back(kind: str, tmp_path: Path) -> None:
     store = Store(str(tmp_path) if kind == "local" else f"memory://{tmp_path.name}")
     assert create_exclusive(store, "a/claim", b"1")
     assert not create_exclusive(store, "a/claim", b"2")
@@ -34,7 +34,7 @@ def test_a_name_is_given_once_and_a_pointer_only_advances(kind: str, tmp_path: P
         assert store.read_bytes("a/pointer") == left
 
 
-def test_of_many_processes_one_gets_the_name_and_the_pointer_ends_at_the_newest(tmp_path: Path) -> None:
+def test_one_of_many_processes_creates_the_file_and_the_pointer_ends_at_the_newest(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path), str(number)],

@@ -36,7 +36,7 @@ PLAIN = (
 
 
 @pytest.mark.parametrize("url", CARRYING)
-def test_a_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
+def test_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
     for use in (Store, expand):
         with pytest.raises(OlmixError, match="found credentials in a URL; expected credentials in the env") as caught:
             use(url)
@@ -44,7 +44,7 @@ def test_a_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", PLAIN)
-def test_other_urls_are_not(url: str) -> None:
+def test_url_without_a_secret_is_accepted(url: str) -> None:
     assert not carries_credentials(url)
 
 
@@ -57,13 +57,13 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_a_configuration_with_a_secret_is_refused_without_repeating_it(case: str, project: Callable[..., Path]) -> None:
+def test_configuration_with_a_secret_is_refused_without_repeating_it(case: str, project: Callable[..., Path]) -> None:
     changes, field = CONFIGS[case]
     with pytest.raises(ConfigError, match=f"{field}: found credentials; expected credentials in the env") as caught:
         load_config(project(**changes))
     assert SECRET not in str(caught.value)
 
 
-def test_a_secret_of_the_environment_is_hidden_in_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redact_replaces_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     assert redact(f"signed with {SECRET}") == "signed with $AWS_SECRET_ACCESS_KEY"

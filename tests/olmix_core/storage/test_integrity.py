@@ -20,12 +20,12 @@ def flipped(content: bytes, byte: int, bit: int) -> bytes:
     return bytes(changed)
 
 
-def test_a_document_is_given_back() -> None:
+def test_sealed_document_round_trips() -> None:
     assert unseal(SEALED, "a.json") == DOCUMENT
 
 
 @given(st.integers(0, len(SEALED) - 1), st.integers(0, 7))
-def test_no_flipped_bit_changes_a_document(byte: int, bit: int) -> None:
+def test_flipped_bit_in_a_document_is_detected(byte: int, bit: int) -> None:
     try:
         found = unseal(flipped(SEALED, byte, bit), "a.json")
     except DamageError:
@@ -34,12 +34,12 @@ def test_no_flipped_bit_changes_a_document(byte: int, bit: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"a": 1}', '{"a": NaN, "sha256": "0"}', '{"sha256": 3}'])
-def test_what_has_no_seal_is_no_document_of_ours(text: str) -> None:
+def test_document_without_a_seal_is_refused(text: str) -> None:
     with pytest.raises(DamageError, match=r"a\.json: found "):
         unseal(text.encode(), "a.json")
 
 
-def test_a_document_cut_short_is_found() -> None:
+def test_truncated_document_is_detected() -> None:
     for length in range(len(SEALED) - 1):
         with pytest.raises(DamageError):
             unseal(SEALED[:length], "a.json")
@@ -62,11 +62,11 @@ def same(found: dict[str, np.ndarray]) -> bool:
     )
 
 
-def test_arrays_are_given_back(tensors: Path) -> None:
+def test_sealed_arrays_round_trip(tensors: Path) -> None:
     assert same(load_tensors(tensors, "a"))
 
 
-def test_no_flipped_bit_changes_an_array(tensors: Path, tmp_path: Path) -> None:
+def test_flipped_bit_in_an_array_is_detected(tensors: Path, tmp_path: Path) -> None:
     content, other = tensors.read_bytes(), tmp_path / "b.safetensors"
     for byte in range(len(content)):
         other.write_bytes(flipped(content, byte, byte % 8))
@@ -77,7 +77,7 @@ def test_no_flipped_bit_changes_an_array(tensors: Path, tmp_path: Path) -> None:
         assert same(found)
 
 
-def test_tokens_are_checked_where_they_are_read(tmp_path: Path) -> None:
+def test_tokens_are_checked_chunk_by_chunk_when_read(tmp_path: Path) -> None:
     tokens = np.arange(CHUNK, dtype="<u2").astype("<u2")  # two chunks and a bit
     tokens = np.concatenate([tokens, tokens[:7]])
     path = tmp_path / "tokens.bin"

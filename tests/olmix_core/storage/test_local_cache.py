@@ -12,7 +12,7 @@ from olmix_core.storage import local_cache as copies
 from olmix_core.storage.local_cache import local_copy, make_room
 
 
-def test_a_copy_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_copy_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLMIX_CACHE_DIR", str(tmp_path))
     fetched = []
 
@@ -27,7 +27,7 @@ def test_a_copy_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(fetched) == 2
 
 
-def test_a_copy_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_fetch_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLMIX_CACHE_DIR", str(tmp_path))
 
     def fetch(path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_copy_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert list((tmp_path / "copies").iterdir()) == []
 
 
-def test_copies_unused_for_longest_make_room_and_those_in_use_stay(
+def test_least_recently_used_copies_are_removed_and_recent_ones_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Disk(NamedTuple):

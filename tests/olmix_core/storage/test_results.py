@@ -16,7 +16,7 @@ def record(result: str, **serializer: Any) -> dict[str, Any]:
     return {"metadata": {"serializer": {"type": "json", **serializer}}, "result": result}
 
 
-def test_plain_json_is_read() -> None:
+def test_result_in_plain_json_is_read() -> None:
     assert result_of(record(json.dumps(RESULT)), "here") == RESULT
     assert result_of(record("{}", jsonlib="json", object_decoder=None, loads_kwargs={}), "here") == {}
 
@@ -25,7 +25,7 @@ def test_plain_json_is_read() -> None:
     "serializer",
     [{"type": "pickle"}, {"object_decoder": "os.system"}, {"jsonlib": "pickle"}, {"loads_kwargs": {"cls": "x.Y"}}],
 )
-def test_whatever_could_run_code_is_refused_unread(serializer: dict[str, Any]) -> None:
+def test_result_that_could_run_code_is_refused_unread(serializer: dict[str, Any]) -> None:
     with pytest.raises(DamageError, match=r"^here: found a result that asks to be read as something else than plain"):
         result_of(record("no JSON at all", **serializer), "here")
 
@@ -34,14 +34,14 @@ def test_whatever_could_run_code_is_refused_unread(serializer: dict[str, Any]) -
     "broken",
     [None, [], {}, {"metadata": {}, "result": "{}"}, record("{"), record("[1]"), record('{"files": ["a"]}')],
 )
-def test_what_is_no_result_is_damage(broken: Any) -> None:
+def test_other_json_is_damage(broken: Any) -> None:
     with pytest.raises(DamageError, match="here: found no result of a step"):
         result_of(broken, "here")
     with pytest.raises(DamageError, match="here: found files without their checksums"):
         result_of(record('{"files": {"a.csv": 1}}'), "here")
 
 
-def test_files_are_those_that_the_result_names(tmp_path: Path) -> None:
+def test_file_of_reads_only_files_that_the_result_names(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for name in ("a.csv", "b.bin", "c"):
         store.write_bytes(name, name[:1].encode())

@@ -19,7 +19,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
 
 
-def test_what_is_written_is_read(store: Store) -> None:
+def test_written_files_are_read_back(store: Store) -> None:
     store.write_json("a/b.json", {"x": [1, 2.5, None]})
     assert store.read_json("a/b.json") == {"x": [1, 2.5, None]}
     assert store.list("a") == ["b.json"]
@@ -27,7 +27,7 @@ def test_what_is_written_is_read(store: Store) -> None:
     assert store.local_copy("a/b.json").read_bytes() == store.read_bytes("a/b.json")
 
 
-def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
+def test_new_file_appears_whole_or_not_at_all(store: Store) -> None:
     def fail() -> None:
         with store.new_file("a/b") as path:
             path.write_bytes(b"half")
@@ -44,7 +44,7 @@ def test_a_file_appears_whole_or_not_at_all(store: Store) -> None:
 
 
 @pytest.mark.parametrize("fill", ["bytes", "tokens", "tensors", "parquet"])
-def test_a_disk_without_room_is_told_in_words(store: Store, fill: str) -> None:
+def test_full_disk_is_reported_with_a_remedy(store: Store, fill: str) -> None:
     """A limit on the size of files stands for it, which any user may set."""
     array = np.zeros(1 << 20, np.uint8)
     fillers: dict[str, Callable[[Path], object]] = {
@@ -63,23 +63,23 @@ def test_a_disk_without_room_is_told_in_words(store: Store, fill: str) -> None:
     assert list(store.files()) == []
 
 
-def test_what_else_cannot_be_read_meanwhile_is_not_taken_for_the_store(store: Store, tmp_path: Path) -> None:
+def test_error_of_another_file_is_not_reported_as_one_of_the_store(store: Store, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="input"), store.new_file("a/b"):
         (tmp_path / "input").read_bytes()
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", ""])
-def test_no_path_leads_out_of_the_store(store: Store, path: str) -> None:
+def test_path_out_of_the_store_is_refused(store: Store, path: str) -> None:
     with pytest.raises(StoreError, match="not a path inside"):
         store.write_bytes(path, b"")
 
 
-def test_not_a_number_is_not_written(store: Store) -> None:
+def test_nan_is_not_written(store: Store) -> None:
     with pytest.raises(ValueError, match="JSON"):
         store.write_json("a.json", {"x": float("nan")})
 
 
-def test_damage_is_named(store: Store) -> None:
+def test_damaged_json_is_reported_with_its_path(store: Store) -> None:
     store.write_bytes("a.json", b"{")
     with pytest.raises(StoreError, match=r"a\.json: found no JSON .* is not used"):
         store.read_json("a.json")
@@ -92,7 +92,7 @@ def test_preflight_names_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     Store(str(tmp_path / "new")).preflight()
 
 
-def test_files_follow_the_umask(tmp_path: Path) -> None:
+def test_permissions_of_new_files_follow_the_umask(tmp_path: Path) -> None:
     Store(str(tmp_path)).write_bytes("a", b"")
     umask = os.umask(0)
     os.umask(umask)
