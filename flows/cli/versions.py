@@ -31,10 +31,10 @@ def history(name: MixName = None, store_url: MixStoreOption = DEFAULT_STORE, as_
     """Show the versions of a mix: what changed, what it cost, and what full recomputation would have cost."""
     from flows.cli.locate import store_and_name
     from flows.cli.views import history_view
-    from olmix_core.mixes import history as mix_history
+    from olmix_core.mixes.history import read_history
 
     store, mix_name = store_and_name(name, store_url)
-    versions = mix_history.history(store, mix_name)
+    versions = read_history(store, mix_name)
     if as_json:
         print_json([version.to_json() for version in versions])
     else:

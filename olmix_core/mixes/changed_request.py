@@ -48,7 +48,14 @@ class PublishedTerms:
 
     @classmethod
     def of(cls, record: MixRecord | FitRecord) -> "PublishedTerms":
-        """Read the terms from a record."""
+        """Read the terms from a record.
+
+        Args:
+            record: Of a published version, or of a fit of files.
+
+        Returns:
+            The terms; the paper's strength of the pull where a fit names none.
+        """
         if isinstance(record, MixRecord):
             settings = record.settings.proposal
             return cls(settings.kl, settings.repetition, settings.pessimism)
@@ -77,7 +84,15 @@ def check_changes(changes: ProposalChanges, leaves: list[str]) -> None:
 
 
 def changed_bounds(record: MixRecord | FitRecord, changes: ProposalChanges) -> tuple[Bound, ...]:
-    """Bounds on record, and the changed limits of single leaves."""
+    """Put together bounds on record and changed limits of single leaves.
+
+    Args:
+        record: The record.
+        changes: Terms that differ.
+
+    Returns:
+        The bounds, over labels.
+    """
     on_record = record.wish.bounds if isinstance(record, MixRecord) else ()
     lower, upper = changes.get("lower") or {}, changes.get("upper") or {}
     limits = [

@@ -44,7 +44,11 @@ class VersionSummary:
         return self.builds_on is None or bool(self.change)
 
     def to_json(self) -> JsonObject:
-        """The fields, as in docs/schemas/history.json."""
+        """Write the summary as JSON.
+
+        Returns:
+            The fields, as docs/schemas/history.json describes them.
+        """
         return {**asdict(self), "change": dict(self.change)}
 
 
@@ -101,7 +105,11 @@ class MixDifference:
         return self.a, self.b
 
     def to_json(self) -> JsonObject:
-        """As in docs/schemas/diff.json."""
+        """Write the comparison as JSON.
+
+        Returns:
+            The fields, as docs/schemas/diff.json describes them.
+        """
         return {
             "a": self.a.name,
             "b": self.b.name,
@@ -113,13 +121,16 @@ class MixDifference:
         }
 
 
-def history(store: Store, name: str, version: str | None = None) -> list[VersionSummary]:
-    """Read the lineage of a mix, oldest first.
+def read_history(store: Store, name: str, version: str | None = None) -> list[VersionSummary]:
+    """Read the lineage of a mix.
 
     Args:
         store: The store of the mix.
         name: Name of the mix.
         version: The version to end with, by default the latest.
+
+    Returns:
+        The versions, oldest first.
 
     Raises:
         StoreError: There is no such version, or a record cannot be read.
@@ -136,7 +147,14 @@ def history(store: Store, name: str, version: str | None = None) -> list[Version
 
 
 def summarise(record: MixRecord) -> VersionSummary:
-    """Summarise a version: what changed, what was spent and gained."""
+    """Summarise a version: what changed, what was spent and gained.
+
+    Args:
+        record: Its record.
+
+    Returns:
+        The summary.
+    """
     kinds = [kind for kind in record.change.values() if kind != "unchanged"]
     change = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
     if record.removed:
@@ -162,7 +180,12 @@ def summarise(record: MixRecord) -> VersionSummary:
 def differences(old: MixRecord, new: MixRecord) -> MixDifference:
     """Compare two versions: leaves, weights, settings, tasks, evidence.
 
-    Leaves are matched by content, so that a renamed one is one leaf.
+    Args:
+        old: The version `a`.
+        new: The version `b`.
+
+    Returns:
+        The comparison. Leaves are matched by content, so that a renamed one is one leaf.
     """
     return MixDifference(
         a=_side(old, new),
@@ -207,7 +230,14 @@ def _setting_differences(old: MixRecord, new: MixRecord) -> tuple[SettingDiffere
 
 
 def find_record(store: Store, reference: str) -> MixRecord:
-    """Read the record of NAME, NAME@VERSION, or VERSION where the store holds one mix.
+    """Read the record of the version that a command names.
+
+    Args:
+        store: The store.
+        reference: NAME, NAME@VERSION, or VERSION where the store holds one mix.
+
+    Returns:
+        The record.
 
     Raises:
         StoreError: The store holds no such mix or version, or its record cannot be read.

@@ -17,12 +17,27 @@ _READERS = 16  # files of the store read at once
 
 
 def label_task(draft: MixDraft, task: str) -> str:
-    """The label of a task, or `task` itself where it is none of today."""
+    """Look up the label of a task.
+
+    Args:
+        draft: The mix.
+        task: Fingerprint of the task, or `objective`.
+
+    Returns:
+        The label; `task` itself where it is no task of the mix.
+    """
     return next((t.label for t in draft.tasks if t.fingerprint == task), task)
 
 
 def label_surrogate(draft: MixDraft) -> dict[str, Any]:
-    """The content of surrogate.json: a column has a label where it is a leaf of today, and always a fingerprint."""
+    """Make the content of surrogate.json.
+
+    Args:
+        draft: The mix.
+
+    Returns:
+        The JSON of the law, tasks by label. A column has a fingerprint and, where it is a leaf of today, a label.
+    """
     law: dict[str, Any] = dict(draft.law.surrogate.to_json())
     labels = draft.domains.labels
     law["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in draft.law.surrogate.leaves]
@@ -32,20 +47,30 @@ def label_surrogate(draft: MixDraft) -> dict[str, Any]:
 
 
 def label_diagnostics(draft: MixDraft) -> bytes:
-    """The content of diagnostics.csv."""
+    """Make diagnostics.csv.
+
+    Args:
+        draft: The mix.
+
+    Returns:
+        The content of the file, tasks by label.
+    """
     table = pd.read_csv(io.BytesIO(draft.law.diagnostics), dtype={"task": str}, keep_default_na=False)
     table["task"] = [label_task(draft, task) for task in table["task"]]
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def label_runs(store: Store, draft: MixDraft, version: str, parent: str | None) -> list[FittedRun]:
-    """The runs with labels, the version whose swarm each belongs to, and how its loss fell.
+    """Label the runs, and say which version's swarm each belongs to and how its loss fell.
 
     Args:
         store: Where losses and earlier versions are read.
         draft: The mix.
         version: The version that is being published.
-        parent: The one before, of which runs are known already.
+        parent: The version before, whose runs are labelled already.
+
+    Returns:
+        The runs that the law was fitted to.
 
     Raises:
         StoreError: A file of the store cannot be read.
@@ -82,7 +107,14 @@ def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:
 
 
 def label_request(draft: MixDraft) -> RequestRecord:
-    """Bounds and reference of the proposal."""
+    """Label bounds and reference of the proposal.
+
+    Args:
+        draft: The mix.
+
+    Returns:
+        The part `wish` of the record.
+    """
     labels, request = draft.domains.labels, draft.proposal.request
     return RequestRecord(
         bounds=tuple(
@@ -94,7 +126,14 @@ def label_request(draft: MixDraft) -> RequestRecord:
 
 
 def label_plan(draft: MixDraft) -> PlanRecord:
-    """The content of plan.json: columns, kept leaves, runs, and the coupling of every kept leaf."""
+    """Label the plan: columns, kept leaves, runs, and the coupling of every kept leaf.
+
+    Args:
+        draft: The mix.
+
+    Returns:
+        The content of plan.json.
+    """
     labels, plan = draft.domains.labels, draft.descent.plan
     return PlanRecord(
         columns=tuple(_label_column(column, labels) for column in plan.columns),
@@ -122,7 +161,14 @@ def _label_coupling(coupling: CouplingRecord, labels: Mapping[str, str]) -> Coup
 
 
 def describe_change(draft: MixDraft) -> dict[str, str]:
-    """{label: what happened to the leaf since the base}; empty for a first version."""
+    """Describe what happened to each leaf since the base.
+
+    Args:
+        draft: The mix.
+
+    Returns:
+        {label: kind of change}; empty for a first version.
+    """
     if draft.descent.change is None:
         return {}
     return {leaf.label: draft.descent.change.kind(leaf.fingerprint) for leaf in draft.domains.leaves}

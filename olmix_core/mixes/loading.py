@@ -10,7 +10,7 @@ import numpy as np
 
 from olmix_core.errors import StoreError
 from olmix_core.evidence.atoms import in_atoms
-from olmix_core.mixes.history import VersionSummary, history
+from olmix_core.mixes.history import VersionSummary, read_history
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.record import FitRecord, MixRecord, only_mix, parse_record, read_mix
 from olmix_core.mixes.runs import from_parquet
@@ -49,7 +49,7 @@ def load(store: str | Store = ".olmix", name: str | None = None, version: str | 
     store = store if isinstance(store, Store) else Store(store)
     name = name or only_mix(store)
     record = read_mix(store, name, version)
-    return read_folder(store, version_folder(name, record.version), history(store, name, record.version))
+    return read_folder(store, version_folder(name, record.version), read_history(store, name, record.version))
 
 
 def load_folder(folder: str | Path) -> PublishedMix:

@@ -41,7 +41,7 @@ from olmix_core.storage.store import Store
 PUBLISHING = 30.0  # seconds after which a publisher that has not ended is taken to be dead
 
 
-def publish(store: Store, draft: MixDraft, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
+def publish_mix(store: Store, draft: MixDraft, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
     """Write a new version of a mix, unless the latest says the same.
 
     Of several publishers at once each ends with a version of its own, or with that of another that says the same, and

@@ -133,6 +133,9 @@ def parse_record(value: Mapping[str, Any], file: str) -> MixRecord | FitRecord:
         value: The JSON document, its seal taken off.
         file: Where it comes from, for messages.
 
+    Returns:
+        The record of a published version, or of a fit of files.
+
     Raises:
         StoreError: The record was written by a newer version or by one before 0.1.0, or lacks a field.
     """
@@ -152,15 +155,26 @@ def parse_record(value: Mapping[str, Any], file: str) -> MixRecord | FitRecord:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        found = "no such field" if first["type"] == "missing" else repr(first["input"])
+        value_read = "no such field" if first["type"] == "missing" else repr(first["input"])
         raise StoreError(
-            f"{file}: {field}: found {found}; expected a record of format version {version}"
+            f"{file}: {field}: found {value_read}; expected a record of format version {version}"
             f" ({first['msg'].lower()}): restore the file from a copy, or run or fit the mix again in another place"
         ) from error
 
 
 def latest_version(store: Store, name: str) -> str | None:
-    """The version published last under `name`, or None."""
+    """Look up the version that was published last.
+
+    Args:
+        store: The store.
+        name: Name of the mix.
+
+    Returns:
+        The version; None where there is none.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
     try:
         return str(store.read_json(latest_path(name))["version"])
     except FileNotFoundError:
@@ -168,7 +182,15 @@ def latest_version(store: Store, name: str) -> str | None:
 
 
 def read_mix(store: Store, name: str, version: str | None = None) -> MixRecord:
-    """Read the record of a version, by default the latest.
+    """Read the record of a version.
+
+    Args:
+        store: The store.
+        name: Name of the mix.
+        version: The version, by default the latest.
+
+    Returns:
+        The record.
 
     Raises:
         StoreError: There is no such version, or its record cannot be read.
@@ -207,7 +229,14 @@ def only_mix(store: Store) -> str:
 
 
 def read_latest(store: Store, name: str) -> MixRecord | None:
-    """Read the record of the latest version, None where nothing was published under `name`.
+    """Read the record of the latest version.
+
+    Args:
+        store: The store.
+        name: Name of the mix.
+
+    Returns:
+        The record; None where nothing was published under this name.
 
     Raises:
         StoreError: The record cannot be read.
@@ -217,19 +246,51 @@ def read_latest(store: Store, name: str) -> MixRecord | None:
 
 
 def as_mix(record: MixRecord | FitRecord, file: str) -> MixRecord:
-    """The record of a published version. Raises StoreError where it is of a fit of files."""
+    """Narrow a record to that of a published version.
+
+    Args:
+        record: Any record.
+        file: Where it comes from, for messages.
+
+    Returns:
+        The record.
+
+    Raises:
+        StoreError: It is the record of a fit of files.
+    """
     if isinstance(record, FitRecord):
         raise StoreError(f"{file}: found the record of a fit of files; expected one that `olmix run` published")
     return record
 
 
 def next_version(store: Store, name: str) -> str:
-    """The version that is published next under `name`."""
+    """Name the version that is published next.
+
+    Args:
+        store: The store.
+        name: Name of the mix.
+
+    Returns:
+        The version.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
     return f"v{number_of(latest_version(store, name)) + 1:04d}"
 
 
 def number_of(version: str | None) -> int:
-    """The number in the name of a version, 0 for None. Raises StoreError."""
+    """Read the number in the name of a version.
+
+    Args:
+        version: A version, such as v0001, or None.
+
+    Returns:
+        The number; 0 for None.
+
+    Raises:
+        StoreError: It is no name of a version.
+    """
     match = re.fullmatch(r"v(\d+)", version or "v0")
     if match is None:
         raise StoreError(f"found the mix version {version!r}; expected v and a number")

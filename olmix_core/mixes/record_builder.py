@@ -49,12 +49,15 @@ class PredictedMixtures:
 
 
 def predict_mixtures(surrogate: Surrogate, mixtures: Mapping[str, Array], task_weights: Array) -> PredictedMixtures:
-    """Predict mixtures that a record names.
+    """Predict the mixtures that a record names.
 
     Args:
         surrogate: The law, of T tasks over m columns.
         mixtures: {natural, proposed, ...: [m]}.
-        task_weights: Weights of the tasks, [T].
+        task_weights: [T] weights of the tasks in the objective.
+
+    Returns:
+        Objectives, gains of the proposed mixture over all others, and BPB by task.
     """
     proposed = mixtures["proposed"]
     return PredictedMixtures(
@@ -69,12 +72,23 @@ def predict_mixtures(surrogate: Surrogate, mixtures: Mapping[str, Array], task_w
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:
-    """{python or package: version} of what is installed."""
+    """Look up versions of what is installed.
+
+    Args:
+        packages: Names of distributions.
+
+    Returns:
+        {python or package: version}.
+    """
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
 
 
 def now() -> str:
-    """The time, UTC, as records write it."""
+    """Read the clock.
+
+    Returns:
+        The time, UTC, as records write it.
+    """
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -84,7 +98,10 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
     Args:
         draft: The mix.
         publication: What is known of its publication.
-        table: mix.csv, of which the weights by label are taken in its order.
+        table: mix.csv; weights by label are in its order.
+
+    Returns:
+        The record.
     """
     previous = publication.previous
     weights = {task.fingerprint: task.weight for task in draft.tasks}

@@ -26,7 +26,11 @@ class RecordPart(BaseModel):
         return {name: value for name, value in values.items() if value is not None or name not in self.OMITTED}
 
     def to_json(self) -> JsonObject:
-        """The part as plain JSON values."""
+        """Write the part as JSON.
+
+        Returns:
+            Plain JSON values under the keys of the file.
+        """
         return self.model_dump(mode="json", by_alias=True)
 
 

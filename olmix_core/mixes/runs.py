@@ -1,8 +1,8 @@
-"""Every run that a law was fitted to: what it trained on, what it measured, and what the law said of it unseen.
+"""Runs that a law was fitted to: their mixtures, measured BPB, and predictions of a law that has not seen them.
 
-One row per run of the evidence, kept beside the law as runs.parquet, so that a mix can be looked at (predicted against
-measured, where the runs lie, who informs which leaf) without fitting anything again. Mixtures are over the columns of
-the law; labels are those of the record that the file belongs to.
+runs.parquet has a row per run. It lies beside the law, so that a mix can be inspected (predicted against measured,
+where the runs lie, which runs inform which leaf) without another fit. Mixtures are over the columns of the law;
+labels are those of the record that the file belongs to.
 """
 
 import io
@@ -34,12 +34,16 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class FittedRun:
-    """One run of the evidence.
+    """One run of the evidence, over the columns of a law.
 
-    mixture {column of the law: weight}, zeros left out. measured, predicted, std {task: BPB}: measured values, and for
-    the same tasks the prediction of a law fitted without this run, with the standard deviation of a new measurement.
-    vintage: the version whose swarm the run belongs to, None where unknown. losses: [(step, training loss in nats per
-    token)], empty where unknown.
+    Attributes:
+        run: Its id.
+        mixture: {column: weight}, zeros left out.
+        measured: {task: measured BPB}.
+        predicted: {task: BPB} of the same tasks by a law fitted without this run.
+        std: {task: standard deviation of a new measurement} around that prediction.
+        vintage: The version whose swarm the run belongs to; None where unknown.
+        losses: (step, training loss in nats per token); empty where unknown.
     """
 
     run: str
@@ -52,8 +56,16 @@ class FittedRun:
 
 
 def held_out(evidence: SwarmData, diagnostics: Diagnostics) -> list[FittedRun]:
-    """The runs of a fit with their cross-validated predictions, sorted by id."""
-    found = []
+    """List the runs of a fit with their cross-validated predictions.
+
+    Args:
+        evidence: The runs that were fitted.
+        diagnostics: Cross-validation of the fit.
+
+    Returns:
+        The runs, by id.
+    """
+    runs = []
     for k in sorted(range(len(evidence.runs)), key=lambda k: evidence.runs[k]):
         seen = np.flatnonzero(~np.isnan(evidence.Y[k]))
         measured, predicted, std = (
@@ -61,12 +73,19 @@ def held_out(evidence: SwarmData, diagnostics: Diagnostics) -> list[FittedRun]:
             for values in (evidence.Y, diagnostics.predicted, diagnostics.std)
         )
         mixture = LeafIndex(evidence.leaves).mixture(evidence.X[k])
-        found.append(FittedRun(evidence.runs[k], mixture, measured, predicted, std))
-    return found
+        runs.append(FittedRun(evidence.runs[k], mixture, measured, predicted, std))
+    return runs
 
 
 def to_parquet(runs: Sequence[FittedRun]) -> bytes:
-    """The file runs.parquet."""
+    """Write runs as parquet.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        The content of runs.parquet.
+    """
     rows = [
         {
             "run": run.run,
@@ -82,7 +101,17 @@ def to_parquet(runs: Sequence[FittedRun]) -> bytes:
 
 
 def from_parquet(content: bytes) -> list[FittedRun]:
-    """The runs in the file. Raises StoreError where it is something else."""
+    """Read runs.parquet.
+
+    Args:
+        content: Content of the file.
+
+    Returns:
+        The runs.
+
+    Raises:
+        StoreError: It is no such file.
+    """
     try:
         table = pq.read_table(io.BytesIO(content), schema=SCHEMA)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

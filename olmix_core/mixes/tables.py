@@ -14,12 +14,27 @@ from olmix_core.storage.store import Store
 
 
 def read_table(content: bytes) -> pd.DataFrame:
-    """Read mix.csv."""
+    """Read mix.csv.
+
+    Args:
+        content: Content of the file.
+
+    Returns:
+        A row per leaf.
+    """
     return read_labelled(content, "domain")
 
 
 def read_labelled(content: bytes, *labels: str) -> pd.DataFrame:
-    """Read a CSV file whose columns `labels` are text (NA, 1e5 ...); an empty number is NaN."""
+    """Read a CSV file some of whose columns are text whatever they spell (NA, 1e5 ...).
+
+    Args:
+        content: Content of the file.
+        *labels: The columns that are text.
+
+    Returns:
+        The table; an empty number is NaN.
+    """
     columns = pd.read_csv(io.BytesIO(content), nrows=0).columns
     empty = {name: [""] for name in columns if name not in labels}
     return pd.read_csv(

@@ -26,7 +26,11 @@ class LeafChange:
     origins: tuple[str, ...] = ()  # labels of the old leaves
 
     def to_json(self) -> JsonObject:
-        """{domain, change, origins}"""
+        """Write the change as JSON.
+
+        Returns:
+            {domain, change, origins}.
+        """
         return {"domain": self.domain, "change": self.change, "origins": list(self.origins)}
 
 
@@ -48,7 +52,11 @@ class Observed:
         return bool(self.changes) and self.told is None
 
     def to_json(self) -> JsonObject:
-        """{since, id, told, changes: [{domain, change, origins}]}"""
+        """Write the observation as JSON: the payload of the event, and what is remembered of it.
+
+        Returns:
+            {since, id, told, changes: [{domain, change, origins}]}.
+        """
         changes = [change.to_json() for change in self.changes]
         return {"since": self.since, "id": self.id, "told": self.told, "changes": list(changes)}
 
@@ -60,6 +68,9 @@ def observe(store: Store, name: str, domains: DomainSet) -> Observed:
         store: The store of the mix.
         name: Name of the mix.
         domains: The domains as they are now.
+
+    Returns:
+        What changed, and whether it was reported before.
 
     Raises:
         StoreError: The store cannot be read.
@@ -81,14 +92,31 @@ def observe(store: Store, name: str, domains: DomainSet) -> Observed:
 
 
 def remember(store: Store, name: str, observed: Observed) -> None:
-    """Record that this change was reported, so that it is not reported again. Raises StoreError."""
+    """Record that a change was reported, so that it is not reported again.
+
+    Args:
+        store: The store of the mix.
+        name: Name of the mix.
+        observed: The change.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
     store.write_json(
         watched_path(name), {**observed.to_json(), "told": datetime.now(UTC).isoformat(timespec="seconds")}
     )
 
 
 def leaf_changes(change: DomainDiff, domains: DomainSet) -> tuple[LeafChange, ...]:
-    """List the changes of a diff by label; names alone are no change."""
+    """List the changes of a diff; other names alone are no change.
+
+    Args:
+        change: The diff.
+        domains: The new domain set.
+
+    Returns:
+        The changes, by label.
+    """
     changes = [
         LeafChange(
             leaf.label,

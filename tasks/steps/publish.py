@@ -6,9 +6,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from olmix_core.mixes import publish as publishing
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.loading import load
+from olmix_core.mixes.publish import publish_mix
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.tables import mix_table
 from olmix_core.report import page
@@ -29,7 +29,7 @@ def publish(mix: MixDraft, store: str, accounting: Mapping[str, Mapping[str, int
     """Publish the mix; the same mix again keeps its version."""
     progress.current().started("publish")
     opened = Store(store)
-    published = publishing.publish(opened, mix, accounting)
+    published = publish_mix(opened, mix, accounting)
     report = version_path(mix.name, published.version, REPORT_FILE)
     found = load(opened, mix.name, published.version)
     if not opened.exists(report):

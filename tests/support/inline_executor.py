@@ -8,7 +8,7 @@ from prefect.results import ResultRecord, ResultRecordMetadata
 from flows.execution.executor import P, R
 from flows.pipeline.draft import propose_mix
 from olmix_core.config.config import Config
-from olmix_core.mixes.publish import publish
+from olmix_core.mixes.publish import publish_mix
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import result_key
@@ -73,6 +73,6 @@ def run_inline(config: Config, config_file: str) -> dict[str, Any]:
     with until_stopped():
         draft = propose_mix(config, config_file, resolve_inputs(config, config_file), InlineExecutor(store))
     tracked.expect("publish", 1)
-    published = publish(store, draft, tracked.accounting())
+    published = publish_mix(store, draft, tracked.accounting())
     tracked.finished("publish")
     return published.to_json()

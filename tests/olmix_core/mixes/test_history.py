@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from olmix_core.errors import StoreError
-from olmix_core.mixes.history import differences, find_record, history
+from olmix_core.mixes.history import differences, find_record, read_history
 from olmix_core.storage.store import Store
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
@@ -24,7 +24,7 @@ def test_the_lineage_of_a_mix(run: Run, finished: Callable[..., Callable[..., Pa
 
     run(edit(change))
     store = Store(str(tmp_path / "store"))
-    first, second = history(store, "test")
+    first, second = read_history(store, "test")
     assert (first.version, first.proxies, first.builds_on) == ("v0001", 6, None)
     assert (second.version, second.proxies, second.builds_on) == ("v0002", 0, "v0001")
     assert second.carried_over == 6
@@ -41,4 +41,4 @@ def test_the_lineage_of_a_mix(run: Run, finished: Callable[..., Callable[..., Pa
     with pytest.raises(StoreError, match=r"no version 'v0009'; expected one of: v0001, v0002"):
         find_record(store, "test@v0009")
     with pytest.raises(StoreError, match=r"found no mix called 'other'; expected one of: test"):
-        history(store, "other")
+        read_history(store, "other")
