@@ -1,5 +1,7 @@
-"""Somebody who may write to the store edits it, seals and all: no code runs, nothing outside is written, labels stay
-text. (What a compressed input can do: tests/olmix_core/test_formats.py.)
+"""A store whose files and seals were edited by somebody with write access.
+
+No code runs, nothing outside the store is written, and labels stay text. Compressed inputs are tested in
+tests/olmix_core/data/test_documents.py.
 """
 
 import base64
