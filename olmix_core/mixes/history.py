@@ -8,7 +8,8 @@ from pydantic import JsonValue
 from olmix_core.errors import StoreError
 from olmix_core.identity import fields
 from olmix_core.mixes.record import MixRecord, latest_version, read_mix
-from olmix_core.mixes.record_parts import JsonObject, StepCounts
+from olmix_core.mixes.record_parts import StepCounts
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import MIXES_FOLDER
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.intervals import Interval

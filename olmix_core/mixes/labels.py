@@ -3,13 +3,13 @@
 import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pandas as pd
 
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.record_parts import BoundRecord, Column, CouplingRecord, PlanRecord, RequestRecord
 from olmix_core.mixes.runs import FittedRun, from_parquet
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import RUNS_FILE, proxy_run_path, version_path
 from olmix_core.storage.store import Store
 
@@ -29,7 +29,7 @@ def label_task(draft: MixDraft, task: str) -> str:
     return next((t.label for t in draft.tasks if t.fingerprint == task), task)
 
 
-def label_surrogate(draft: MixDraft) -> dict[str, Any]:
+def label_surrogate(draft: MixDraft) -> JsonObject:
     """Make the content of surrogate.json.
 
     Args:
@@ -38,7 +38,7 @@ def label_surrogate(draft: MixDraft) -> dict[str, Any]:
     Returns:
         The JSON of the law, tasks by label. A column has a fingerprint and, where it is a leaf of today, a label.
     """
-    law: dict[str, Any] = dict(draft.law.surrogate.to_json())
+    law: JsonObject = dict(draft.law.surrogate.to_json())
     labels = draft.domains.labels
     law["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in draft.law.surrogate.leaves]
     law["tasks"] = {label_task(draft, task): parameters for task, parameters in law["tasks"].items()}

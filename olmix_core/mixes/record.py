@@ -8,9 +8,7 @@
 """
 
 import re
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -36,6 +34,7 @@ from olmix_core.mixes.record_parts import (
     TaskRecord,
     TokenizerRecord,
 )
+from olmix_core.serialization import JsonMapping
 from olmix_core.storage.layout import (
     MIXES_FOLDER,
     RECORD_FILE,
@@ -126,7 +125,7 @@ class FitRecord(RecordPart):
     files: dict[str, str]
 
 
-def parse_record(value: Mapping[str, Any], file: str) -> MixRecord | FitRecord:
+def parse_record(value: JsonMapping, file: str) -> MixRecord | FitRecord:
     """Read the content of a mix.json.
 
     Args:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-JsonObject = dict[str, JsonValue]
+from olmix_core.serialization import JsonObject
+
 Column = dict[str, float]  # {label: share}
 FileContent = tuple[str, int, str]  # content hash, size in bytes, reader
 

@@ -12,7 +12,7 @@ from olmix_core.data.domain_diff import DomainDiff, diff_domains
 from olmix_core.data.domains import DomainSet
 from olmix_core.identity import digest
 from olmix_core.mixes.record import read_latest
-from olmix_core.mixes.record_parts import JsonObject
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import watched_path
 from olmix_core.storage.store import Store
 

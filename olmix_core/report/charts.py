@@ -14,7 +14,14 @@ from olmix_core.report.style import look
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart: its title, how to read it, and what it shows in words, for who cannot see it."""
+    """A chart of the report.
+
+    Attributes:
+        title: Its title.
+        caption: How to read it.
+        alternative: Text alternative of the chart.
+        draw: Draws it.
+    """
 
     title: str
     caption: str
@@ -22,13 +29,24 @@ class Chart:
     draw: Callable[[], Figure]
 
     def figure(self) -> Figure:
-        """The chart as a matplotlib figure in the style of the report."""
+        """Draw the chart in the style of the report.
+
+        Returns:
+            A matplotlib figure.
+        """
         with look():
             return self.draw()
 
 
 def charts(mix: PublishedMix) -> dict[str, Chart]:
-    """{name: chart} of all charts that the mix has data for, in the order of the report."""
+    """List the charts that a mix has data for.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        {name: chart}, in the order of the report.
+    """
     makers: dict[str, Callable[[PublishedMix], Chart | None]] = {
         "mixture": _mixture,
         "tasks": _tasks,
@@ -67,13 +85,13 @@ def plot(mix: PublishedMix, chart: str) -> Figure:
 
 def _mixture(mix: PublishedMix) -> Chart:
     heaviest = mix.table.head(5)
-    told = ", ".join(f"{row['domain']} {row['weight']:.1%}" for row in heaviest.to_dict("records"))
+    heaviest_leaves = ", ".join(f"{row['domain']} {row['weight']:.1%}" for row in heaviest.to_dict("records"))
     held = [str(leaf) for leaf in mix.table.loc[mix.table["at_cap"].astype(bool), "domain"]]
     at_cap = f" At their cap: {', '.join(held)}." if held else " No leaf is at its cap."
     return Chart(
         "Natural, previous and proposed weights" if "previous" in mix.mixtures else "Natural and proposed weights",
         "Grouped by source, the heaviest first. The red tick is the cap; epochs are those of the proposed mixture.",
-        f"Bars of the weights of {len(mix.table)} leaves. The heaviest: {told}.{at_cap}",
+        f"Bars of the weights of {len(mix.table)} leaves. The heaviest: {heaviest_leaves}.{at_cap}",
         lambda: mixture.mixture(mix),
     )
 
@@ -147,12 +165,12 @@ def _responses(mix: PublishedMix) -> Chart:
 def _swarm(mix: PublishedMix) -> Chart:
     bpb = swarm.measured_mean(mix)
     seen = bpb[~np.isnan(bpb)]
-    told = f" Their mean BPB goes from {seen.min():.4f} to {seen.max():.4f}." if len(seen) else ""
+    extent = f" Their mean BPB goes from {seen.min():.4f} to {seen.max():.4f}." if len(seen) else ""
     return Chart(
         "Where the runs lie",
         "Each point is a run of the evidence, in the plane in which the runs scatter most. A proposal far from all runs"
         " is a guess.",
-        f"{len(mix.runs)} runs.{told}",
+        f"{len(mix.runs)} runs.{extent}",
         lambda: swarm.projection(mix),
     )
 
@@ -160,11 +178,11 @@ def _swarm(mix: PublishedMix) -> Chart:
 def _spread(mix: PublishedMix) -> Chart:
     weights = swarm.leaf_weights(mix)
     beyond = [leaf for j, leaf in enumerate(mix.leaves) if mix.mixtures["proposed"][j] > weights[:, j].max()]
-    told = f"Proposed beyond every run: {', '.join(beyond)}." if beyond else "No leaf is proposed beyond every run."
+    summary = f"Proposed beyond every run: {', '.join(beyond)}." if beyond else "No leaf is proposed beyond every run."
     return Chart(
         "Spread of each leaf's weight over the runs",
         "The thin line goes from the least to the greatest weight in any run, the thick one over the middle 80 %.",
-        f"A line for each of {len(mix.leaves)} leaves. {told}",
+        f"A line for each of {len(mix.leaves)} leaves. {summary}",
         lambda: swarm.spread(mix),
     )
 
@@ -186,18 +204,18 @@ def _tradeoffs(mix: PublishedMix) -> Chart | None:
     if mix.trade_offs is None or not mix.trade_offs["gain"].notna().any():
         return None
     table = mix.trade_offs[mix.trade_offs["gain"].notna()]
-    told = []
+    sentences = []
     for parameter in dict.fromkeys(table["parameter"]):
         rows = table[table["parameter"] == parameter].sort_values("value")
         first, last = rows.iloc[0], rows.iloc[-1]
-        told.append(
+        sentences.append(
             f"{parameter} from {first['value']:g} to {last['value']:g}: gain {first['gain']:.4f} to {last['gain']:.4f}."
         )
     return Chart(
         "What the gain depends on",
         "Predicted gain over natural under other settings of the proposal, with its 90 % interval; the star is what"
         " was asked for.",
-        " ".join(told),
+        " ".join(sentences),
         lambda: tradeoffs.tradeoffs(table),
     )
 
@@ -206,16 +224,16 @@ def _frontier(mix: PublishedMix) -> Chart | None:
     if len(mix.families) < 2 or not mix.surrogate.is_convex or not mix.can_propose:
         return None
     curves = tradeoffs.frontiers(mix)
-    told = [
-        f"From all weight on {other} to all on {one}, {one} goes from {curve[0, 0]:.4f} to {curve[-1, 0]:.4f} BPB and"
-        f" {other} from {curve[0, 1]:.4f} to {curve[-1, 1]:.4f}."
-        for (one, other), curve in curves.items()
+    sentences = [
+        f"From all weight on {second} to all on {first}, {first} goes from {curve[0, 0]:.4f} to {curve[-1, 0]:.4f} BPB"
+        f" and {second} from {curve[0, 1]:.4f} to {curve[-1, 1]:.4f}."
+        for (first, second), curve in curves.items()
     ]
     return Chart(
         "What one family of tasks costs another",
         "BPB of two families at the mixtures that are best as the weight of the objective goes from the one to the"
         " other, by the same law, caps and pull towards natural. Below and left is better.",
-        " ".join(told),
+        " ".join(sentences),
         lambda: tradeoffs.frontier(mix, curves),
     )
 

@@ -20,7 +20,14 @@ _MOST_PANELS = 24
 
 
 def predictions(mix: PublishedMix) -> Figure:
-    """Cross-validated predictions against measurements: the weighted mean, then a panel for each family."""
+    """Draw cross-validated predictions against measurements.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A panel for the weighted mean, then one for each family of tasks.
+    """
     measured, predicted = arrays(mix.runs, mix.surrogate.tasks)
     position = {task: t for t, task in enumerate(mix.surrogate.tasks)}
     panels = {"weighted mean": (mix.task_weights, "")}
@@ -31,7 +38,16 @@ def predictions(mix: PublishedMix) -> Figure:
 
 
 def scatter(measured: Array, predicted: Array, panels: Mapping[str, tuple[Array, str]]) -> Figure:
-    """Predicted against measured BPB [K, T]; a panel {title: (weights [T] of the mean that it shows, a remark)}."""
+    """Draw predicted against measured BPB.
+
+    Args:
+        measured: [K, T] of K runs and T tasks; NaN where a run was not evaluated.
+        predicted: [K, T].
+        panels: {title: (weights [T] of the mean that is shown, a remark)}.
+
+    Returns:
+        A panel for each of `panels`.
+    """
     across = min(4, len(panels))
     down = -(-len(panels) // across)
     figure = Figure(figsize=(2.35 * across + 0.4, 2.5 * down + 0.3), layout="constrained")
@@ -56,7 +72,15 @@ def scatter(measured: Array, predicted: Array, panels: Mapping[str, tuple[Array,
 
 
 def arrays(runs: Sequence[FittedRun], tasks: Sequence[str]) -> tuple[Array, Array]:
-    """Measured and cross-validated BPB [K, T]; NaN where a run was not evaluated."""
+    """Arrange measurements and cross-validated predictions.
+
+    Args:
+        runs: K runs.
+        tasks: T tasks.
+
+    Returns:
+        Measured and predicted BPB, [K, T] each; NaN where a run was not evaluated.
+    """
     return (
         np.array([[run.measured.get(task, np.nan) for task in tasks] for run in runs]),
         np.array([[run.predicted.get(task, np.nan) for task in tasks] for run in runs]),
@@ -64,7 +88,15 @@ def arrays(runs: Sequence[FittedRun], tasks: Sequence[str]) -> tuple[Array, Arra
 
 
 def worst(mix: PublishedMix, members: list[str]) -> str:
-    """The task of least rank correlation, and that."""
+    """Find the task that is predicted worst.
+
+    Args:
+        mix: The mix.
+        members: The tasks to look at.
+
+    Returns:
+        The task of least rank correlation, and that, as text.
+    """
     ranks = mix.diagnostics.loc[members, "spearman"]
     task = str(ranks.fillna(-2).idxmin())
     return f"{short(task, 24)} {ranks[task]:.2f}"
@@ -79,8 +111,13 @@ def _spearman(x: Array, y: Array) -> str:
 
 
 def effects(mix: PublishedMix) -> Figure:
-    """Change of each task's BPB when 1 % of the tokens moves from the proposed mixture to one leaf; alike rows and
-    columns lie side by side.
+    """Draw the change of each task when 1 % of the tokens moves from the proposed mixture to one leaf.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A heat map; similar rows and similar columns are neighbours.
     """
     change = STEP * effect_matrix(mix)
     tasks, leaves = _clustered(change), _clustered(change.T)
@@ -103,7 +140,14 @@ def effects(mix: PublishedMix) -> Figure:
 
 
 def effect_matrix(mix: PublishedMix) -> Array:
-    """[T, leaves] slope of each task's BPB towards one leaf from the proposed mixture, per unit of weight moved."""
+    """Compute slopes of the law at the proposed mixture.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        [T, m] slope of each task's BPB towards one leaf, all others in proportion less, per unit of weight moved.
+    """
     q = mix.mixtures["proposed"]
     slopes = mix.surrogate.gradient(mix.columns @ q) @ mix.columns
     return np.asarray(slopes - (slopes @ q)[:, None])
@@ -118,7 +162,14 @@ def _clustered(rows: Array) -> list[int]:
 
 
 def responses(mix: PublishedMix) -> Figure:
-    """Change of the weighted mean BPB as one leaf's weight moves, all others in their ratios; with its 90 % band."""
+    """Draw the weighted mean BPB against each leaf's weight; all other leaves keep their ratios.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A panel for each leaf, with a 90 % band.
+    """
     order = list(mix.table["domain"])
     across = min(8, len(order)) if len(order) > 12 else min(4, len(order))
     down = -(-len(order) // across)
@@ -164,9 +215,15 @@ def responses(mix: PublishedMix) -> Figure:
 
 
 def response(mix: PublishedMix, leaf: int) -> tuple[Array, Array, Array]:
-    """Weights x of a leaf, the change of the weighted mean BPB there against the proposed mixture, and its std.
+    """Compute how the weighted mean BPB responds to the weight of one leaf; all others keep their ratios.
 
-    The std is 0 for families whose errors come from refits, of which a thousand points would take too long.
+    Args:
+        mix: The mix.
+        leaf: Position of the leaf.
+
+    Returns:
+        [n] weights of the leaf, [n] change of the mean against the proposed mixture, and [n] its standard deviation: 0
+        for surrogates without a fitted law, whose errors come from refits and would take too long.
     """
     q = mix.mixtures["proposed"]
     natural = mix.mixtures["natural"][leaf]

@@ -16,8 +16,14 @@ _COLOURS = {"natural": NATURAL, "previous": PREVIOUS, "proposed": PROPOSED}
 
 
 def by_source(table: pd.DataFrame) -> pd.DataFrame:
-    """mix.csv with a column `source` (the label up to its first colon), the heaviest source first, and in it the
-    heaviest leaf.
+    """Sort leaves by source.
+
+    Args:
+        table: mix.csv.
+
+    Returns:
+        The table with columns `source` (the label up to its first colon) and `total` (its weight), the heaviest source
+        first, and in it the heaviest leaf.
     """
     source = table["domain"].str.split(":", n=1).str[0]
     total = table["weight"].groupby(source).transform("sum")
@@ -26,14 +32,27 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def mixture(mix: PublishedMix) -> Figure:
-    """Bars of natural, previous and proposed weights by leaf, grouped by source; caps and epochs marked."""
+    """Draw natural, previous and proposed weights by leaf.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        Bars grouped by source, with caps and epochs.
+    """
     return bars(mix.table, mix.mixtures, mix.epochs)
 
 
 def bars(rows: pd.DataFrame, mixtures: Mapping[str, Array], epochs_per_weight: Array) -> Figure:
-    """The same of `rows` (domain, weight, cap, at_cap of each leaf).
+    """Draw weights of mixtures by leaf.
 
-    mixtures {natural, previous, proposed: [leaves]}; epochs_per_weight [leaves], NaN where unknown.
+    Args:
+        rows: Columns domain, weight, cap and at_cap of m leaves.
+        mixtures: {natural, previous, proposed: [m]}, or some of them.
+        epochs_per_weight: [m] epochs per unit of weight; NaN where unknown.
+
+    Returns:
+        Bars grouped by source, with caps and epochs.
     """
     table = by_source(rows)
     names = list(mixtures)
@@ -68,8 +87,8 @@ def bars(rows: pd.DataFrame, mixtures: Mapping[str, Array], epochs_per_weight: A
     epochs = epochs_per_weight[table.index] * table["weight"].to_numpy(np.float64)
     for y, value, held in zip(place, epochs, table["at_cap"], strict=True):
         if not np.isnan(value):
-            told = f"{value:.2f} ep.{' cap' if held else ''}"
-            axis.text(1, y, told, transform=axis.get_yaxis_transform(), va="center", ha="right", fontsize=7.5)
+            text = f"{value:.2f} ep.{' cap' if held else ''}"
+            axis.text(1, y, text, transform=axis.get_yaxis_transform(), va="center", ha="right", fontsize=7.5)
     for y, heading in headings:
         axis.text(0, y, heading, va="center", ha="left", fontsize=9, fontweight="bold", color=INK)
     axis.set_yticks(place, labels)
@@ -78,18 +97,22 @@ def bars(rows: pd.DataFrame, mixtures: Mapping[str, Array], epochs_per_weight: A
     axis.set_xlabel("share of the training tokens (%)")
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", zorder=0)
-    handles, told_names = axis.get_legend_handles_labels()
-    order = [told_names.index(name) for name in [*names, *(["cap"] if shown.any() else [])]]
+    handles, names_shown = axis.get_legend_handles_labels()
+    order = [names_shown.index(name) for name in [*names, *(["cap"] if shown.any() else [])]]
     axis.legend(
-        [handles[k] for k in order], [told_names[k] for k in order], ncols=4, loc="lower left", bbox_to_anchor=(0, 1)
+        [handles[k] for k in order], [names_shown[k] for k in order], ncols=4, loc="lower left", bbox_to_anchor=(0, 1)
     )
     return figure
 
 
 def lineage(mix: PublishedMix) -> Figure:
-    """Versions in order, each joined to the one that it builds on; height is proxies trained so far.
+    """Draw the versions in order, each joined to the one that it builds on.
 
-    The dashed line is what full recomputation would have taken.
+    Args:
+        mix: The mix.
+
+    Returns:
+        Proxies trained so far by version; the dashed line is what full recomputation would have taken.
     """
     rows = list(mix.lineage)
     trained = np.cumsum([row.proxies for row in rows])
@@ -112,9 +135,9 @@ def lineage(mix: PublishedMix) -> Figure:
         changed = ", ".join(f"{n} {kind}" for kind, n in row.change.items()) or (
             "first" if row.builds_on is None else "settings"
         )
-        told = f"{row.version}\n{changed}\n+{row.proxies} proxies, {row.carried_over} carried over"
+        text = f"{row.version}\n{changed}\n+{row.proxies} proxies, {row.carried_over} carried over"
         axis.annotate(
-            told, (k, trained[k]), xytext=(0, -11), textcoords="offset points", va="top", ha="center", fontsize=7.5
+            text, (k, trained[k]), xytext=(0, -11), textcoords="offset points", va="top", ha="center", fontsize=7.5
         )
     highest = max(float(full.max()), float(trained.max()), 1.0)
     axis.set_ylim(-0.42 * highest, 1.12 * highest)
@@ -129,7 +152,14 @@ def lineage(mix: PublishedMix) -> Figure:
 
 
 def by_task(mix: PublishedMix) -> Figure:
-    """Predicted BPB of the natural and the proposed mixture on each task: a line from one to the other."""
+    """Draw the change of predicted BPB of each task from the natural to the proposed mixture.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A bar per task.
+    """
     change = pd.Series({task.name: (task.proposed / task.natural - 1) * 100 for task in mix.record.tasks})
     change = change.sort_values(ascending=False)
     place = np.arange(len(change))
@@ -146,7 +176,14 @@ def by_task(mix: PublishedMix) -> Figure:
 
 
 def evidence(mix: PublishedMix) -> Figure:
-    """How many runs of which vintage have weight on each leaf."""
+    """Draw how many runs of which version have weight on each leaf.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        Stacked bars, one per leaf.
+    """
     table = by_source(mix.table)
     counts = vintages(mix).loc[table["domain"]]
     place = np.arange(len(counts))
@@ -175,14 +212,21 @@ def evidence(mix: PublishedMix) -> Figure:
 
 
 def vintages(mix: PublishedMix) -> pd.DataFrame:
-    """Runs that have weight on each leaf (rows), by the version whose swarm they belong to (columns, oldest first)."""
+    """Count the runs that have weight on each leaf.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        Leaves (rows) by the version whose swarm the runs belong to (columns, oldest first).
+    """
     made_of = {
         leaf: {mix.surrogate.leaves[row] for row in np.flatnonzero(mix.columns[:, j])}
         for j, leaf in enumerate(mix.leaves)
     }
     unknown = "other swarms" if isinstance(mix.record, MixRecord) else "on record"
-    found = sorted({run.vintage or unknown for run in mix.runs})
-    counts = pd.DataFrame(0, index=mix.leaves, columns=found)
+    versions = sorted({run.vintage or unknown for run in mix.runs})
+    counts = pd.DataFrame(0, index=mix.leaves, columns=versions)
     for run in mix.runs:
         touched = run.mixture.keys()
         inside = [leaf for leaf, parts in made_of.items() if not parts.isdisjoint(touched)]

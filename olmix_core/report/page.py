@@ -1,5 +1,6 @@
-"""report.html: one file with everything in it, that opens from disk and asks nothing of anybody."""
+"""report.html: one file with everything in it, that opens from disk and loads nothing."""
 
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -16,11 +17,18 @@ from olmix_core.report.charts import charts
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import to_svg
 from olmix_core.report.whatif import whatif
-from olmix_core.surrogate.intervals import REAL
+from olmix_core.surrogate.intervals import REAL, Interval
 
 
 def report_html(mix: PublishedMix) -> bytes:
-    """The page of a mix, UTF-8."""
+    """Render the page of a mix.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        The page, UTF-8.
+    """
     environment = Environment(
         loader=PackageLoader("olmix_core.report"),
         autoescape=True,
@@ -52,38 +60,70 @@ def report_html(mix: PublishedMix) -> bytes:
     return page.encode()
 
 
-def verdicts(mix: PublishedMix) -> list[dict[str, Any]]:
-    """For each mixture that the proposed one is compared with: gain, its share, its interval, whether it is real."""
-    found = []
+@dataclass(frozen=True)
+class GainVerdict:
+    """The gain of the proposed mixture over another one.
+
+    Attributes:
+        over: Name of the other mixture.
+        gain: The gain, BPB.
+        share: The gain as a share of the BPB of the other mixture.
+    """
+
+    over: str
+    gain: Interval
+    share: float
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the 90 % interval of the gain lies above 0."""
+        return self.gain.verdict == REAL
+
+
+def verdicts(mix: PublishedMix) -> list[GainVerdict]:
+    """Compare the proposed mixture with the natural and the previous one.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A verdict for each of them that the law can predict.
+    """
+    rows = []
     for name in ("natural", "previous"):
         gain = mix.record.gain.get(f"over_{name}")
         if gain is not None:
-            share = gain.bpb / mix.record.predicted[name].bpb
-            words = gain.verdict
-            found.append({"over": name, "share": share, "words": words, "real": words == REAL, **gain.to_json()})
-    return found
+            rows.append(GainVerdict(name, gain, gain.bpb / mix.record.predicted[name].bpb))
+    return rows
 
 
 def costs(mix: PublishedMix) -> list[tuple[str, str]]:
-    """What the mixture rests on and what it cost, in words."""
+    """Describe what the mixture rests on and what it cost.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        (name, value) for people.
+    """
     record = mix.record
     if isinstance(record, FitRecord):
         counts = record.evidence
         return [("runs on record", str(counts.runs)), ("runs held out", str(counts.held_out))]
     proxies, run = record.proxies, record.run.get("train", StepCounts())
-    found = [
+    rows = [
         ("proxies trained", str(run.executed)),
         ("cached", str(run.cached)),
         ("reused from earlier versions", str(proxies.carried_over)),
     ]
     if proxies.swarm:
-        found.append(("training", f"{amount(proxies.tokens)} tokens, {duration(proxies.seconds)} of one worker"))
+        rows.append(("training", f"{amount(proxies.tokens)} tokens, {duration(proxies.seconds)} of one worker"))
     full = f"{proxies.full_recompute} proxies"
     tokens, per_token = record.settings.proxy["tokens"], record.speed.train_seconds_per_token
     if per_token is not None and isinstance(tokens, int):
         seconds = proxies.full_recompute * tokens * per_token
         full += f", {duration(seconds)} of one worker"
-    return [*found, ("full recomputation would take", full)]
+    return [*rows, ("full recomputation would take", full)]
 
 
 def _rows(mix: PublishedMix) -> list[dict[str, Any]]:

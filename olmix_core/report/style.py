@@ -1,4 +1,4 @@
-"""How charts look, and how a matplotlib figure becomes part of a page or a picture of its own.
+"""The style of charts, and their conversion to parts of a page (SVG) or to pictures (PNG).
 
 On a page a chart is inline SVG whose colours are CSS variables, so that it follows the page from light to dark; text
 stays text. Elsewhere it is a PNG. Colours are those of Okabe and Ito (2008), which all kinds of colour vision tell
@@ -20,7 +20,7 @@ NATURAL, PREVIOUS, PROPOSED = "#7d8791", "#e69f01", "#0072b3"
 GOOD, BAD = "#009e74", "#d55e01"
 PALETTE = (PROPOSED, PREVIOUS, GOOD, "#cc79a8", "#56b4ea", BAD, "#b8a800", NATURAL)
 
-# No other part of a figure has exactly these colours, so that they can be told in the SVG.
+# No other part of a figure has exactly these colours, so that they can be recognised in the SVG.
 _VARIABLES = {
     INK: "--ink",
     FAINT: "--faint",
@@ -60,13 +60,26 @@ _SMALLEST, _LARGEST = 0.7, 1.45  # of its natural size, within which a chart fol
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Within it, figures are made in the style of the report."""
+    """Make figures in the style of the report within the context.
+
+    Returns:
+        A context manager.
+    """
     with mpl.rc_context(_SETTINGS):
         yield
 
 
 def to_svg(figure: Figure, prefix: str, label: str) -> str:
-    """The figure as an <svg> element for a page; `prefix` makes its ids its own, `label` is its text alternative."""
+    """Convert a figure to an <svg> element of a page.
+
+    Args:
+        figure: The figure.
+        prefix: Prefix of all ids in it.
+        label: Text alternative.
+
+    Returns:
+        The element, its colours as CSS variables.
+    """
     buffer = io.StringIO()
     with look():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -76,7 +89,7 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     # The page's own font, and coordinates to a hundredth of a point.
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
-    svg = re.sub(r'\b(?:d|x|y)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    svg = re.sub(r'\b(?:d|x|y)="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
     svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
     for colour, variable in _VARIABLES.items():
@@ -91,7 +104,14 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG on white."""
+    """Convert a figure to a picture on white.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        The content of a PNG file; equal figures are equal files.
+    """
     buffer = io.BytesIO()
     with look():
         figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
@@ -99,6 +119,14 @@ def to_png(figure: Figure) -> bytes:
 
 
 def short(name: object, length: int = 34) -> str:
-    """A label, cut where it is long."""
+    """Shorten a label.
+
+    Args:
+        name: The label.
+        length: Characters at most.
+
+    Returns:
+        The label, cut where it is longer.
+    """
     text = str(name)
     return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -17,8 +17,15 @@ _MOST_CURVES = 96
 
 
 def projection(mix: PublishedMix) -> Figure:
-    """The runs in the plane in which they scatter most (principal components of the square roots of the weights, which
-    keep Hellinger distances), coloured by their weighted mean BPB.
+    """Draw the runs in the plane in which they scatter most, coloured by their weighted mean BPB.
+
+    The axes are principal components of the square roots of the weights, which keep Hellinger distances.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A scatter plot with natural, previous and proposed mixtures.
     """
     runs = np.sqrt(mixtures(mix.runs, mix.surrogate.leaves))
     centre = runs.mean(axis=0)
@@ -51,14 +58,30 @@ def projection(mix: PublishedMix) -> Figure:
 
 
 def spread(mix: PublishedMix) -> Figure:
-    """For each leaf, how its weight spreads over the runs: range, middle 80 %, median; natural and proposed beside."""
+    """Draw how each leaf's weight spreads over the runs.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        Range, middle 80 % and median of each leaf; natural and proposed weights beside them.
+    """
     order = by_source(mix.table).index
     marks = {name: mix.mixtures[name][order] for name in ("natural", "proposed")}
     return ranges(leaf_weights(mix)[:, order], [mix.leaves[j] for j in order], marks)
 
 
 def ranges(weights: Array, leaves: Sequence[str], marks: Mapping[str, Array]) -> Figure:
-    """The same of weights [K, leaves], with marks {natural, proposed: [leaves]} where they are known."""
+    """Draw how weights spread over mixtures.
+
+    Args:
+        weights: [K, m] of K mixtures and m leaves.
+        leaves: The m labels.
+        marks: {natural, proposed: [m]}, or some of them.
+
+    Returns:
+        Range, middle 80 % and median of each leaf, and the marks.
+    """
     weights = weights * 100
     place = np.arange(len(leaves))
     low, tenth, middle, ninetieth, high = np.quantile(weights, [0, 0.1, 0.5, 0.9, 1], axis=0)
@@ -87,20 +110,27 @@ def ranges(weights: Array, leaves: Sequence[str], marks: Mapping[str, Array]) ->
 
 
 def losses(mix: PublishedMix) -> Figure:
-    """Training loss of the proxies (an even choice of them where there are many), coloured by their mean BPB."""
+    """Draw training loss of the proxies, coloured by their weighted mean BPB.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        A curve for each proxy, or for an even choice of them where there are many.
+    """
     colour = measured_mean(mix)
-    known = [(run, bpb) for run, bpb in zip(mix.runs, colour, strict=True) if run.losses and not np.isnan(bpb)]
-    known.sort(key=lambda one: one[1])
-    if len(known) > _MOST_CURVES:
-        known = [known[k] for k in np.linspace(0, len(known) - 1, _MOST_CURVES).round().astype(int)]
+    curves = [(run, bpb) for run, bpb in zip(mix.runs, colour, strict=True) if run.losses and not np.isnan(bpb)]
+    curves.sort(key=lambda curve: curve[1])
+    if len(curves) > _MOST_CURVES:
+        curves = [curves[k] for k in np.linspace(0, len(curves) - 1, _MOST_CURVES).round().astype(int)]
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     axis = figure.subplots()
-    lines = LineCollection([list(run.losses) for run, _ in known], linewidths=0.9, alpha=0.85)
-    lines.set_array(np.array([bpb for _, bpb in known]))
+    lines = LineCollection([list(run.losses) for run, _ in curves], linewidths=0.9, alpha=0.85)
+    lines.set_array(np.array([bpb for _, bpb in curves]))
     axis.add_collection(lines)
     axis.autoscale_view()
-    last = np.array([run.losses[-1][1] for run, _ in known])
-    first = np.array([loss for run, _ in known for step, loss in run.losses if step > 0.02 * run.losses[-1][0]])
+    last = np.array([run.losses[-1][1] for run, _ in curves])
+    first = np.array([loss for run, _ in curves for step, loss in run.losses if step > 0.02 * run.losses[-1][0]])
     axis.set_ylim(last.min() - 0.1 * np.ptp(first), float(np.quantile(first, 0.995)))
     axis.set_xlabel("training step")
     axis.set_ylabel("training loss (nats per token)")
@@ -111,23 +141,45 @@ def losses(mix: PublishedMix) -> Figure:
 
 
 def mixtures(runs: Sequence[FittedRun], columns: Sequence[str]) -> Array:
-    """[K, law columns] the mixtures of the runs."""
+    """Arrange the mixtures of runs.
+
+    Args:
+        runs: K runs.
+        columns: M columns of the law.
+
+    Returns:
+        [K, M] weights.
+    """
     place = {column: j for j, column in enumerate(columns)}
-    found = np.zeros((len(runs), len(columns)))
+    weights = np.zeros((len(runs), len(columns)))
     for k, run in enumerate(runs):
         for column, weight in run.mixture.items():
-            found[k, place[column]] = weight
-    return found
+            weights[k, place[column]] = weight
+    return weights
 
 
 def leaf_weights(mix: PublishedMix) -> Array:
-    """[K, leaves] the weight of each leaf of today in each run: that of the columns that the leaf is made of."""
+    """Compute the weight of each leaf of today in each run.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        [K, m] weights of the columns that the leaf is made of.
+    """
     over: Array = mixtures(mix.runs, mix.surrogate.leaves) @ (mix.columns > 0)
     return over
 
 
 def measured_mean(mix: PublishedMix) -> Array:
-    """[K] measured weighted mean BPB of each run; NaN where it lacks a task."""
+    """Compute the measured weighted mean BPB of each run.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        [K]; NaN where a run lacks a task.
+    """
     return np.array([_mean(run.measured, mix.surrogate.tasks, mix.task_weights) for run in mix.runs])
 
 

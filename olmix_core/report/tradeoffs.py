@@ -1,4 +1,4 @@
-"""Charts of what the mixture could be traded for: other settings, and one family of tasks against another."""
+"""Charts of trade-offs: the gain under other settings, and one family of tasks against another."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -19,7 +19,14 @@ _SHARES = np.array([0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
 
 
 def tradeoffs(table: pd.DataFrame) -> Figure:
-    """Predicted gain over natural along each wish of trade_offs.csv, with its 90 % interval; the asked one marked."""
+    """Draw the predicted gain over natural under other settings.
+
+    Args:
+        table: trade_offs.csv.
+
+    Returns:
+        A panel for each setting, with a 90 % band; the setting that was requested is marked.
+    """
     parameters = list(dict.fromkeys(table["parameter"]))
     figure = Figure(figsize=(2.9 * len(parameters) + 0.4, 2.9), layout="constrained")
     axes = figure.subplots(1, len(parameters), squeeze=False, sharey=True)[0]
@@ -28,8 +35,16 @@ def tradeoffs(table: pd.DataFrame) -> Figure:
         values = rows["value"].to_numpy(np.float64)
         axis.fill_between(values, rows["gain_low"], rows["gain_high"], color=PROPOSED, alpha=0.18, linewidth=0)
         axis.plot(values, rows["gain"], color=PROPOSED, marker=".")
-        asked = rows[rows["asked"].astype(bool)]
-        axis.plot(asked["value"], asked["gain"], "*", color=PROPOSED, markeredgecolor=INK, markersize=13, label="asked")
+        requested = rows[rows["asked"].astype(bool)]
+        axis.plot(
+            requested["value"],
+            requested["gain"],
+            "*",
+            color=PROPOSED,
+            markeredgecolor=INK,
+            markersize=13,
+            label="asked",
+        )
         least = values[values > 0].min()
         if values.max() > 20 * least:
             axis.set_xscale("symlog", linthresh=least) if values.min() <= 0 else axis.set_xscale("log")
@@ -54,33 +69,57 @@ _UNITS = {
 
 
 def heaviest_families(mix: PublishedMix) -> list[str]:
-    """The families that weigh most in the objective, the heaviest first."""
+    """List the families of tasks that weigh most in the objective.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        At most MOST_FAMILIES families, the heaviest first.
+    """
     weight = {task: float(w) for task, w in zip(mix.surrogate.tasks, mix.task_weights, strict=True)}
     total = {family: sum(weight[task] for task in members) for family, members in mix.families.items()}
     return sorted(total, key=lambda family: (-total[family], family))[:MOST_FAMILIES]
 
 
 def frontiers(mix: PublishedMix) -> dict[tuple[str, str], Array]:
-    """{pair of families: their frontier}, see `frontier_of`."""
-    return {(one, other): frontier_of(mix, one, other) for one, other in combinations(heaviest_families(mix), 2)}
+    """Trace the frontiers of pairs of the heaviest families.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        {pair of families: their frontier}, see `frontier_of`.
+    """
+    return {
+        (first, second): frontier_of(mix, first, second) for first, second in combinations(heaviest_families(mix), 2)
+    }
 
 
 def frontier(mix: PublishedMix, curves: Mapping[tuple[str, str], Array]) -> Figure:
-    """For pairs of families, the BPB of both as all weight of the objective goes from the one to the other."""
+    """Draw the BPB of pairs of families as the weight of the objective goes from one to the other.
+
+    Args:
+        mix: The mix.
+        curves: {pair of families: [n, 2] their frontier}.
+
+    Returns:
+        A panel for each pair.
+    """
     pairs = list(curves)
     across = min(3, len(pairs))
     down = -(-len(pairs) // across)
     figure = Figure(figsize=(3.1 * across + 0.4, 2.9 * down + 0.3), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).ravel()
-    for axis, (one, other) in zip(axes, pairs, strict=False):
-        curve = curves[one, other]
+    for axis, (first, second) in zip(axes, pairs, strict=False):
+        curve = curves[first, second]
         axis.plot(curve[:, 0], curve[:, 1], color=PROPOSED, marker=".", label="best for some weights")
         for name, marker, colour in (("natural", "s", NATURAL), ("proposed", "*", PROPOSED)):
-            x, y = _families_at(mix, mix.mixtures[name], (one, other))
+            x, y = _families_at(mix, mix.mixtures[name], (first, second))
             size = 13 if marker == "*" else 7
             axis.plot(x, y, marker, color=colour, markersize=size, markeredgecolor=INK, linestyle="none", label=name)
-        axis.set_xlabel(f"{short(one, 22)} (BPB)")
-        axis.set_ylabel(f"{short(other, 22)} (BPB)")
+        axis.set_xlabel(f"{short(first, 22)} (BPB)")
+        axis.set_ylabel(f"{short(second, 22)} (BPB)")
         axis.locator_params(nbins=4)
         axis.grid()
     for axis in axes[len(pairs) :]:
@@ -89,20 +128,29 @@ def frontier(mix: PublishedMix, curves: Mapping[tuple[str, str], Array]) -> Figu
     return figure
 
 
-def frontier_of(mix: PublishedMix, one: str, other: str) -> Array:
-    """[n, 2] BPB of two families at the mixtures that are best for them, from nearly all weight on `other` to nearly
-    all on `one`.
+def frontier_of(mix: PublishedMix, first: str, second: str) -> Array:
+    """Trace what two families of tasks cost each other.
+
+    Args:
+        mix: The mix.
+        first: A family.
+        second: Another family.
+
+    Returns:
+        [n, 2] BPB of both families at the mixtures that are best for them, from nearly all weight on `second` to
+        nearly all on `first`.
     """
     position = {task: t for t, task in enumerate(mix.surrogate.tasks)}
-    first, second = (
-        family_weights([position[task] for task in mix.families[f]], mix.task_weights) for f in (one, other)
+    of_first, of_second = (
+        family_weights([position[task] for task in mix.families[family]], mix.task_weights)
+        for family in (first, second)
     )
-    found = []
+    points = []
     for share in _SHARES:
-        weights = dict(zip(mix.surrogate.tasks, (share * first + (1 - share) * second).tolist(), strict=True))
-        best = mix.propose(task_weights=weights)
-        found.append(_families_at(mix, np.array([best[leaf] for leaf in mix.leaves]), (one, other)))
-    return np.array(found)
+        weights = (share * of_first + (1 - share) * of_second).tolist()
+        best = mix.propose(task_weights=dict(zip(mix.surrogate.tasks, weights, strict=True)))
+        points.append(_families_at(mix, np.array([best[leaf] for leaf in mix.leaves]), (first, second)))
+    return np.array(points)
 
 
 def _families_at(mix: PublishedMix, q: Array, families: Sequence[str]) -> tuple[float, ...]:

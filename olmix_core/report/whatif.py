@@ -1,66 +1,155 @@
-"""What a page needs to evaluate the law by itself: plain numbers, and the same formulas as here.
+"""Data from which the page evaluates the law by itself (whatif.js), with the same formulas as here.
 
-Predictions are c + exp(b + phi(q) . v). Error bars are those of `influence`, computed in the browser from B_t^-1, the
-design and the pull of each run, and the prior: nothing is approximated. Matrices are little-endian float64 in base64;
-of the symmetric B_t^-1 the lower triangle is kept, row by row.
+Predictions are c + exp(b + phi(q) . v). Error bars are those of `olmix_core.surrogate.regression.uncertainty`, computed
+in the browser from B_t^-1, the design and the pull of each run, and the prior; nothing is approximated. Matrices are
+little-endian float64 in base64. Of the symmetric B_t^-1 the lower triangle is kept, row by row.
 """
 
 import base64
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonObject
 from olmix_core.surrogate.intervals import NORMAL_90
 
 
-def whatif(mix: PublishedMix) -> dict[str, Any] | None:
-    """The law, the mixtures and the limits as plain JSON; None where the law has no closed form."""
+@dataclass(frozen=True)
+class LeafData:
+    """A leaf: the columns of the law that it is made of, [column, share], its cap, and epochs per unit of weight."""
+
+    label: str
+    parts: tuple[tuple[int, float], ...]
+    cap: float | None
+    epochs: float | None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task: its weight in the objective, the parameters of its law, and terms of its error bar.
+
+    offsets: [swarms] levels of other swarms. open: standard deviation of what the prior leaves open.
+    """
+
+    name: str
+    weight: float
+    c: float
+    b: float
+    v: tuple[float, ...]
+    offsets: tuple[float, ...]
+    open: float
+
+
+@dataclass(frozen=True)
+class FamilyData:
+    """A family of tasks, which go by position."""
+
+    name: str
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """The law, the mixtures and the limits of a mix, for whatif.js.
+
+    Attributes:
+        name: Name of the mix.
+        gamma: Power of diminishing returns; None for the log-linear law.
+        z90: Half width of a 90 % interval in standard deviations.
+        leaves: The m leaves.
+        mixtures: {natural, previous, proposed: [m] weights}.
+        tasks: The T tasks.
+        families: The families of tasks.
+        runs: Number K of runs.
+        inverse: [T, P (P + 1) / 2] lower triangles of B_t^-1, with P = columns + swarms + 2; base64.
+        design: [K, columns + swarms], base64.
+        prior: [columns + swarms, columns + swarms], base64.
+        pulls: [K, T], base64.
+        noise: [T, T] covariance of a measurement, base64.
+    """
+
+    name: str
+    gamma: float | None
+    z90: float
+    leaves: tuple[LeafData, ...]
+    mixtures: Mapping[str, list[float]]
+    tasks: tuple[TaskData, ...]
+    families: tuple[FamilyData, ...]
+    runs: int
+    inverse: str
+    design: str
+    prior: str
+    pulls: str
+    noise: str
+
+    def to_json(self) -> JsonObject:
+        """Write the data as JSON.
+
+        Returns:
+            The fields, as whatif.js reads them.
+        """
+        return asdict(self)
+
+
+def whatif(mix: PublishedMix) -> WhatIf | None:
+    """Collect the data of a mix for whatif.js.
+
+    Args:
+        mix: The mix.
+
+    Returns:
+        The data; None where the law has no closed form.
+    """
     surrogate = mix.surrogate.fitted_law
     if surrogate is None:
         return None
+    factors = surrogate.covariance.factors()
+    lower = np.tril_indices(factors.inverse.shape[1])
+    parameters = surrogate.parameters
     position = {task: t for t, task in enumerate(surrogate.tasks)}
-    p = surrogate.parameters
-    errors = surrogate.covariance.factors()
-    lower = np.tril_indices(errors.inverse.shape[1])
-    return {
-        "name": mix.record.name,
-        "gamma": surrogate.gamma,
-        "z90": NORMAL_90,
-        "leaves": [
-            {
-                "label": leaf,
-                # The columns of the law that it is made of, [column, share].
-                "parts": [[int(row), float(mix.columns[row, j])] for row in np.flatnonzero(mix.columns[:, j])],
-                "cap": _finite(mix.table["cap"][j]),
-                "epochs": _finite(mix.epochs[j]),
-            }
-            for j, leaf in enumerate(mix.leaves)
-        ],
-        "mixtures": {name: mixture.tolist() for name, mixture in mix.mixtures.items()},
-        "tasks": [
-            {
-                "name": task,
-                "weight": float(mix.task_weights[t]),
-                "c": float(p.c[t]),
-                "b": float(p.b[t]),
-                "v": p.v[t].tolist(),
-                "offsets": errors.offsets[t].tolist(),
-                "open": float(errors.prior_part[t]),
-            }
+    return WhatIf(
+        name=mix.record.name,
+        gamma=surrogate.gamma,
+        z90=NORMAL_90,
+        leaves=_leaves(mix),
+        mixtures={name: mixture.tolist() for name, mixture in mix.mixtures.items()},
+        tasks=tuple(
+            TaskData(
+                name=task,
+                weight=float(mix.task_weights[t]),
+                c=float(parameters.c[t]),
+                b=float(parameters.b[t]),
+                v=tuple(parameters.v[t].tolist()),
+                offsets=tuple(factors.offsets[t].tolist()),
+                open=float(factors.prior_part[t]),
+            )
             for t, task in enumerate(surrogate.tasks)
-        ],
-        "families": [
-            {"name": name, "tasks": [position[task] for task in members]} for name, members in mix.families.items()
-        ],
-        "runs": len(errors.pulls),
-        "inverse": _base64(errors.inverse[:, lower[0], lower[1]]),  # [T, P (P + 1) / 2], P = columns + swarms + 2
-        "design": _base64(errors.design),  # [K, columns + swarms]
-        "prior": _base64(errors.prior),  # [columns + swarms, columns + swarms]
-        "pulls": _base64(errors.pulls),  # [K, T]
-        "noise": _base64(surrogate.covariance.noise_covariance),  # [T, T]
-    }
+        ),
+        families=tuple(
+            FamilyData(name, tuple(position[task] for task in members)) for name, members in mix.families.items()
+        ),
+        runs=len(factors.pulls),
+        inverse=_base64(factors.inverse[:, lower[0], lower[1]]),
+        design=_base64(factors.design),
+        prior=_base64(factors.prior),
+        pulls=_base64(factors.pulls),
+        noise=_base64(surrogate.covariance.noise_covariance),
+    )
+
+
+def _leaves(mix: PublishedMix) -> tuple[LeafData, ...]:
+    return tuple(
+        LeafData(
+            label=leaf,
+            parts=tuple((int(row), float(mix.columns[row, j])) for row in np.flatnonzero(mix.columns[:, j])),
+            cap=_finite(mix.table["cap"][j]),
+            epochs=_finite(mix.epochs[j]),
+        )
+        for j, leaf in enumerate(mix.leaves)
+    )
 
 
 def _finite(value: float) -> float | None:

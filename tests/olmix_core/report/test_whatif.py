@@ -64,8 +64,9 @@ def pooled(mix: PublishedMix) -> PublishedMix:
 @pytest.mark.parametrize("make", [lambda mix: mix, pooled], ids=["one swarm", "two swarms"])
 def test_the_numbers_of_the_page_are_those_of_the_law(fitted: Path, make: Any) -> None:
     mix = make(load_folder(fitted))
-    data = whatif(mix)
-    assert data is not None
+    found = whatif(mix)
+    assert found is not None
+    data: dict[str, Any] = found.to_json()
     for q in (mix.mixtures["natural"], np.array([0.7, 0.0, 0.2, 0.1])):
         bpb, std = evaluated(data, q)
         at = mix.columns @ q
