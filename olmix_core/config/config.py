@@ -31,7 +31,7 @@ class Config(Section):
         description="Name of the mix: lower case, digits, dashes. Runs of one name form a lineage."
     )
     store: Annotated[str, Field(min_length=1)] = Field(
-        ".olmix", description="Folder or URL that holds everything a run leaves behind."
+        ".olmix", description="Folder or URL of the store, which holds everything a run leaves behind."
     )
     domains: list[Domain] = Field(min_length=1, description="The tree of domains.")
     tokenizer: Annotated[TrainedBPE | TokenizerFile | Bytes, Field(discriminator="kind")] = Field(
@@ -39,10 +39,10 @@ class Config(Section):
     )
     proxy: ProxyRecipe = Field(ProxyRecipe(), description="The recipe of the proxies.")
     execution: Execution = Field(Execution(), description="Where and how long proxies may run.")
-    evaluation: Evaluation = Field(description="What the mixture is to be good at.")
-    swarm: Swarm = Field(Swarm(), description="Which mixtures the proxies train on.")
+    evaluation: Evaluation = Field(description="The tasks whose mean BPB the mixture minimises.")
+    swarm: Swarm = Field(Swarm(), description="The mixtures that the proxies train on.")
     surrogate: SurrogateSettings = Field(SurrogateSettings(), description="The law fitted to the evidence.")
-    proposal: ProposalSettings = Field(ProposalSettings(), description="What is asked of the mixture.")
+    proposal: ProposalSettings = Field(ProposalSettings(), description="Objective and constraints of the mixture.")
     reuse: Reuse = Field(Reuse(), description="What to keep of the last mix of this name.")
 
     @field_validator("tokenizer", mode="before")

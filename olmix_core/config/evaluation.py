@@ -86,10 +86,9 @@ class TaskList(Section):
 
 
 class Evaluation(Section):
-    """What the mixture is to be good at."""
+    """The tasks whose mean BPB the mixture minimises."""
 
     tasks: list[Task] = Field(min_length=1, description="The tasks; the mixture minimises their mean BPB.")
-
     average: Literal["tasks", "families"] = Field(
         "tasks",
         description="tasks: the mean over tasks. families: the mean over families of the mean over their tasks.",

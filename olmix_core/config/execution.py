@@ -45,13 +45,13 @@ def _runners_where(field: str) -> str:
 
 
 class Resources(Section):
-    """What one proxy asks of a cluster, in training and when it is measured."""
+    """Resources that one proxy requests of a cluster, in training and evaluation."""
 
     cpus: PositiveFloat = Field(1.0, description="CPU cores; a proxy trains on one thread.")
     gpus: NonNegativeFloat | None = Field(
         None, description="GPUs, with Ray and Dask a fraction too; where left out, 1 on a Ray cluster that has GPUs."
     )
-    memory_gb: PositiveFloat | None = Field(None, description="Memory in GB (1e9 bytes); not asked for where left out.")
+    memory_gb: PositiveFloat | None = Field(None, description="Memory in GB (1e9 bytes); none requested by default.")
 
 
 class Execution(Section):
@@ -68,7 +68,7 @@ class Execution(Section):
     job_variables: JsonObject = Field(
         default_factory=dict, description="With deployment: further variables for the jobs of its work pool."
     )
-    resources: Resources = Field(default_factory=Resources, description="What a proxy asks of a cluster.")
+    resources: Resources = Field(default_factory=Resources, description="Resources that a proxy requests of a cluster.")
     command: str | None = Field(
         None, description="Line for the shell that trains and measures a mixture, with {config} and {metrics}."
     )

@@ -15,7 +15,7 @@ from olmix_core.config.defaults import PAPER_KL
 
 
 class ProposalSettings(Section):
-    """What is asked of the proposed mixture (paper, section 3)."""
+    """Objective and constraints of the proposed mixture (paper, section 3)."""
 
     kl: NonNegativeFloat = Field(PAPER_KL, description="Strength lambda of the pull towards the natural mixture.")
     target_tokens: PositiveFloat | None = Field(

@@ -8,7 +8,7 @@ from olmix_core.config.base import Section, check_ranges
 
 
 class Swarm(Section):
-    """Which mixtures the proxies train on (paper, section 3)."""
+    """The mixtures that the proxies train on (paper, section 3)."""
 
     runs: Annotated[int, Field(ge=2)] | None = Field(
         None, description="Proxies K; 3 (d + 1) for d free dimensions where it is left out."
@@ -16,7 +16,7 @@ class Swarm(Section):
     rounds: Annotated[int, Field(ge=1)] = Field(
         1,
         description="Parts in which the proxies are trained. 1: all are drawn at once. More: each further part is"
-        " chosen by what it would tell of the best mixture.",
+        " chosen by how much it is expected to tell about the best mixture.",
     )
     tolerance: NonNegativeFloat = Field(
         0.0, description="With rounds: stop when less than this is still to be gained, in BPB."
@@ -27,7 +27,7 @@ class Swarm(Section):
         description="sparse: small weights become exactly 0. dense: no weight is below the minimum.",
     )
     minimum_weight: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.002, description="Where a weight is small, for `sparsity`."
+        0.002, description="Threshold below which `sparsity` treats a weight as small."
     )
     min_strength: PositiveFloat = Field(0.1, description="Smallest Dirichlet strength (most extreme mixtures).")
     max_strength: PositiveFloat = Field(5.0, description="Largest Dirichlet strength (mixtures nearest to natural).")
