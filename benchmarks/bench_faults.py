@@ -31,7 +31,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,13 +69,15 @@ class Trial:
         self.config = prepare(folder, self.store.url)
         self.environment = {**os.environ, "OLMIX_CACHE_DIR": str(folder / "cache")}
 
-    def start(self, config: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, config: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         log = (self.folder / "log").open("ab")
         command = [OLMIX, "run", str(config or self.config)]
-        return subprocess.Popen(command, env={**self.environment, **environment}, stdout=log, stderr=log)
+        return subprocess.Popen(command, env={**self.environment, **(environment or {})}, stdout=log, stderr=log)
 
     def run(self, **environment: str) -> int:
-        process = self.start(**environment)
+        process = self.start(environment=environment)
         try:
             return process.wait(SECONDS)
         except subprocess.TimeoutExpired:

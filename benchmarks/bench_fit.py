@@ -15,6 +15,9 @@ objective (log-linear, no ridge) for all tasks; and once more with what `fit` do
 """
 
 import os
+from typing import Any
+
+from olmix_core.surrogate.law_surrogate import LawSurrogate
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -57,7 +60,7 @@ def exact(X: Array, y: Array, points: Array) -> float:
         huber = np.where(size <= DELTA, 0.5 * r**2, DELTA * (size - 0.5 * DELTA))
         return float(huber.mean()), np.concatenate([[c * pull.sum()], X.T @ (pull * decay)])
 
-    settings = {"maxiter": 5000, "maxfun": 10_000, "ftol": 1e-13, "gtol": 1e-9}
+    settings: Any = {"maxiter": 5000, "maxfun": 10_000, "ftol": 1e-13, "gtol": 1e-9}
     return min(float(minimize(loss, p, jac=True, method="L-BFGS-B", options=settings).fun) for p in points)
 
 
@@ -89,13 +92,14 @@ def published(X: Array, y: Array, points: Array) -> float:
     return least
 
 
-def seconds(evidence: SwarmData, repeats: int = 3, **settings: object) -> tuple[float, Array]:
+def seconds(evidence: SwarmData, repeats: int = 3, **settings: Any) -> tuple[float, Array]:
     """Median processor time of a fit, and its loss [T]."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
-        surrogate = fit(evidence, FitSettings(**settings))  # type: ignore[arg-type]
+        surrogate = fit(evidence, FitSettings(**settings))
         times.append(time.process_time() - start)
+    assert isinstance(surrogate, LawSurrogate)
     return float(np.median(times)), surrogate.loss
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks import report
-from benchmarks.laboratory import QUICKSTART, Array, Laboratory, tasks_of
+from benchmarks.laboratory import QUICKSTART, Laboratory, tasks_of
 from olmix_core.config.defaults import default_runs
+from olmix_core.mixture import Array
 from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData

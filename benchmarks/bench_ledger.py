@@ -25,6 +25,7 @@ from olmix_core.evidence import ledger
 from olmix_core.evidence.merge import COLUMNS, merge
 from olmix_core.evidence.rows import SCHEMA, recipe_key
 from olmix_core.identity import digest
+from olmix_core.storage.layout import EVIDENCE_FOLDER
 from olmix_core.storage.store import Store
 
 LEAVES, TASKS = 64, 52
@@ -41,7 +42,11 @@ def rows(count: int, seed: int) -> pa.Table:
         return pa.MapArray.from_arrays(np.arange(0, count * width + 1, width, dtype=np.int32), keys, values.ravel())
 
     recipe = {"layers": 2, "width": 64, "tokens": 262144, "seed": 0}
-    same = {"recipe_key": recipe_key(recipe), "recipe": json.dumps(recipe), "tokenizer": digest("tokenizer")}
+    same: dict[str, Any] = {
+        "recipe_key": recipe_key(recipe),
+        "recipe": json.dumps(recipe),
+        "tokenizer": digest("tokenizer"),
+    }
     same |= {"evaluation": 1, "swarm": digest(["swarm", seed // 4]), "source": "mix@v0001", "imported": False}
     columns: dict[str, Any] = {name: [value] * count for name, value in same.items()}
     for name in ("row", "proxy"):
@@ -101,7 +106,7 @@ def main() -> None:
         ledger.compact(store)
         seconds = time.perf_counter() - begin
         cases.append({"case": "compacted", **in_a_process(folder)})
-        size = sum(path.stat().st_size for path in Path(folder, ledger.FOLDER).glob("*.parquet"))
+        size = sum(path.stat().st_size for path in Path(folder, EVIDENCE_FOLDER).glob("*.parquet"))
     table(tuple(cases[0]), [tuple(case.values()) for case in cases])
     print(f"compaction: {seconds:.1f} s; on disk {size / 1e6:.0f} MB")
     write("ledger", {"cases": cases, "compaction_seconds": seconds, "compacted_bytes": size})

@@ -6,6 +6,9 @@ feasible, with exact gradients; a difference below zero means that ours is lower
 """
 
 import os
+from collections.abc import Callable
+
+from olmix_core.surrogate.test_problems import Problem
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -37,7 +40,8 @@ def case(name: str) -> tuple[Any, Array, Array, Array]:
         surrogate = fit(evidence, FitSettings(family="diminishing_returns"))
         caps = facts["repetition_factor"] * tokens / facts["target_tokens"]
         return surrogate, tokens / tokens.sum(), caps, np.zeros(64)
-    problem = {"log_linear": log_linear, "diminishing_returns": diminishing_returns}[name](64, 52).with_noise(0.01)
+    makers: dict[str, Callable[..., Problem]] = {"log_linear": log_linear, "diminishing_returns": diminishing_returns}
+    problem = makers[name](64, 52).with_noise(0.01)
     surrogate = fit(problem.evidence(260, seed=0), FitSettings(family=name))
     return surrogate, problem.natural, np.full(64, 0.04), np.where(np.arange(64) % 8 == 0, 0.005, 0.0)
 

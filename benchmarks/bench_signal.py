@@ -61,8 +61,8 @@ def main() -> None:
             "across mixtures": float(across[i]),
             "across seeds": float(across[i] / ratios[i]),
             "signal": float(ratios[i]),
-            "law's held-out R2": float(law.loc[task, "r2"]),
-            "law's held-out Spearman": float(law.loc[task, "spearman"]),
+            "law's held-out R2": float(law["r2"].astype(float).to_dict()[task]),
+            "law's held-out Spearman": float(law["spearman"].astype(float).to_dict()[task]),
         }
         for i, task in enumerate(text.tasks)
     ]

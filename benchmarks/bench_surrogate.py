@@ -7,6 +7,7 @@ intervals, which would take five more fits each. Seconds are those of the proces
 """
 
 import os
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -25,7 +26,7 @@ from olmix_core.surrogate.intervals import measured_stds, measured_task_stds
 from olmix_core.surrogate.registry import registered_families
 from olmix_core.surrogate.settings import FitSettings
 
-FAMILIES = {
+FAMILIES: dict[str, dict[str, Any]] = {
     "log_linear, no ridge": {"family": "log_linear", "ridge": 0.0},
     **{family.name: {"family": family.name} for family in registered_families()},
 }
@@ -34,12 +35,12 @@ COLUMNS = ("spearman", "mae", "task_mae", "coverage90", "task_coverage90", "gamm
 NORMAL_90 = 1.6449
 
 
-def held_out(evidence: SwarmData, count: int, seed: int, settings: dict[str, object]) -> Array:
+def held_out(evidence: SwarmData, count: int, seed: int, settings: dict[str, Any]) -> Array:
     """COLUMNS of one split: fitted to `count` runs, tested on the others."""
     order = np.random.default_rng([seed, count]).permutation(len(evidence.runs))
     train, test = evidence.rows(order[:count]), evidence.rows(order[count:])
     begin = time.process_time()
-    surrogate = fit(train, FitSettings(**settings))  # type: ignore[arg-type]
+    surrogate = fit(train, FitSettings(**settings))
     predicted = surrogate.predict(test.X)
     seconds = time.process_time() - begin  # some families fit when they are first asked
     mean, measured = predicted.mean(axis=1), test.Y.mean(axis=1)

@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,8 @@ def machine(name: str, seconds: float) -> dict[str, Any]:
 
 def peak(precision: torch.dtype, device: torch.device, seconds: float) -> float:
     """FLOP per second of the largest matrix product that is found."""
-    calls, work = {}, {}
+    calls: dict[str, Callable[[], Any]] = {}
+    work: dict[str, float] = {}
     for size in PEAK_SIZES[device.type]:
         a, b = (torch.randn(size, size, device=device).to(precision) for _ in range(2))
 
@@ -165,7 +167,7 @@ def main() -> None:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         a, b = ours(recipe, vocabulary, device), eager(recipe, vocabulary, device)
-        took = best_of({"ours": lambda a=a, batch=batch: a(batch), "eager": lambda b=b, batch=batch: b(batch)}, seconds)
+        took = best_of({"ours": partial(a, batch), "eager": partial(b, batch)}, seconds)
         tokens = recipe.batch_size * recipe.sequence_length
         flop = training_flop(recipe, vocabulary) * tokens / (recipe.tokens or 1)
         rows.append(

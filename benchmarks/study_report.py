@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from scipy import stats
 
 from olmix_core.mixes.published_mix import PublishedMix
@@ -53,7 +54,7 @@ def figures(
                 "name": task,
                 "family": next(family for family, members in mix.families.items() if task in members),
                 "weight": weights[task],
-                "heldout_spearman": float(mix.diagnostics.loc[task, "spearman"]),
+                "heldout_spearman": float(mix.diagnostics["spearman"].astype(float).to_dict()[task]),
                 **{
                     f"gain_{name}": {
                         "predicted": _predicted(mix, mixtures, name, {task: 1.0}),
@@ -211,7 +212,7 @@ def draw(found: Figures, folder: Path) -> None:
             plt.close(figure)
 
 
-def _mixture(found: Figures) -> plt.Figure:
+def _mixture(found: Figures) -> Figure:
     rows = found["domains"][::-1]
     figure, axes = plt.subplots(figsize=(6, 0.32 * len(rows) + 0.8))
     place = np.arange(len(rows))
@@ -223,7 +224,7 @@ def _mixture(found: Figures) -> plt.Figure:
     return figure
 
 
-def _gains(found: Figures) -> plt.Figure:
+def _gains(found: Figures) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), width_ratios=(1, 1.1))
     names = [name for name, gains in found["groups"].items() if gains["proposed"]["predicted"]][::-1]
     for offset, kind, colour in ((0.15, "predicted", "#b8b8b8"), (-0.15, "measured", "#1f6f8b")):
@@ -239,7 +240,7 @@ def _gains(found: Figures) -> plt.Figure:
     left.set_xlabel("gain over natural, % of its BPB, 90 % intervals")
     left.legend(frameon=False)
     families = sorted({task["family"] for task in found["tasks"]})
-    for family, colour in zip(families, plt.get_cmap("tab10").colors, strict=False):
+    for family, colour in zip(families, plt.get_cmap("tab10")(range(10)), strict=False):
         points = [
             [SCALE * task["gain_proposed"][kind]["share"] for kind in ("predicted", "measured")]
             for task in found["tasks"]

@@ -18,6 +18,7 @@ paper's own for algebraicstack and the old PDFs.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -179,14 +180,22 @@ def best(world: World) -> Array:
         h = 1e-6
         return (loss(q + h * np.eye(len(q))) - loss(q[None])) / h
 
+    # The stubs of SciPy know neither this form of a Jacobian nor these options.
+    settings: dict[str, Any] = {
+        "jac": slope,
+        "method": "SLSQP",
+        "bounds": [(1e-9, min(1.0, cap)) for cap in caps],
+        "constraints": [{"type": "eq", "fun": lambda q: q.sum() - 1.0, "jac": np.ones_like}],
+        "options": {"maxiter": 500, "ftol": 1e-10},
+    }
+
+    def loss_of_one(q: Array) -> float:
+        return float(loss(q[None])[0])
+
     found = minimize(
-        lambda q: float(loss(q[None])[0]),
+        loss_of_one,
         np.minimum(E_natural, caps) / np.minimum(E_natural, caps).sum(),
-        jac=slope,
-        method="SLSQP",
-        bounds=[(1e-9, min(1.0, cap)) for cap in caps],
-        constraints=[{"type": "eq", "fun": lambda q: q.sum() - 1.0, "jac": np.ones_like}],
-        options={"maxiter": 500, "ftol": 1e-10},
+        **settings,
     )
     q: Array = E @ (found.x / found.x.sum())
     return q

@@ -167,8 +167,9 @@ def deployed(environment: dict[str, str], server: "Server", tmp_path: Path) -> I
         try:
             yield settings
         finally:
-            for process in (*psutil.Process(worker.pid).children(recursive=True), worker):
-                process.kill()
+            for child in psutil.Process(worker.pid).children(recursive=True):
+                child.kill()
+            worker.kill()
             worker.wait(timeout=30)
 
 

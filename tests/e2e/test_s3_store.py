@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,7 +67,17 @@ def test_a_bucket_that_is_not_there_is_named(s3: "S3Server") -> None:
 
 
 NAMES = ("a/x.txt", "a/y.jsonl", "a/.hidden/z.txt", "a/b/f.txt", "a/b/c/h.txt", "a/[x].txt", "a2/x.txt", "a/LICENSE")
-PATTERNS = ("a", "a/", "a/*.txt", "a/**", "a/*/f.txt", "a/**/h.txt", "a/x.txt", "a/[x].txt", "a*/x.txt")
+PATTERNS: tuple[str, ...] = (
+    "a",
+    "a/",
+    "a/*.txt",
+    "a/**",
+    "a/*/f.txt",
+    "a/**/h.txt",
+    "a/x.txt",
+    "a/[x].txt",
+    "a*/x.txt",
+)
 PATTERNS += ("a/.hidden/*", "*/*.txt", "a/LIC*", "none/**", "a/?.txt", "a/b*/**/*.txt")
 
 
@@ -240,7 +250,7 @@ def moto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("moto")
 def test_where_the_server_can_a_pointer_that_changed_meanwhile_is_not_overwritten() -> None:
-    store, puts = Store("s3://bucket/store"), []
+    store, puts = Store("s3://bucket/store"), list[Any]()
 
     def older(current: bytes) -> bool:
         if not puts:

@@ -70,8 +70,13 @@ def test_the_flow_has_a_form_for_every_section() -> None:
 
 def test_what_is_left_empty_is_as_in_the_file(project: Callable[..., Path]) -> None:
     path = project(proposal={"kl": 0.2, "repetition": 2.0})
-    sections = {"proposal": ProposalChanges(kl=0.1, bounds={"code": (0, 0.5)}), "swarm": SwarmChanges()}
-    changes = filled_in({**sections, "proxy": ProxyChanges(seed=3), "execution": ExecutionChanges()})
+    sections = {
+        "proposal": ProposalChanges.model_validate({"kl": 0.1, "bounds": {"code": (0, 0.5)}}),
+        "swarm": SwarmChanges(),
+    }
+    changes = filled_in(
+        {**sections, "proxy": ProxyChanges.model_validate({"seed": 3}), "execution": ExecutionChanges()}
+    )
     assert changes == {"proposal": {"kl": 0.1, "bounds": {"code": [0.0, 0.5]}}, "proxy": {"seed": 3}}
     config = load_config(path, {**changes, "name": "other"})
     assert config.name == "other"
@@ -85,9 +90,9 @@ def test_what_is_left_empty_is_as_in_the_file(project: Callable[..., Path]) -> N
 
 def test_values_that_cannot_be_are_refused(project: Callable[..., Path]) -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
-        ProposalChanges(kl=-1)
+        ProposalChanges.model_validate({"kl": -1})
     with pytest.raises(ValidationError, match="Extra inputs"):
-        ProposalChanges(klm=1)
+        ProposalChanges.model_validate({"klm": 1})
     # Each for itself is right; together with the file they are not.
     with pytest.raises(ConfigError, match=r"min_strength 1\.0 above max_strength 0\.5"):
         load_config(project(), {"swarm": {"max_strength": 0.5}})

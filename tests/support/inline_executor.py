@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from prefect.results import ResultRecord, ResultRecordMetadata
+from prefect.results import ResultStore
 
 from flows.execution.executor import P, R
 from flows.pipeline.draft import propose_mix
 from olmix_core.config.config import Config
 from olmix_core.mixes.publish import publish_mix
 from olmix_core.planning.preflight import resolve_inputs
-from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import result_key
 from olmix_core.storage.store import Store
 from olmix_core.workers.cancellation import until_stopped
@@ -61,9 +60,9 @@ class InlineExecutor:
 
     def _keep(self, step: Step[P, R], key: str, result: R) -> None:
         path = result_key(step.name, key)
-        metadata = ResultRecordMetadata(storage_key=path, serializer=SERIALIZER)
-        record = ResultRecord[JsonObject](result=result.to_json(), metadata=metadata)
-        StoreResults(url=self.store.url).write_path(path, record.serialize())
+        storage = StoreResults(url=self.store.url)
+        results = ResultStore(result_storage=storage, serializer=SERIALIZER)
+        storage.write_path(path, results.create_result_record(result.to_json(), path).serialize())
 
 
 def run_inline(config: Config, config_file: str) -> dict[str, Any]:

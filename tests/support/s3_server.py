@@ -195,7 +195,7 @@ def moto(folder: Path) -> Iterator[dict[str, str]]:
     port = _free_ports(1)[0]
     endpoint = f"http://127.0.0.1:{port}"
     with (folder / "moto.log").open("wb") as log:
-        command = [BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+        command: list[Path | str] = [BIN / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
         running = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
         try:
             deadline = time.monotonic() + DEADLINE

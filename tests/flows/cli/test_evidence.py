@@ -69,8 +69,8 @@ def test_in_listed_compacted_and_out_again(files: Path) -> None:
     assert "20 proxies written to out: ratios.csv" in typed("export", "-o", "out", "--recipe", row["recipe"])
     for name in ("ratios.csv", "metrics.csv"):
         old, new = (pd.read_csv(path / name) for path in (files, files / "out"))
-        columns = sorted(set(old) - {"run"})
-        assert sorted(set(new) - {"run", "name", "index"}) == columns
+        columns = sorted(set(map(str, old)) - {"run"})
+        assert sorted(set(map(str, new)) - {"run", "name", "index"}) == columns
         np.testing.assert_allclose(
             new[columns].sort_values(columns).to_numpy(), old[columns].sort_values(columns).to_numpy(), atol=1e-12
         )

@@ -16,7 +16,7 @@ from olmix_core.planning.bounds import NamedBounds
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Call, Step
-from tasks.steps.train import TrainPayload, TrainResult
+from tasks.steps.train import TrainResult
 
 MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
 
@@ -24,13 +24,14 @@ MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
 class Diverging:
     """An executor in which the proxies of some mixtures diverge, {number: attempts that do}."""
 
-    store, estimated = Store("."), False
+    store = Store(".")
+    estimated = False
 
     def __init__(self, diverging: dict[int, int]) -> None:
         self.diverging, self.trained = diverging, list[tuple[int, int]]()
 
-    def run_all(self, step: Step, calls: Iterable[Call]) -> list[TrainResult]:
-        results = []
+    def run_all(self, step: Step[Any, Any], calls: Iterable[Call[Any]]) -> list[Any]:
+        results: list[TrainResult] = []
         for call in calls:
             number, attempt = int(call.where["label"]), call.payload.attempt or 0
             assert call.payload.mixture == MIXTURES[number]
@@ -40,7 +41,7 @@ class Diverging:
             results.append(TrainResult(key, diverged="the loss is nan") if fails else TrainResult(key, tokens=8))
         return results
 
-    def run(self, step: Step, payload: TrainPayload, **where: Any) -> TrainResult:
+    def run(self, step: Step[Any, Any], payload: Any, **where: Any) -> Any:
         return self.run_all(step, [Call(payload, where)])[0]
 
 

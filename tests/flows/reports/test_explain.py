@@ -14,6 +14,7 @@ from flows.reports.explain import Reason, explain, explain_version
 from olmix_core.config.load import load_config
 from olmix_core.mixes.record import read_mix
 from olmix_core.storage.store import Store
+from tasks.steps.train import train
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]
@@ -73,7 +74,7 @@ def test_a_new_task(edited: Edit) -> None:
 
 def test_a_raised_code_version(edited: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     config = edited()
-    raised = dataclasses.replace(training.train, code_version=training.train.code_version + 1)
+    raised = dataclasses.replace(train, code_version=train.code_version + 1)
     monkeypatch.setattr(training, "train", raised)
     found = reasons(config)
     [difference] = found["train"].differences

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.mix import mix
 from flows.reports.plan import Plan, make_plan
@@ -47,8 +47,9 @@ def planned(config: Path) -> Plan:
     return make_plan(load_config(config), str(config))
 
 
-def add(config: dict[str, Any]) -> None:
+def add(config: dict[str, Any], strategy: str = "auto") -> None:
     config["domains"].append({"name": "extra", "paths": "extra.jsonl"})
+    config["reuse"] = {"strategy": strategy}
 
 
 def drop(config: dict[str, Any]) -> None:
@@ -63,7 +64,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "kl": lambda config: config.update(proposal={"kl": 0.5}),
     "task": lambda config: config["evaluation"]["tasks"].append({"file": "task.jsonl"}),
     "recipe": lambda config: config["proxy"].update(learning_rate=1e-3),
-    "full": lambda config: (add(config), config.update(reuse={"strategy": "full_recompute"})),
+    "full": lambda config: add(config, "full_recompute"),
 }
 
 
@@ -84,7 +85,8 @@ def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_serve
     """The plan is there as an artifact, nothing is trained, and the run goes on once it is resumed."""
     config = load_config(project())
     Store(config.store).preflight()
-    flow = mix.with_options(task_runner=ThreadPoolTaskRunner(max_workers=2), result_storage=results_block(config.store))
+    runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2)
+    flow = mix.with_options(task_runner=runner, result_storage=results_block(config.store))
     with ThreadPoolExecutor() as pool, get_client(sync_client=True) as client:
         progress.begin()
         running = pool.submit(copy_context().run, flow, config, "mix.yaml", approve=True)
@@ -133,7 +135,7 @@ def test_every_leaf_has_its_change_and_action(edited: Edit, tmp_path: Path) -> N
 
 
 def test_the_saving_is_a_number(edited: Edit) -> None:
-    plan = planned(edited(lambda config: (add(config), config.update(reuse={"strategy": "full_reuse"}))))
+    plan = planned(edited(lambda config: add(config, "full_reuse")))
     assert plan.cost.proxies == 3 * (2 + 1)
     assert plan.alternatives["full_recompute"].proxies == 3 * (4 + 1)
     assert plan.cost.tokens == plan.cost.proxies * 2048

@@ -66,7 +66,7 @@ def test_the_bytes_of_tokens_add_up_to_those_of_the_text(kind: str, text: str) -
 def test_bytes_are_tokens(texts: list[str]) -> None:
     tokenizer = byte_tokenizer()
     assert [bytes(ids.tolist()).decode() for ids in tokenizer.encode(texts)] == texts
-    assert (tokenizer.eos, tokenizer.vocab_size, tokenizer.dtype) == (256, 257, np.uint16)
+    assert (tokenizer.eos, tokenizer.vocab_size, tokenizer.dtype) == (256, 257, np.dtype(np.uint16))
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)

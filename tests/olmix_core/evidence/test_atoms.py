@@ -193,8 +193,8 @@ def test_evidence_carried_through_changes_gives_the_same_fit_as_evidence_in_the_
         return  # the fit is what takes time: on the longer sequences, which say more
     from_start = SwarmData(direct, evidence.Y, evidence.runs, evidence.leaves, evidence.tasks)
     at = np.random.default_rng(seed).dirichlet(np.ones(len(final)), 20) @ made_of.T
-    laws = [fit(one, FitSettings(family="log_linear", ridge=1e-4)) for one in (evidence, from_start)]
-    np.testing.assert_allclose(*(law.predict(at) for law in laws), rtol=0, atol=1e-6)
+    law, law_from_start = [fit(one, FitSettings(family="log_linear", ridge=1e-4)) for one in (evidence, from_start)]
+    np.testing.assert_allclose(law.predict(at), law_from_start.predict(at), rtol=0, atol=1e-6)
 
 
 def test_leaf_merged_and_split_along_other_lines_is_written_over_intersections() -> None:

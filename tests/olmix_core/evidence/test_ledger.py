@@ -5,8 +5,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -281,7 +283,7 @@ def test_compaction_beside_another_one_loses_no_row(tmp_path: Path, monkeypatch:
     names = [append(store, [row(number)]) for number in (1, 2)]
     whole = ledger._batches
 
-    def late(*arguments: object) -> object:
+    def late(*arguments: Any) -> object:
         monkeypatch.setattr(ledger, "_batches", whole)
         compact(store)
         return whole(*arguments)
@@ -294,9 +296,9 @@ def test_compaction_beside_another_one_loses_no_row(tmp_path: Path, monkeypatch:
 
 def test_compaction_removes_nothing_that_it_cannot_read_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(str(append(store, [row(number)])) for number in (1, 2))
-    write = ledger.write_file
+    write = ledger_files.write_file
 
-    def lossy(store: Store, said: str, tables: object) -> str:
+    def lossy(store: Store, said: str, tables: Iterable[pa.Table]) -> str:
         return write(store, said, [table.slice(0, 1) for table in tables])
 
     monkeypatch.setattr(ledger, "write_file", lossy)

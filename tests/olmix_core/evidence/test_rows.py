@@ -71,7 +71,7 @@ def test_id_of_a_row_ignores_time_and_labels() -> None:
         replace(row, labels={"leaf-a": "renamed"}),
         replace(row, recorded=datetime(2030, 1, 1, tzinfo=UTC)),
         replace(row, source="other@v0003"),
-        replace(row, mixture=dict(reversed(row.mixture.items()))),
+        replace(row, mixture=dict(reversed(list(row.mixture.items())))),
     ]
     assert {one.id for one in same} == {row.id}
     others = [

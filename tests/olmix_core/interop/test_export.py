@@ -100,7 +100,7 @@ def test_megatron_shares_a_weight_by_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", sorted(MIXTURE_EXPORTERS.keys() - {"megatron"}))
 def test_one_file_per_mixture_and_a_table_of_all(kind: str, tmp_path: Path) -> None:
     natural = dict.fromkeys(MIXTURE, 0.2)
-    template = {"name": "another", "infra": {"cluster": "mine"}, "mix": {"x": 1}}
+    template: dict[str, Any] = {"name": "another", "infra": {"cluster": "mine"}, "mix": {"x": 1}}
     files = export_mixtures(tmp_path, MIXTURE_EXPORTERS[kind], swarm_of(MIXTURE, natural, **template))
     assert [path.stem for path in files] == ["first-000", "first-001"]
     text = files[0].read_text()

@@ -15,8 +15,10 @@ def test_the_split_does_not_depend_on_the_order_of_rows(
     shuffled = run(write(ratios.iloc[::-1], metrics, regression=settings))
     assert straight.record.evidence.held_out == RUNS - 24
     assert straight.held_out is not None
+    assert shuffled.held_out is not None
     assert straight.held_out.equals(shuffled.held_out)
     published = run(write(ratios.iloc[::-1], metrics, regression=settings), published_behaviour=True)
+    assert published.held_out is not None
     assert not straight.held_out.equals(published.held_out)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -96,7 +97,7 @@ def test_the_same_run_under_another_name_is_the_same_proxy(read: Callable[..., I
 
 
 def gap(metrics: pd.DataFrame) -> pd.DataFrame:
-    return metrics.assign(code=[None, *metrics["code"][1:]])
+    return metrics.assign(code=[np.nan, *metrics["code"][1:]])
 
 
 def test_a_run_that_lacks_a_task_has_none(read: Callable[..., Imported]) -> None:
@@ -154,7 +155,7 @@ def test_what_is_wrong_with_a_map_is_told(
 
 
 def test_a_task_of_few_runs_is_told_in_words_of_the_map(read: Callable[..., Imported]) -> None:
-    few = METRICS.assign(code=[0.5, 0.6, None, None, None, None])
+    few = METRICS.assign(code=[0.5, 0.6, *[np.nan] * 4])
     with pytest.raises(ConfigError, match=r"map.yaml: tasks: found 2 runs .*'code'; expected at least 5; or leave it"):
         read(metrics=few)
 
@@ -217,7 +218,7 @@ def test_columns_of_the_same_name_are_told_apart(read: Callable[..., Imported], 
     ledger.append(store, [*first.rows, *second.rows])
     export_evidence(merge(ledger.read(store)), tmp_path / "out", EVIDENCE_EXPORTERS["csv"])
     columns = list(pd.read_csv(tmp_path / "out/ratios.csv"))[3:]
-    assert sorted(columns) == ["web (aaaaaaaaaaaa)", "web (bbbbbbbbbbbb)", "wiki"]
+    assert sorted(map(str, columns)) == ["web (aaaaaaaaaaaa)", "web (bbbbbbbbbbbb)", "wiki"]
 
 
 def test_an_overview_is_by_swarm(read: Callable[..., Imported], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from olmix_core.errors import OlmixError, StoreError
@@ -79,9 +80,9 @@ def test_a_mixture_that_is_none_is_refused(mix: PublishedMix, mixture: dict[str,
 def test_evidence_as_a_table(mix: PublishedMix) -> None:
     table = mix.evidence
     assert len(table) == 40
-    assert table["mixture"].sum(axis=1).to_numpy() == pytest.approx(np.ones(40))
+    assert pd.DataFrame(table["mixture"]).sum(axis=1).to_numpy() == pytest.approx(np.ones(40))
     assert list(table["measured"].columns) == list(mix.surrogate.tasks)
-    errors = (table["measured"] - table["predicted"]).abs().mean()
+    errors = (pd.DataFrame(table["measured"]) - pd.DataFrame(table["predicted"])).abs().mean()
     assert errors.to_dict() == pytest.approx(mix.diagnostics.loc[list(mix.surrogate.tasks), "mae"].to_dict())
 
 

@@ -1,5 +1,7 @@
 """Kept ratios as a choice of the expansion: on the simplex, exact, and within every leaf's cap."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -181,16 +183,18 @@ def test_the_collapsed_optimum_is_the_leaf_optimum_restricted_to_the_expansion(
 
     # The leaf problem, solved by another method: q free, with the frozen ratios as equations.
     complement = np.eye(6) - matrix @ np.linalg.pinv(matrix)
+    constraints: Any = [
+        {"type": "eq", "fun": lambda q: q.sum() - 1},
+        {"type": "eq", "fun": lambda q: np.linalg.svd(complement)[2][: 6 - matrix.shape[1]] @ q},
+    ]
+    options: Any = {"ftol": 1e-12, "maxiter": 500}
     result = minimize(
         objective,
         found.weights,
         method="SLSQP",
         bounds=[(0, cap) for cap in caps],
-        constraints=[
-            {"type": "eq", "fun": lambda q: q.sum() - 1},
-            {"type": "eq", "fun": lambda q: np.linalg.svd(complement)[2][: 6 - matrix.shape[1]] @ q},
-        ],
-        options={"ftol": 1e-12, "maxiter": 500},
+        constraints=constraints,
+        options=options,
     )
     assert objective(found.weights) <= result.fun + 1e-6
 

@@ -44,7 +44,7 @@ def test_every_run_is_a_mixture_and_no_two_are_the_same(prior: np.ndarray, seed:
 @given(st.integers(1, 10), st.integers(1, 10), st.integers(0, 100))
 def test_more_runs_keep_the_first(few: int, more: int, seed: int) -> None:
     # Strengths as small as these give the same extreme mixture again and again, which must not shift the others.
-    fields = {"seed": seed, "min_strength": 0.05, "max_strength": 0.2}
+    fields: dict[str, Any] = {"seed": seed, "min_strength": 0.05, "max_strength": 0.2}
     larger = draw(few + more, **fields)
     assert draw(few, **fields).tolist() == larger[:few].tolist()
 

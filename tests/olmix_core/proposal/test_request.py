@@ -1,7 +1,9 @@
 """What is asked in leaves is answered in leaves, whatever content the law speaks of."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +96,7 @@ def test_a_reference_pulls_and_pessimism_makes_sure(model: Surrogate, wish: Prop
 def test_trade_offs_go_the_way_that_limits_go(model: Surrogate, wish: ProposalRequest) -> None:
     natural = wish.in_atoms(wish.natural, model)
 
-    def ask(changed: dict[str, float]) -> Point:
+    def ask(changed: Mapping[str, Any]) -> Point:
         answer = propose_for_leaves(model, replace(wish, **changed))
         return Point(answer.proposal.weights, int(answer.at_cap.sum()), answer.proposal.status)
 

@@ -1,5 +1,7 @@
 """Proposals reach the optimum, keep every constraint, and say what stands in the way."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
 from olmix_core.errors import ProposalError
-from olmix_core.proposal.solve import Groups, Proposal, ProposalProblem, check_feasible, propose
+from olmix_core.proposal.constraints import Groups, check_feasible
+from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law, Parameters
@@ -21,10 +24,15 @@ def known(problem: Problem) -> LawSurrogate:
     return surrogate_of(problem.law, problem.parameters)
 
 
-def free(problem: Problem, **settings_: object) -> Proposal:
+def free(problem: Problem, **settings_: Any) -> Proposal:
     """The proposal over all leaves, without caps unless given."""
     m = len(problem.leaves)
-    defaults = {"expansion": np.eye(m), "natural": problem.natural, "caps": np.full(m, np.inf), "kl": problem.kl}
+    defaults: dict[str, Any] = {
+        "expansion": np.eye(m),
+        "natural": problem.natural,
+        "caps": np.full(m, np.inf),
+        "kl": problem.kl,
+    }
     return propose(known(problem), ProposalProblem(**{**defaults, **settings_}))
 
 
@@ -43,6 +51,7 @@ def test_known_optimum_is_found(problem: Problem) -> None:
     reached = problem.objective(proposal.weights[None])[0]
     assert reached == pytest.approx(problem.objective(problem.optimum[None])[0], abs=1e-8)
     assert proposal.weights == pytest.approx(problem.optimum, abs=1e-4)
+    assert proposal.gap is not None
     assert proposal.gap < 1e-6
     assert proposal.status == "optimal"
     assert proposal.objective == pytest.approx(problem.bpb(proposal.weights[None]).mean(), abs=1e-12)
@@ -75,7 +84,7 @@ def test_agrees_with_an_independent_solver_under_caps_and_bounds(problem: Proble
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[LawSurrogate, dict]:
+def cases(draw: st.DrawFn) -> tuple[LawSurrogate, dict[str, Any]]:
     """A random law with a feasible set of caps, bounds and frozen ratios."""
     random = np.random.default_rng(draw(st.integers(0, 2**31)))
     m, tasks = draw(st.integers(2, 12)), draw(st.integers(1, 5))
@@ -117,7 +126,7 @@ def cases(draw: st.DrawFn) -> tuple[LawSurrogate, dict]:
 
 @given(cases())
 @examples(60)
-def test_constraints_hold_and_no_feasible_point_is_better(case: tuple[LawSurrogate, dict]) -> None:
+def test_constraints_hold_and_no_feasible_point_is_better(case: tuple[LawSurrogate, dict[str, Any]]) -> None:
     surrogate, given_ = case
     inside = given_.pop("inside")
     proposal = propose(surrogate, ProposalProblem(**given_))
@@ -263,7 +272,7 @@ def test_exactly_filled_caps_leave_one_mixture() -> None:
 def test_pessimism_gives_up_gain_for_certainty() -> None:
     problem = diminishing_returns(8, 6).with_noise(0.05)
     surrogate = fit(problem.evidence(30, seed=0), FitSettings(family="diminishing_returns", gamma=0.6))
-    settings_ = {"expansion": np.eye(8), "natural": problem.natural, "caps": np.full(8, 0.6)}
+    settings_: dict[str, Any] = {"expansion": np.eye(8), "natural": problem.natural, "caps": np.full(8, 0.6)}
     bold, careful = (
         propose(surrogate, ProposalProblem(**settings_)),
         propose(surrogate, ProposalProblem(**settings_, pessimism=3.0)),
@@ -280,8 +289,14 @@ def test_pessimism_gives_up_gain_for_certainty() -> None:
 # What stands in the way
 
 
-def refused(message: str, **changes: object) -> None:
-    given_ = {"expansion": np.eye(3), "caps": np.full(3, np.inf), "lower": None, "upper": None, **changes}
+def refused(message: str, **changes: Any) -> None:
+    given_: dict[str, Any] = {
+        "expansion": np.eye(3),
+        "caps": np.full(3, np.inf),
+        "lower": None,
+        "upper": None,
+        **changes,
+    }
     with pytest.raises(ProposalError, match=message):
         check_feasible(**given_, leaves=("web", "code", "math"))
 

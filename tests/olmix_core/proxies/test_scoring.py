@@ -19,6 +19,7 @@ from olmix_core.proxies.model import Transformer
 from olmix_core.proxies.scoring import bpb_of_heldout as score_heldout
 from olmix_core.proxies.scoring import bpb_of_items as score_items
 from olmix_core.proxies.scoring import bpb_of_text, finite
+from tests.support.corpora import checked
 from tests.support.properties import examples
 
 LENGTH = 16
@@ -132,7 +133,7 @@ def corpus_of(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
     nothing = np.zeros(0, np.int64)
     heldout = tuple(np.append(ids, tokenizer.eos) for ids in tokenizer.encode(list(texts)))
     sizes = np.array([len(text.encode()) for text in texts], np.int64)
-    return Corpus(np.zeros(0, np.uint16), nothing, nothing, heldout, sizes)
+    return Corpus(checked(np.zeros(0, np.uint16)), nothing, nothing, heldout, sizes)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)

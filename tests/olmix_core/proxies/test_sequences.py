@@ -10,6 +10,7 @@ from olmix_core.data.corpus import Corpus
 from olmix_core.identity import seed_of
 from olmix_core.mixture import apportion, natural
 from olmix_core.proxies.sequences import LeafStream, Sequences, schedule
+from tests.support.corpora import checked
 from tests.support.properties import examples
 
 
@@ -17,7 +18,7 @@ def corpus_of(lengths: list[int], gap: int = 0) -> Corpus:
     """A corpus whose passages have these lengths; token values tell where they lie. `gap`: held out between them."""
     ends = np.cumsum(np.array(lengths) + gap)
     tokens = np.arange(ends[-1], dtype=np.uint32)
-    return Corpus(tokens, ends - np.array(lengths), ends, (), np.zeros(0, np.int64))
+    return Corpus(checked(tokens), ends - np.array(lengths), ends, (), np.zeros(0, np.int64))
 
 
 lengths = st.lists(st.integers(1, 30), min_size=1, max_size=20)
@@ -209,7 +210,13 @@ def test_what_is_drawn_is_the_mixture(
     data = Sequences(mixture, corpora, recipe, attempt)
     owner = {leaf: (index + 1) * 1_000_000 for index, leaf in enumerate(sorted(mixture))}
     marked = {
-        leaf: Corpus(corpora[leaf].tokens + owner[leaf], corpora[leaf].starts, corpora[leaf].ends, (), np.zeros(0, int))
+        leaf: Corpus(
+            checked(corpora[leaf].tokens[:] + owner[leaf]),
+            corpora[leaf].starts,
+            corpora[leaf].ends,
+            (),
+            np.zeros(0, int),
+        )
         for leaf in mixture
     }
     drawn = np.concatenate([Sequences(mixture, marked, recipe, attempt).batch(s)[:, :-1] for s in range(recipe.steps)])

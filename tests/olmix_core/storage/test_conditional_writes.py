@@ -1,7 +1,9 @@
 """Several writers at once, on a folder and on a store that is none."""
 
+import operator
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def test_create_exclusive_creates_once_and_advance_never_goes_back(kind: str, tm
     assert not create_exclusive(store, "a/claim", b"2")
     assert store.read_bytes("a/claim") == b"1"
     for value, left in ((b"2", b"2"), (b"1", b"2"), (b"3", b"3")):
-        advance(store, "a/pointer", value, lambda current, value=value: current < value)
+        advance(store, "a/pointer", value, partial(operator.gt, value))
         assert store.read_bytes("a/pointer") == left
 
 

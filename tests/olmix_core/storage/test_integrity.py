@@ -1,6 +1,7 @@
 """A seal finds every change of a file that changes what it says."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,12 @@ def test_truncated_document_is_detected() -> None:
             unseal(SEALED[:length], "a.json")
 
 
-ARRAYS = {"ends": np.arange(9), "step": np.array(3.5, np.float32), "none": np.zeros((0, 4)), "w": np.ones((2, 3))}
+ARRAYS: dict[str, np.ndarray[Any, Any]] = {
+    "ends": np.arange(9),
+    "step": np.array(3.5, np.float32),
+    "none": np.zeros((0, 4)),
+    "w": np.ones((2, 3)),
+}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from olmix_core.storage.integrity import checksum
 from olmix_core.storage.results import file_of, result_of
 from olmix_core.storage.store import Store
 
-RESULT = {"proxy": "abc", "files": {"a.csv": checksum(b"a"), "b.bin": None}}
+RESULT: dict[str, Any] = {"proxy": "abc", "files": {"a.csv": checksum(b"a"), "b.bin": None}}
 
 
 def record(result: str, **serializer: Any) -> dict[str, Any]:
@@ -45,10 +45,10 @@ def test_file_of_reads_only_files_that_the_result_names(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for name in ("a.csv", "b.bin", "c"):
         store.write_bytes(name, name[:1].encode())
-    assert file_of(store, RESULT, "a.csv") == b"a"
-    assert file_of(store, RESULT, "b.bin") == b"b"
+    assert file_of(store, RESULT["files"], "a.csv") == b"a"
+    assert file_of(store, RESULT["files"], "b.bin") == b"b"
     with pytest.raises(DamageError, match=r"/c: found no word of it in the result that should name it"):
-        file_of(store, RESULT, "c")
+        file_of(store, RESULT["files"], "c")
     store.write_bytes("a.csv", b"b")
     with pytest.raises(DamageError, match="another content"):
-        file_of(store, RESULT, "a.csv")
+        file_of(store, RESULT["files"], "a.csv")

@@ -1,5 +1,7 @@
 """Intervals cover what proxies measure, whether the law is right or not, and classify a gain."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,7 @@ def held(errors: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [log_linear, diminishing_returns])
-def test_the_gain_of_a_proposal_lies_in_its_interval(make) -> None:
+def test_the_gain_of_a_proposal_lies_in_its_interval(make: Callable[..., Problem]) -> None:
     problem = make(6, 5).with_noise(0.02, 0.02)
     told, _ = at_proposals(problem, problem.law.family)
     assert held(told) >= 0.8

@@ -115,10 +115,10 @@ def test_a_defect_in_a_job_is_quoted(workers: WorkerPool, store: Store) -> None:
 
 def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: WorkerPool, store: Store) -> None:
     workers.run(training(store, "a"))
-    first = pids(workers)
+    [first] = pids(workers)
 
     def kill(state: TrainingProgress) -> None:
-        os.kill(*first, signal.SIGKILL)
+        os.kill(first, signal.SIGKILL)
 
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
         workers.run(training(store, "killed", ENDLESS), kill)
@@ -127,7 +127,7 @@ def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: WorkerP
 
     workers.run(training(store, "b"))
     second = pids(workers)
-    assert second.isdisjoint(first)
+    assert second.isdisjoint({first})
     # Another process, but the same weights.
     a, b = (load_file(store.local_copy(proxy_model_path(key))) for key in "ab")
     assert a.keys() == b.keys()

@@ -4,6 +4,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(str(folder / "store"))
 
 
-def payloads(store: Store, step: Step) -> Iterator[tuple[str, dict]]:
+def payloads(store: Store, step: Step[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(key, stored payload) of every result of a step."""
     for path in sorted((Path(store.url) / "cache" / step.name).glob("*.payload.json")):
         yield path.name.removesuffix(".payload.json"), json.loads(path.read_text())
 
 
 @pytest.mark.parametrize("step", CACHED, ids=lambda step: step.name)
-def test_a_stored_payload_has_the_key_that_it_had(step: Step, stored: Store) -> None:
+def test_a_stored_payload_has_the_key_that_it_had(step: Step[Any, Any], stored: Store) -> None:
     records = dict(payloads(stored, step))
     assert records
     for key, record in records.items():
@@ -41,7 +42,7 @@ def test_a_stored_payload_has_the_key_that_it_had(step: Step, stored: Store) -> 
 
 
 @pytest.mark.parametrize("step", CACHED, ids=lambda step: step.name)
-def test_a_stored_result_is_read_and_written_the_same(step: Step, stored: Store) -> None:
+def test_a_stored_result_is_read_and_written_the_same(step: Step[Any, Any], stored: Store) -> None:
     for key, _ in payloads(stored, step):
         result = json.loads(json.loads((Path(stored.url) / "cache" / step.name / f"{key}.json").read_text())["result"])
         read = step.known(stored, key)

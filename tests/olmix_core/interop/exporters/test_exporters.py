@@ -1,14 +1,19 @@
 """Registries of exporters: every format is found, named once, and documented."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from olmix_core.interop.exporters import EVIDENCE_EXPORTERS, MIXTURE_EXPORTERS
 
 ROOT = Path(__file__).parents[4]
-FOLDERS = {"swarm": ("mixtures", MIXTURE_EXPORTERS), "evidence": ("evidence", EVIDENCE_EXPORTERS)}
+FOLDERS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "swarm": ("mixtures", MIXTURE_EXPORTERS),
+    "evidence": ("evidence", EVIDENCE_EXPORTERS),
+}
 
 
 @pytest.mark.parametrize("command", FOLDERS)

@@ -80,4 +80,8 @@ def test_the_same_runs_give_the_same_predictions(family: str) -> None:
     assert np.isfinite(REGRESSORS[family](X, y, np.ones(60))(np.eye(3))).all()
     if family in ("bimix", "autoscale"):  # smooth inside the simplex
         predict = REGRESSORS[family](X, y, np.ones(60))
-        assert np.isfinite(approx_fprime(Q[0], lambda q: predict(q[None])[0])).all()
+
+        def predict_one(q: np.ndarray) -> float:
+            return float(predict(q[None])[0])
+
+        assert np.isfinite(approx_fprime(Q[0], predict_one)).all()
