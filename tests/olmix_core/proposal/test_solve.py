@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
 from olmix_core.errors import ProposalError
-from olmix_core.proposal.constraints import Groups, check_feasible
+from olmix_core.proposal.constraints import Groups
+from olmix_core.proposal.feasibility import check_feasible
 from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate

@@ -178,7 +178,7 @@ def test_json_comes_back_exactly(family: str) -> None:
 
 def test_json_of_another_shape_is_refused() -> None:
     with pytest.raises(FitError, match="fit it again"):
-        LawSurrogate.from_json({"family": "log_linear", "tasks": {}})
+        LawSurrogate.from_json({"family": "log_linear", "tasks": {}})  # type: ignore[typeddict-item]
 
 
 # Slopes and error bars
