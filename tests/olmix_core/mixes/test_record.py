@@ -20,7 +20,7 @@ def test_a_record_is_written_as_it_was_read() -> None:
     assert parse_record(written, "mix.json") == record
     assert written["keys"] == {}
     assert written["speed"] == {"evaluate_seconds": 0.5}
-    assert "previous" not in written["tasks"][0]  # type: ignore[index, operator]
+    assert "previous" not in written["tasks"][0]
     json.dumps(written, allow_nan=False)
 
 
@@ -41,7 +41,7 @@ def test_keys_that_are_not_known_are_skipped_but_settings_are_kept() -> None:
     value["settings"]["proposal"]["later"] = [1, 2]
     record = parse_record(value, "mix.json")
     assert "later" not in record.to_json()
-    assert record.settings.to_json()["proposal"]["later"] == [1, 2]  # type: ignore[index, call-overload]
+    assert record.settings.to_json()["proposal"]["later"] == [1, 2]
 
 
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, "2", None, True])
