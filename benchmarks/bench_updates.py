@@ -25,9 +25,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.execution import prefect_settings as environment
+from flows.execution import prefect_settings
 
-environment.prepare()
+prefect_settings.prepare()
 
 import yaml  # noqa: E402
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402

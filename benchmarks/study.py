@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.execution import prefect_settings as environment
+from flows.execution import prefect_settings
 
-environment.prepare()
+prefect_settings.prepare()
 
 import numpy as np  # noqa: E402
 

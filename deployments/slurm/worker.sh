@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Nodes of a Slurm cluster that take proxies from the work pool `olmix`, for `olmix run --runner deployment`:
+# Prefect workers on the nodes of a Slurm cluster, for the work pool `olmix` and `olmix run --runner deployment`:
 #
 #   PREFECT_API_URL=http://HOST:4200/api sbatch --array=1-8 --gres=gpu:1 deployments/slurm/worker.sh
 #
-# from the root of the repository, on a file system that the nodes share. Each job of the array is a Prefect worker that
-# runs OLMIX_PROXIES proxies at once (1 where it is not set) until its time limit; `scancel --name olmix` ends them all.
-# What is cut off goes on elsewhere once the server knows: it misses the heartbeats, by its automation for crashed runs.
+# from the root of the repository, on a file system that the nodes share. Each job of the array is a worker that runs
+# OLMIX_PROXIES proxies at once (default 1) until its time limit; `scancel --name olmix` ends them all. A proxy that is
+# cut off continues on another worker once the server has missed its heartbeats and marked its run as crashed.
 #SBATCH --job-name=olmix
 #SBATCH --output=olmix-%A_%a.log
 #SBATCH --cpus-per-task=2

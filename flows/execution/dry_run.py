@@ -86,8 +86,8 @@ class DryRun:
         keys = [step.key(call.payload) for call in calls]
         new = [key for key in keys if (step.name, key) not in self.lookups]
         with ThreadPoolExecutor(READERS) as pool:
-            for key, known in zip(new, pool.map(lambda key: step.known(self.store, key), new), strict=True):
-                self.lookups[step.name, key] = known
+            for key, stored in zip(new, pool.map(lambda key: step.known(self.store, key), new), strict=True):
+                self.lookups[step.name, key] = stored
         results: list[R | None] = []
         for call, key in zip(calls, keys, strict=True):
             result = cast(R | None, self.lookups[step.name, key])
