@@ -159,7 +159,7 @@ def test_answers_are_never_old(s3: "S3Server", bucket: str) -> None:
     assert mine.list("evidence") == []
     assert not mine.exists("evidence/a")
     others = (
-        "import sys; from olmix_core.store import Store; store = Store(sys.argv[1])\n"
+        "import sys; from olmix_core.storage.store import Store; store = Store(sys.argv[1])\n"
         "store.write_bytes('evidence/a', b'1'); store.write_bytes('mixes/m/latest.json', sys.argv[2].encode())"
     )
     for value in ("1", "2"):
@@ -204,13 +204,13 @@ def test_what_is_not_transient_is_asked_once(s3: "S3Server", bucket: str, monkey
 
 CLAIM = """
 import sys, time
-from olmix_core.exclusive import advance, create
-from olmix_core.store import Store
+from olmix_core.storage.conditional_writes import advance, create_exclusive
+from olmix_core.storage.store import Store
 store, number = Store(sys.argv[1]), int(sys.argv[2])
 store.exists("x")
 print("ready", flush=True)
 sys.stdin.readline()
-print(create(store, "claim", b"%d" % number), flush=True)
+print(create_exclusive(store, "claim", b"%d" % number), flush=True)
 for step in range(3):
     mine = 10 * step + number
     advance(store, "pointer", b"%d" % mine, lambda current: int(current) < mine)
