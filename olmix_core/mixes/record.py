@@ -50,7 +50,7 @@ FORMAT_VERSION = 2  # of mix.json; records of release 0.1.0 have none, and are v
 
 
 class MixRecord(RecordPart):
-    """mix.json of a published version; docs/store.md describes every field."""
+    """mix.json of a published version, in the current format; docs/store.md describes every field."""
 
     format_version: int = FORMAT_VERSION
     name: str

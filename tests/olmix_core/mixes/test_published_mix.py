@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from olmix_core.errors import OlmixError, StoreError
-from olmix_core.mixes.loading import load, load_folder
+from olmix_core.errors import OlmixError
+from olmix_core.mixes.loading import load_folder
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report.charts import plot
-from olmix_core.storage.store import Store
 
 
 @pytest.fixture
@@ -90,13 +89,6 @@ def test_plot_draws_a_chart_or_names_those_there_are(mix: PublishedMix) -> None:
     assert plot(mix, "mixture").get_axes()
     with pytest.raises(OlmixError, match="found 'pie'; expected one of: mixture"):
         plot(mix, "pie")
-
-
-def test_a_folder_that_is_no_mix(tmp_path: Path, fitted: Path) -> None:
-    with pytest.raises(StoreError, match=r"mix.json: found no such file"):
-        load_folder(tmp_path)
-    with pytest.raises(StoreError, match="found the mixes: none"):
-        load(Store(str(tmp_path)))
 
 
 def test_predictions_are_plain_json(mix: PublishedMix) -> None:
