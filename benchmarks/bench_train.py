@@ -3,7 +3,7 @@
 - eager: a plain loop over the same model in float32, as one would write it first: whole batches, torch's attention and
   cross-entropy, AdamW parameter by parameter.
 - peak: the largest matrix product that the device manages, in the recipe's precision. Its share is the model FLOP
-  utilisation: the operations of `training_flop` over what the peak would do in that time.
+  utilisation: the operations of `count_training_flop` over what the peak would do in that time.
 
 Ours is compiled where a whole training of the recipe is. Ours and eager take turns, and the best of each counts. On a
 CPU: one thread, as a worker has, its CPU time (which other work on the machine does not count into), and of large
@@ -30,9 +30,9 @@ import torch.nn.functional as F
 
 from benchmarks import report
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.proxies.compilation import pays, training_flop
+from olmix_core.proxies.compilation import compiling_pays, count_training_flop
 from olmix_core.proxies.model import Transformer
-from olmix_core.proxies.training import Gradient, best_device, optimiser_of
+from olmix_core.proxies.training import Gradient, best_device, make_optimiser
 
 PAPER_TOKENS = 3e9
 VOCABULARY = 50_257  # of the larger recipes; tiny has the small BPE's
@@ -54,8 +54,8 @@ def recipe_of(name: str, device: str) -> tuple[ProxyRecipe, int]:
 
 def ours(recipe: ProxyRecipe, vocabulary: int, device: torch.device) -> Callable[[Any], float]:
     model = Transformer(recipe, vocabulary).to(device)
-    gradient = Gradient(model, recipe, device, compile=pays(recipe, vocabulary, device))
-    optimiser = optimiser_of(model, recipe)
+    gradient = Gradient(model, recipe, device, compile=compiling_pays(recipe, vocabulary, device))
+    optimiser = make_optimiser(model, recipe)
 
     def step(batch: Any) -> float:
         loss = gradient(batch, None)
@@ -169,12 +169,12 @@ def main() -> None:
         a, b = ours(recipe, vocabulary, device), eager(recipe, vocabulary, device)
         took = best_of({"ours": partial(a, batch), "eager": partial(b, batch)}, seconds)
         tokens = recipe.batch_size * recipe.sequence_length
-        flop = training_flop(recipe, vocabulary) * tokens / (recipe.tokens or 1)
+        flop = count_training_flop(recipe, vocabulary) * tokens / (recipe.tokens or 1)
         rows.append(
             {
                 "recipe": name,
                 "device": device.type,
-                "compiled": pays(recipe, vocabulary, device),
+                "compiled": compiling_pays(recipe, vocabulary, device),
                 "parameters (M)": recipe.parameters(vocabulary) / 1e6,
                 "tokens/s": tokens / took["ours"],
                 "eager tokens/s": tokens / took["eager"],

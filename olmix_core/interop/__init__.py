@@ -6,7 +6,7 @@ of a published mix. `import_swarm` reads a swarm that was run elsewhere as rows 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from olmix_core.interop.export import export_evidence as export_evidence
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Imported lazily: the command line lists the exporters, and charts and solvers take a second to import.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

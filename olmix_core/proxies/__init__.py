@@ -1,0 +1,55 @@
+"""Proxies: small language models trained on a mixture and scored in bits per byte.
+
+A mixture over tokenised leaves (`olmix_core.data`) becomes `Sequences`; `train` makes a `TrainedProxy` of them, a
+`Transformer`; `score_items`, `score_text` and `score_heldout` measure it. Needs torch, which is imported on first use:
+`results` and `mixture_description`, what is recorded and described of proxies, do without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from olmix_core.proxies.mixture_description import MixtureDescription, describe_mixture
+from olmix_core.proxies.results import CommandRun, ProxyRun, Score, TrainingProgress, load_run
+
+if TYPE_CHECKING:
+    from olmix_core.proxies.model import Transformer as Transformer
+    from olmix_core.proxies.scoring import score_heldout as score_heldout
+    from olmix_core.proxies.scoring import score_items as score_items
+    from olmix_core.proxies.scoring import score_text as score_text
+    from olmix_core.proxies.sequences import Sequences as Sequences
+    from olmix_core.proxies.training import TrainedProxy as TrainedProxy
+    from olmix_core.proxies.training import train as train
+
+_MODULES = {
+    "Sequences": "sequences",
+    "TrainedProxy": "training",
+    "Transformer": "model",
+    "score_heldout": "scoring",
+    "score_items": "scoring",
+    "score_text": "scoring",
+    "train": "training",
+}
+
+__all__ = [
+    "CommandRun",
+    "MixtureDescription",
+    "ProxyRun",
+    "Score",
+    "Sequences",
+    "TrainedProxy",
+    "TrainingProgress",
+    "Transformer",
+    "describe_mixture",
+    "load_run",
+    "score_heldout",
+    "score_items",
+    "score_text",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Imported lazily: these modules import torch.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,9 +1,9 @@
-"""Compiling the model and the loss, where that pays.
+"""Compile the model and the loss where that saves time.
 
 torch's compiler fuses what lies between the matrix products, which is most of a small model's time: on a CPU `tiny`
 trains about 1.5 times as fast in bfloat16, 1.2 times in float32. It costs half a minute, once on a machine, then
-seconds in each process; further proxies of the same recipe cost a process nothing. So it pays from some amount of
-arithmetic on, which depends on the recipe alone: a proxy that is resumed is compiled, or not, as before.
+seconds in each process; further proxies of the same recipe cost a process nothing. So it pays above an amount of
+arithmetic, which depends on the recipe alone: a proxy that is resumed is compiled, or not, as before.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.proxies.cross_entropy import Part, to_compile
+from olmix_core.proxies.cross_entropy import ChunkLoss, chunk_to_compile
 from olmix_core.proxies.model import Transformer
 
-# Floating-point operations of a training from which it pays. On a CPU 10 s of one thread in bfloat16, a minute in
-# float32, which gains less; on a GPU a minute of a fast one, which is a guess: none was at hand.
+# Floating-point operations of a training above which compiling pays. On a CPU 10 s of one thread in bfloat16, a minute
+# in float32, which gains less; on a GPU a minute of a fast one, which is a guess and was not measured.
 PAYS_FROM = {
     ("cpu", "bfloat16"): 4e11,
     ("cpu", "float32"): 3e12,
@@ -26,33 +26,57 @@ PAYS_FROM = {
 }
 
 
-def training_flop(recipe: ProxyRecipe, vocab_size: int) -> float:
-    """Floating-point operations of a training: 6 per parameter and token, 12 x layers x width x length for attention.
+def count_training_flop(recipe: ProxyRecipe, vocab_size: int) -> float:
+    """Count the floating-point operations of a training (Chowdhery et al. 2022, PaLM, appendix B).
 
-    The output layer is counted, the embeddings, tied to it, are not (Chowdhery et al. 2022, PaLM, appendix B).
+    6 per parameter and token, and 12 x layers x width x length per token for attention. The output layer counts; the
+    embeddings, tied to it, do not.
+
+    Args:
+        recipe: The recipe.
+        vocab_size: Size of the vocabulary.
+
+    Returns:
+        Floating-point operations.
     """
     attention = 12 * recipe.layers * recipe.width * recipe.sequence_length
     return float((recipe.tokens or 0) * (6 * recipe.parameters(vocab_size) + attention))
 
 
-def pays(recipe: ProxyRecipe, vocab_size: int, device: torch.device) -> bool:
-    """Whether compiling saves more than it costs."""
-    return training_flop(recipe, vocab_size) >= PAYS_FROM[device.type, recipe.precision]
+def compiling_pays(recipe: ProxyRecipe, vocab_size: int, device: torch.device) -> bool:
+    """Decide whether compiling saves more time than it takes.
+
+    Args:
+        recipe: The recipe.
+        vocab_size: Size of the vocabulary.
+        device: The device.
+
+    Returns:
+        Whether to compile.
+    """
+    return count_training_flop(recipe, vocab_size) >= PAYS_FROM[device.type, recipe.precision]
 
 
-def compile_training(model: Transformer, recipe: ProxyRecipe) -> tuple[Callable[..., Tensor], Part]:
-    """`Transformer.hidden` and the loss of some rows, both compiled at their first call, for shapes as they come.
+def compile_training(model: Transformer, recipe: ProxyRecipe) -> tuple[Callable[..., Tensor], ChunkLoss]:
+    """Compile `Transformer.hidden` and the loss of a chunk of rows; both compile at their first call, per shape.
 
-    Where the process did so before, for another proxy of the same recipe, nothing is compiled again.
+    Nothing is compiled again for another proxy of the same recipe in the same process.
+
+    Args:
+        model: The model.
+        recipe: Its recipe.
+
+    Returns:
+        The two functions.
     """
     if not torch.cuda.is_available():
         # A worker has one thread; torch would start processes to compile in.
         torch._inductor.config.compile_threads = 1
     _forget_others(recipe.model_copy(update={"seed": 0}).model_dump_json())
-    return torch.compile(model.hidden, dynamic=False), torch.compile(to_compile, dynamic=False)
+    return torch.compile(model.hidden, dynamic=False), torch.compile(chunk_to_compile, dynamic=False)
 
 
 @lru_cache(maxsize=1)
 def _forget_others(recipe: str) -> None:
-    """Drop what was compiled for another recipe: torch keeps a few versions of a function, then no longer compiles."""
+    """Drop functions compiled for another recipe: torch keeps only a few versions of a function."""
     torch.compiler.reset()

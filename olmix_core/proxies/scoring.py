@@ -1,9 +1,9 @@
-"""Evaluation in bits per byte (BPB): how many bits a proxy needs for each byte of text; lower is better.
+"""Score proxies in bits per byte (BPB); lower is better.
 
     BPB = -log2 p(text | context) / bytes(text)
 
-Of a JSONL task it is the mean over documents of the continuation's BPB given its context; of held-out and plain text
-all bits over all bytes.
+The BPB of a JSONL task is the mean over documents of the continuation's BPB given its context. The BPB of held-out and
+plain text is all bits over all bytes.
 """
 
 import math
@@ -25,30 +25,44 @@ from olmix_core.errors import EvaluationError
 from olmix_core.proxies.model import Transformer
 from olmix_core.proxies.results import Score
 
-TOKENS_AT_ONCE = 16_384
-CPU_LOGITS, CUDA_LOGITS = 1 << 22, 1 << 28  # at once
+TOKENS_AT_ONCE = 16_384  # in one pass through the model
+CPU_LOGITS, CUDA_LOGITS = 1 << 22, 1 << 28  # in one pass through the output layer
 
-# A beginning that documents share (the examples of a few-shot task) is read once where it is at least this long, and
-# a document joins others as long as that leaves them this share of what they had in common.
+# A prefix that documents share, such as the examples of a few-shot task, is read once if it has at least SHARED_TOKENS.
+# A document joins a group if the group keeps at least SHARED_PART of the prefix that it shared before.
 SHARED_TOKENS = 32
 SHARED_PART = 0.75
 
 
 @dataclass(frozen=True)
 class Window:
-    """Token ids to run through the model, and from which target on they are scored, for document `document`."""
+    """A part of a document that goes through the model at once.
+
+    Attributes:
+        ids: Token ids [n + 1], of n inputs and, shifted by one, their targets.
+        scored_from: First target that is scored.
+        document: Index of the document.
+    """
 
     ids: NDArray[np.int64]
     scored_from: int
     document: int
 
 
-def bpb_of_items(
+def score_items(
     model: Transformer, tokenizer: Tokenizer, items: Sequence[Item], length: int, population: int | None = None
 ) -> Score:
-    """Mean over documents of the continuation's BPB given its context; a long context loses its beginning.
+    """Score documents of a JSONL task: the mean over documents of the continuation's BPB given its context.
 
-    `population` is the number of documents that `items` are a sample of.
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        items: The documents.
+        length: Tokens of context at most; a longer one loses its beginning.
+        population: Number of documents that `items` are a sample of; None for all.
+
+    Returns:
+        The score; with a standard error for a sample.
     """
     sizes = np.array([len(item.continuation.encode()) for item in items])
     bpb = bits_of(model, windows_of(tokenizer, items, length), len(items)) / sizes
@@ -56,7 +70,16 @@ def bpb_of_items(
 
 
 def windows_of(tokenizer: Tokenizer, items: Sequence[Item], length: int) -> list[Window]:
-    """What goes through the model for `items`; context and continuation become tokens apart."""
+    """Split documents into windows. Context and continuation are tokenised separately.
+
+    Args:
+        tokenizer: The tokenizer.
+        items: The documents.
+        length: Inputs of a window at most.
+
+    Returns:
+        The windows, which score every token of the continuations once.
+    """
     contexts = tokenizer.encode([item.context for item in items])
     continuations = tokenizer.encode([item.continuation for item in items])
     windows: list[Window] = []
@@ -67,23 +90,43 @@ def windows_of(tokenizer: Tokenizer, items: Sequence[Item], length: int) -> list
 
 
 def _standard_error(values: NDArray[np.float64], population: int | None) -> float | None:
-    """Of the mean of a sample drawn without replacement; None of the whole."""
+    """Standard error of the mean of a sample drawn without replacement; None for the whole population."""
     if population is None or values.size < 2:
         return None
     left_out = 1 - values.size / population
     return float(values.std(ddof=1) * math.sqrt(left_out / values.size))
 
 
-def bpb_of_heldout(model: Transformer, tokenizer: Tokenizer, corpora: Sequence[Corpus], length: int) -> Score:
-    """BPB of the held-out passages of some leaves: all bits over all bytes."""
+def score_heldout(model: Transformer, tokenizer: Tokenizer, corpora: Sequence[Corpus], length: int) -> Score:
+    """Score the held-out passages of leaves: all bits over all bytes.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        corpora: The leaves.
+        length: Inputs of a window at most.
+
+    Returns:
+        The score; NaN without text.
+    """
     passages = [ids for corpus in corpora for ids in corpus.heldout]
     size = sum(int(corpus.heldout_bytes.sum()) for corpus in corpora)
     bits = _total_bits(model, tokenizer, passages, length)
     return Score(bits / size if size else math.nan, len(passages))
 
 
-def bpb_of_text(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str], length: int) -> Score:
-    """BPB of plain text: all bits over all bytes. Documents are cut into passages, of which some are held at once."""
+def score_text(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str], length: int) -> Score:
+    """Score plain text: all bits over all bytes.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        documents: The documents; they are cut into passages, of which only some are in memory.
+        length: Inputs of a window at most.
+
+    Returns:
+        The score; NaN without text.
+    """
     bits, size, count = 0.0, 0, 0
     stream = (part for document in documents for part in cut(document))
     while passages := list(islice(stream, BATCH)):
@@ -94,6 +137,7 @@ def bpb_of_text(model: Transformer, tokenizer: Tokenizer, documents: Iterable[st
 
 
 def _total_bits(model: Transformer, tokenizer: Tokenizer, passages: Sequence[NDArray[np.int64]], length: int) -> float:
+    """-log2 p of all tokens of the passages."""
     windows: list[Window] = []
     for document, ids in enumerate(passages):
         windows += _windows(np.concatenate([[tokenizer.eos], ids]), 1, length, document)
@@ -110,14 +154,22 @@ def _windows(ids: NDArray[np.int64], first: int, length: int, document: int) -> 
 
 @torch.inference_mode()
 def bits_of(model: Transformer, windows: Sequence[Window], documents: int) -> NDArray[np.float64]:
-    """[documents] -log2 p of the scored tokens.
+    """Compute -log2 p of the scored tokens of each document.
 
-    Windows with a beginning in common share the work on it; those of like length go through the model together; the
-    output layer is applied only where something is scored.
+    A prefix that windows share is read once, windows of similar length go through the model together, and the output
+    layer is applied only to scored positions.
+
+    Args:
+        model: The model.
+        windows: The windows.
+        documents: Number of documents.
+
+    Returns:
+        Bits [documents].
     """
     device = next(model.parameters()).device
     bits = np.zeros(documents)
-    for shared, group in groups(windows):
+    for shared, group in group_by_prefix(windows):
         past = model.read(torch.from_numpy(group[0].ids[None, :shared]).to(device)) if shared else None
         for batch in _batches(group, shared):
             ids = torch.zeros(len(batch), max(w.ids.size for w in batch) - shared, dtype=torch.int64)
@@ -126,34 +178,48 @@ def bits_of(model: Transformer, windows: Sequence[Window], documents: int) -> ND
                 ids[row, : window.ids.size - shared] = torch.from_numpy(window.ids[shared:])
                 scored[row, window.scored_from - shared : window.ids.size - shared - 1] = True
             ids, scored = ids.to(device), scored.to(device)
-            found = nats(model, model.hidden(ids[:, :-1], past=past)[scored], ids[:, 1:][scored])
+            losses = cross_entropy_of(model, model.hidden(ids[:, :-1], past=past)[scored], ids[:, 1:][scored])
             owners = np.repeat([w.document for w in batch], [w.ids.size - 1 - w.scored_from for w in batch])
-            np.add.at(bits, owners, found.double().cpu().numpy() / math.log(2))
+            np.add.at(bits, owners, losses.double().cpu().numpy() / math.log(2))
     return bits
 
 
-def nats(model: Transformer, hidden: Tensor, targets: Tensor) -> Tensor:
-    """[N] cross-entropy of `targets` [N] given `hidden` [N, width], some rows at a time."""
-    vocabulary = model.embedding.num_embeddings
-    rows = max(1, (CUDA_LOGITS if hidden.is_cuda else CPU_LOGITS) // vocabulary)
-    parts = zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
-    found = [F.cross_entropy(model.logits(part).float(), wanted, reduction="none") for part, wanted in parts]
-    return torch.cat(found) if found else targets.new_zeros(0, dtype=torch.float32)
+def cross_entropy_of(model: Transformer, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Compute the cross-entropy of targets, some rows at a time.
 
+    Args:
+        model: The model.
+        hidden: Inputs [N, width] of its output layer.
+        targets: Token ids [N].
 
-def groups(windows: Sequence[Window]) -> list[tuple[int, list[Window]]]:
-    """Windows that begin alike, with the number of tokens that they share; and all others, which share none.
-
-    No scored token, and not the one before it, is among those shared.
+    Returns:
+        Cross-entropy [N], in nats.
     """
-    found: list[tuple[int, list[Window]]] = []
+    vocabulary = model.embedding.num_embeddings
+    at_once = max(1, (CUDA_LOGITS if hidden.is_cuda else CPU_LOGITS) // vocabulary)
+    parts = zip(torch.split(hidden, at_once), torch.split(targets, at_once), strict=True)
+    losses = [F.cross_entropy(model.logits(rows).float(), ids, reduction="none") for rows, ids in parts]
+    return torch.cat(losses) if losses else targets.new_zeros(0, dtype=torch.float32)
+
+
+def group_by_prefix(windows: Sequence[Window]) -> list[tuple[int, list[Window]]]:
+    """Group windows that begin with the same tokens.
+
+    Args:
+        windows: The windows.
+
+    Returns:
+        Groups with the number of tokens that they share, then all other windows, which share 0. Neither scored tokens
+        nor the last one before them are shared.
+    """
+    shared_groups: list[tuple[int, list[Window]]] = []
     alone: list[Window] = []
     group: list[Window] = []
     shared = 0
 
     def close() -> None:
         if len(group) > 1:
-            found.append((shared, group))
+            shared_groups.append((shared, group))
         else:
             alone.extend(group)
 
@@ -166,18 +232,18 @@ def groups(windows: Sequence[Window]) -> list[tuple[int, list[Window]]]:
             group, common = [window], window.scored_from
         shared = common
     close()
-    return [*found, (0, alone)] if alone else found
+    return [*shared_groups, (0, alone)] if alone else shared_groups
 
 
-def _common(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
-    """How many tokens the two begin with alike."""
-    size = min(one.size, other.size)
-    differ = np.flatnonzero(one[:size] != other[:size])
+def _common(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
+    """Length of the common prefix."""
+    size = min(first.size, second.size)
+    differ = np.flatnonzero(first[:size] != second[:size])
     return int(differ[0]) if differ.size else size
 
 
 def _batches(group: Sequence[Window], shared: int) -> Iterator[list[Window]]:
-    """Windows of like length, as many as go through the model at once."""
+    """Batches of windows of similar length, each for one pass through the model."""
     batch: list[Window] = []
     for window in sorted(group, key=lambda window: window.ids.size):
         if batch and (window.ids.size - shared) * (len(batch) + 1) > TOKENS_AT_ONCE:
@@ -187,8 +253,20 @@ def _batches(group: Sequence[Window], shared: int) -> Iterator[list[Window]]:
     yield batch
 
 
-def finite(bpb: float, proxy: str, task: str) -> float:
-    """`bpb`, if it is a positive number. Raises EvaluationError, naming the run and the task."""
+def check_finite(bpb: float, proxy: str, task: str) -> float:
+    """Check that a BPB is a positive number.
+
+    Args:
+        bpb: The BPB.
+        proxy: Key of the proxy, for the message.
+        task: Name of the task, for the message.
+
+    Returns:
+        The BPB.
+
+    Raises:
+        EvaluationError: If it is not.
+    """
     if not (math.isfinite(bpb) and bpb > 0):
         raise EvaluationError(
             f"proxy {proxy[:12]} on task {task!r}: BPB is {bpb}; expected a positive number: the proxy diverged"

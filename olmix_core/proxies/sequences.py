@@ -1,12 +1,12 @@
 """From a mixture to the sequences that a proxy trains on.
 
 Each leaf is an endless stream of tokens: its passages in an order that depends on the leaf and the epoch alone, every
-passage once an epoch. A sequence lies within one leaf. A mixture decides only how many sequences are taken from the
-front of each stream, and where in training they come. So two proxies that give a leaf the same weight see the same
-text of it (common random numbers), which takes noise out of their comparison.
+passage once an epoch. A sequence lies within one leaf. A mixture only determines how many sequences are taken from the
+front of each stream, and their place in training. So two proxies that give a leaf the same weight see the same text of
+it (common random numbers), which reduces the noise of their comparison.
 
 A leaf may be shrunk to a share of its tokens, always the same passages: a proxy of T tokens that sees T / R of each
-leaf repeats it as often as the target of R tokens repeats the whole.
+leaf repeats it as often as a target run of R tokens repeats the whole.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,20 @@ from olmix_core.mixture import Array, apportion
 
 
 class LeafStream:
-    """The endless stream of the tokens of a leaf, or of a share of it."""
+    """The endless stream of the tokens of a leaf, or of a share of it.
+
+    Attributes:
+        tokens_per_epoch: Tokens until the stream repeats them in another order.
+    """
 
     def __init__(self, corpus: Corpus, fingerprint: str, share: float = 1.0) -> None:
+        """Open the stream.
+
+        Args:
+            corpus: The tokens of the leaf.
+            fingerprint: The leaf.
+            share: Share of its tokens that is used.
+        """
         self._tokens, self._fingerprint = corpus.tokens, fingerprint
         self._last, self._lengths = corpus.ends, corpus.ends - corpus.starts
         if share < 1.0:
@@ -34,7 +45,7 @@ class LeafStream:
         self._open_epoch(0)
 
     def _shrink(self, corpus: Corpus, share: float) -> None:
-        """Keep passages, the same ones for every proxy, up to this share of the tokens; the last one is cut."""
+        """Keep the passages, the same for every proxy, up to this share of the tokens; the last one is cut."""
         order = seed_of("share", self._fingerprint).permutation(self._lengths.size)
         room = round(share * int(self._lengths.sum())) - np.cumsum(self._lengths[order]) + self._lengths[order]
         kept = order[room > 0]
@@ -47,7 +58,15 @@ class LeafStream:
         self._ends = np.cumsum(self._lengths[self._order])
 
     def read(self, start: int, count: int) -> NDArray[np.int64]:
-        """[count] tokens of the stream from position `start`; fast when read from front to back."""
+        """Read tokens; fast when read from front to back.
+
+        Args:
+            start: Position of the first token.
+            count: Number of tokens.
+
+        Returns:
+            Token ids [count].
+        """
         out = np.empty(count, np.int64)
         filled = 0
         while filled < count:
@@ -67,28 +86,47 @@ class LeafStream:
         return out
 
     def passages(self, start: int, count: int) -> NDArray[np.int64]:
-        """[count] which passage each token belongs to, counted along the stream."""
+        """Number the passages of tokens.
+
+        Args:
+            start: Position of the first token.
+            count: Number of tokens.
+
+        Returns:
+            Passage [count] of each token, counted along the stream.
+        """
         positions = np.arange(start, start + count)
         epochs, offsets = np.divmod(positions, self.tokens_per_epoch)
-        found = np.empty(count, np.int64)
+        passages = np.empty(count, np.int64)
         for epoch in np.unique(epochs):
             if epoch != self._epoch:
                 self._open_epoch(int(epoch))
             inside = epochs == epoch
-            found[inside] = epoch * self._order.size + np.searchsorted(self._ends, offsets[inside], side="right")
-        return found
+            passages[inside] = epoch * self._order.size + np.searchsorted(self._ends, offsets[inside], side="right")
+        return passages
 
 
 class Sequences:
     """The sequences that a proxy trains on, batch by batch; a batch depends on its number alone.
 
-    `attempt` other than 0 lets the leaves' sequences come in another order, for a second attempt.
+    Attributes:
+        leaves: The leaves with weight, sorted.
     """
 
     def __init__(
         self, mixture: Mapping[str, float], corpora: Mapping[str, Corpus], recipe: ProxyRecipe, attempt: int = 0
     ) -> None:
-        """Raises TrainingError where a leaf has no sequence to give."""
+        """Lay out the sequences.
+
+        Args:
+            mixture: {leaf: weight}, without zeros.
+            corpora: {leaf: its tokens}.
+            recipe: The recipe.
+            attempt: Number of the attempt; each has another order of the same sequences.
+
+        Raises:
+            TrainingError: If a leaf has fewer tokens than one sequence needs.
+        """
         self.leaves = sorted(mixture)
         self._streams = [LeafStream(corpora[leaf], leaf, recipe.share) for leaf in self.leaves]
         self._length, self._rows = recipe.sequence_length, recipe.batch_size
@@ -108,23 +146,37 @@ class Sequences:
 
     @cached_property
     def tokens(self) -> dict[str, int]:
-        """{leaf: tokens it gives}."""
+        """Tokens that each leaf contributes, {leaf: tokens}."""
         return {leaf: int(n) * self._length for leaf, n in zip(self.leaves, self._counts, strict=True)}
 
     @cached_property
     def epochs(self) -> dict[str, float]:
-        """{leaf: passes over its text, or over the share of it that is seen}."""
+        """Passes over the text of each leaf, or over the share that is used, {leaf: epochs}."""
         return {
             leaf: self.tokens[leaf] / stream.tokens_per_epoch
             for leaf, stream in zip(self.leaves, self._streams, strict=True)
         }
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """[rows, length + 1] tokens: inputs, and with one step's shift their targets."""
+        """Read a batch.
+
+        Args:
+            step: Its number.
+
+        Returns:
+            Token ids [rows, length + 1]: inputs and, shifted by one, their targets.
+        """
         return np.stack([stream.read(start, self._length + 1) for stream, start in self._parts(step)])
 
     def passages(self, step: int) -> NDArray[np.int64]:
-        """[rows, length] which passage of its leaf each input token belongs to."""
+        """Number the passages of a batch.
+
+        Args:
+            step: Its number.
+
+        Returns:
+            Passage [rows, length] of each input token in its leaf.
+        """
         return np.stack([stream.passages(start, self._length) for stream, start in self._parts(step)])
 
     def _parts(self, step: int) -> list[tuple[LeafStream, int]]:
@@ -134,15 +186,25 @@ class Sequences:
 
 
 def schedule(weights: Array, sequences: int, leaves: list[str], seed: int, attempt: int = 0) -> NDArray[np.int64]:
-    """[sequences] the leaf (as an index) that each training sequence comes from.
+    """Assign training sequences to leaves.
 
     Every leaf has its share to within one sequence and is spread evenly over training: the i-th of its n sequences
-    falls at (i + u) / n of the way, with u in [0, 1) drawn per leaf, and again for another `attempt`.
+    falls at (i + u) / n of the way, with u in [0, 1) drawn per leaf and attempt.
+
+    Args:
+        weights: Weight [m] of each leaf.
+        sequences: Number of sequences.
+        leaves: Fingerprints [m], which u depends on.
+        seed: Seed of the recipe.
+        attempt: Number of the attempt.
+
+    Returns:
+        Index [sequences] of the leaf of each sequence.
     """
-    again = (attempt,) if attempt else ()
+    second = (attempt,) if attempt else ()
     counts = apportion(weights, sequences)
     places = [
-        (np.arange(count) + seed_of("place", leaf, seed, *again).random()) / count
+        (np.arange(count) + seed_of("place", leaf, seed, *second).random()) / count
         for leaf, count in zip(leaves, counts.tolist(), strict=True)
         if count
     ]

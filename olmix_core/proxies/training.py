@@ -21,9 +21,9 @@ from torch import Tensor
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.errors import DivergenceError, TrainingError
 from olmix_core.proxies.checkpoints import Checkpoints, LoopState
-from olmix_core.proxies.compilation import compile_training, pays
-from olmix_core.proxies.cross_entropy import Part, in_place, linear_cross_entropy
-from olmix_core.proxies.model import Transformer, causal
+from olmix_core.proxies.compilation import compile_training, compiling_pays
+from olmix_core.proxies.cross_entropy import ChunkLoss, chunk_in_place, linear_cross_entropy
+from olmix_core.proxies.model import Transformer, causal_mask
 from olmix_core.proxies.results import Progress, TrainingProgress
 from olmix_core.proxies.sequences import Sequences
 
@@ -94,18 +94,15 @@ def train(
         The proxy and the facts of its training.
 
     Raises:
-        DivergenceError: If the loss is no number, or has exploded.
-        TrainingError: If the device has too little memory for one sequence.
-        StoreError: If a checkpoint cannot be written.
+        TrainingError: If training diverges, or the device has too little memory for one sequence.
     """
     device = best_device()
     model = Transformer(recipe, vocab_size).to(device)
-    optimiser, rates = optimiser_of(model, recipe), learning_rates(recipe, recipe.steps)
-    gradient = Gradient(model, recipe, device, compile=pays(recipe, vocab_size, device))
+    optimiser, rates = make_optimiser(model, recipe), learning_rates(recipe, recipe.steps)
+    gradient = Gradient(model, recipe, device, compile=compiling_pays(recipe, vocab_size, device))
 
-    state = None if checkpoints is None else checkpoints.load(model, optimiser)
-    resumed = 0 if state is None else state.resumed + 1
-    state = state or LoopState()
+    saved = None if checkpoints is None else checkpoints.load(model, optimiser)
+    state, resumed = (saved, saved.resumed + 1) if saved else (LoopState(), 0)
     curve = _LossCurve(state, recipe.steps, vocab_size, device)
 
     started = reported = time.monotonic()
@@ -190,9 +187,9 @@ class Gradient:
         self._rows = recipe.batch_size if device.type == "cuda" else min(recipe.batch_size, few)
         self.compiled: bool | str = compile
         self._hidden: Callable[..., Tensor] = model.hidden
-        self._part: Part = in_place
+        self._chunk_loss: ChunkLoss = chunk_in_place
         if compile:
-            self._hidden, self._part = compile_training(model, recipe)
+            self._hidden, self._chunk_loss = compile_training(model, recipe)
 
     def __call__(self, batch: np.ndarray[Any, Any], passages: np.ndarray[Any, Any] | None) -> Tensor:
         """Compute the loss and add its gradient to the parameters.
@@ -229,7 +226,7 @@ class Gradient:
                 self._rows //= 2
                 torch.cuda.empty_cache()
             else:
-                self._hidden, self._part = self._model.hidden, in_place
+                self._hidden, self._chunk_loss = self._model.hidden, chunk_in_place
 
     def _accumulate(self, batch: np.ndarray[Any, Any], passages: np.ndarray[Any, Any] | None) -> Tensor:
         ids = torch.from_numpy(batch).to(self._device, non_blocking=True)
@@ -241,7 +238,7 @@ class Gradient:
                 hidden = self._hidden(ids[part, :-1], mask)
             targets = ids[part, 1:].flatten()
             weight = self._model.embedding.weight
-            loss = linear_cross_entropy(hidden.flatten(0, 1), weight, targets, self._precision, self._part)
+            loss = linear_cross_entropy(hidden.flatten(0, 1), weight, targets, self._precision, self._chunk_loss)
             share = (part.stop - part.start) / len(batch)
             (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() * share
@@ -251,7 +248,7 @@ class Gradient:
 def _same_passage(passages: Tensor) -> Tensor:
     """Attention mask [B, 1, L, L]: True at earlier positions of the same passage [B, L]."""
     same = passages[:, None, :, None] == passages[:, None, None, :]
-    return same & causal(passages.shape[1], 0, passages.device)
+    return same & causal_mask(passages.shape[1], 0, passages.device)
 
 
 def learning_rates(recipe: ProxyRecipe, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -271,7 +268,7 @@ def learning_rates(recipe: ProxyRecipe, steps: int) -> np.ndarray[Any, np.dtype[
     return recipe.learning_rate * np.minimum(up, down)
 
 
-def optimiser_of(model: Transformer, recipe: ProxyRecipe) -> torch.optim.AdamW:
+def make_optimiser(model: Transformer, recipe: ProxyRecipe) -> torch.optim.AdamW:
     """Create the optimiser. Weight decay applies to matrices only.
 
     Args:

@@ -1,7 +1,7 @@
-"""A run that is stopped ends the processes that work for it, at once and for good.
+"""Cancellation: a run that is stopped ends the processes that work for it at once.
 
-Ctrl-C, and the signal that cancels a run, reach the main thread only; the threads that wait for the processes would
-otherwise keep the program until the last of them is done.
+Ctrl-C, and the signal that cancels a run, reach the main thread only; without this, the threads that wait for the
+processes would keep the program running until the last of them is done.
 """
 
 import threading
@@ -16,19 +16,31 @@ _stopped = False
 
 
 def is_stopped() -> bool:
-    """Whether the run was stopped; what fails now fails because of that."""
+    """Tell whether the run was stopped.
+
+    Returns:
+        Whether it was; an error is then a consequence.
+    """
     return _stopped
 
 
 def raise_if_cancelled() -> None:
-    """Raise TrainingError where the run was stopped: to be asked by whoever waits."""
+    """Raise an error if the run was stopped; for loops that wait.
+
+    Raises:
+        TrainingError: If it was.
+    """
     if _stopped:
         raise TrainingError("the run was stopped; what was finished is kept: run it again to go on")
 
 
 @contextmanager
 def until_stopped() -> Iterator[None]:
-    """A run. What stops it (KeyboardInterrupt or another signal, no Exception) ends all that `ended_with_run` has."""
+    """Mark the duration of a run. A KeyboardInterrupt or another BaseException that is no Exception stops it.
+
+    Yields:
+        Once; on a stop, every function registered with `ended_with_run` is called.
+    """
     global _stopped
     with _lock:
         _stopped = False
@@ -48,7 +60,17 @@ def until_stopped() -> Iterator[None]:
 
 @contextmanager
 def ended_with_run(end: Callable[[], object]) -> Iterator[None]:
-    """While it lasts, `end` is called when the run is stopped. Raises TrainingError where it was stopped before."""
+    """Call `end` if the run is stopped in the meantime.
+
+    Args:
+        end: Ends a process.
+
+    Yields:
+        Once.
+
+    Raises:
+        TrainingError: If the run was stopped before.
+    """
     with _lock:
         raise_if_cancelled()
         _enders.add(end)

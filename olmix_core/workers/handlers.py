@@ -16,8 +16,8 @@ from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.proxies.checkpoints import SECONDS, Checkpoints
 from olmix_core.proxies.model import Transformer
 from olmix_core.proxies.results import Progress, ProxyRun, Score
-from olmix_core.proxies.scoring import bpb_of_heldout, bpb_of_items, bpb_of_text, finite
-from olmix_core.proxies.scoring_cost import seconds_for
+from olmix_core.proxies.scoring import check_finite, score_heldout, score_items, score_text
+from olmix_core.proxies.scoring_cost import estimate_seconds
 from olmix_core.proxies.sequences import Sequences
 from olmix_core.proxies.training import best_device, train
 from olmix_core.serialization import JsonRecord
@@ -71,14 +71,14 @@ def _evaluate(job: EvaluateJob, progress: Progress) -> Score:
     if source.file is not None:
         items = list(read_items(source.file))
         population = len(items) if source.sample else None
-        score = bpb_of_items(model, tokenizer, sampled(items, source.sample), recipe.sequence_length, population)
+        score = score_items(model, tokenizer, sampled(items, source.sample), recipe.sequence_length, population)
     elif source.texts:
         documents = (text for file in source.texts for text in text_documents(file))
-        score = bpb_of_text(model, tokenizer, documents, recipe.sequence_length)
+        score = score_text(model, tokenizer, documents, recipe.sequence_length)
     else:
         corpora = [_corpus(job.proxy.store, folder, tokenizer.dtype.name) for folder in job.corpora]
-        score = bpb_of_heldout(model, tokenizer, corpora, recipe.sequence_length)
-    finite(score.bpb, job.proxy.key, job.label)
+        score = score_heldout(model, tokenizer, corpora, recipe.sequence_length)
+    check_finite(score.bpb, job.proxy.key, job.label)
     return score
 
 
@@ -89,7 +89,7 @@ def _forecast(job: ForecastJob, progress: Progress) -> Forecast:
     started = time.monotonic()
     items = sampled(list(read_items(job.source.file)), job.source.sample)
     reading = time.monotonic() - started
-    return Forecast(reading + seconds_for(model, tokenizer, items, recipe.sequence_length))
+    return Forecast(reading + estimate_seconds(model, tokenizer, items, recipe.sequence_length))
 
 
 def _open(proxy: ProxyReference) -> tuple[ProxyRecipe, Tokenizer, Transformer]:

@@ -16,7 +16,7 @@ from olmix_core.data.suites.olmes import PACKAGE, TASKS, VERSION, download, impo
 from olmix_core.data.tasks import Item, read_items
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe
 from olmix_core.proxies.model import Transformer
-from olmix_core.proxies.scoring import bpb_of_items
+from olmix_core.proxies.scoring import score_items
 
 pytestmark = pytest.mark.e2e
 
@@ -125,7 +125,7 @@ def test_bpb_is_the_packages(
     ours = [known[tuple(sample["ctx"][1:]), tuple(sample["continuation"])] for sample in gold]
     assert len(ours) == len({sample["doc_id"] for sample in theirs.samples}) == DOCUMENTS
     assert all(len(sample["continuation"]) < LENGTH for sample in gold), "which the package would cut"
-    assert bpb_of_items(model, tokenizer, ours, LENGTH).bpb == pytest.approx(reference, abs=1e-6, rel=1e-6)
+    assert score_items(model, tokenizer, ours, LENGTH).bpb == pytest.approx(reference, abs=1e-6, rel=1e-6)
 
 
 def few(loader: Any) -> Any:

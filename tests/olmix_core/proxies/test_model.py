@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.proxies import model as model_module
-from olmix_core.proxies.model import Transformer, attend, causal, rms_norm, rotary_table, rotate
+from olmix_core.proxies.model import Transformer, attend, causal_mask, rms_norm, rotary_table, rotate
 from tests.support.properties import examples
 
 RECIPE = ProxyRecipe(layers=2, width=32, heads=4, sequence_length=24, batch_size=2, tokens=1024)
@@ -89,7 +89,7 @@ def test_what_follows_a_prefix_is_the_same_read_once_or_each_time(before: int) -
 
 def test_a_mask_hides_what_it_hides() -> None:
     ids = some_ids(batch=2)
-    mask = causal(24, 0, ids.device)[None, None].repeat(2, 1, 1, 1)
+    mask = causal_mask(24, 0, ids.device)[None, None].repeat(2, 1, 1, 1)
     with torch.inference_mode():
         torch.testing.assert_close(MODEL.hidden(ids, mask), MODEL.hidden(ids))
         mask[1, :, 10:, :10] = False  # a new document begins at 10
@@ -104,7 +104,7 @@ def test_attention_written_out_is_the_fused_one(masked: bool, monkeypatch: pytes
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 3, 20, 8, generator=generator).bfloat16().requires_grad_() for _ in range(3))
     early = torch.arange(20) < 7
-    mask = causal(20, 0, q.device) & (early[:, None] == early) if masked else None
+    mask = causal_mask(20, 0, q.device) & (early[:, None] == early) if masked else None
     found = []
     for longest in (20, 19):  # written out, and fused
         monkeypatch.setattr(model_module, "PLAIN_LENGTH", longest)

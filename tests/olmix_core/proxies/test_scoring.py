@@ -16,9 +16,7 @@ from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe
 from olmix_core.errors import EvaluationError
 from olmix_core.proxies import scoring as evaluation
 from olmix_core.proxies.model import Transformer
-from olmix_core.proxies.scoring import bpb_of_heldout as score_heldout
-from olmix_core.proxies.scoring import bpb_of_items as score_items
-from olmix_core.proxies.scoring import bpb_of_text, finite
+from olmix_core.proxies.scoring import check_finite, score_heldout, score_items, score_text
 from tests.support.corpora import checked
 from tests.support.properties import examples
 
@@ -267,9 +265,9 @@ def test_plain_text_is_all_bits_over_all_bytes() -> None:
     bits = sum(
         bits_one_by_one(model, [tokenizer.eos, *ids.tolist()], 1) for ids in tokenizer.encode([t for t in texts if t])
     )
-    score = bpb_of_text(model, tokenizer, iter(texts), LENGTH)
+    score = score_text(model, tokenizer, iter(texts), LENGTH)
     assert score.bpb == pytest.approx(bits / sum(len(text.encode()) for text in texts), rel=1e-5)
-    assert math.isnan(bpb_of_text(model, tokenizer, [], LENGTH).bpb)
+    assert math.isnan(score_text(model, tokenizer, [], LENGTH).bpb)
 
 
 # What is no number
@@ -280,11 +278,11 @@ def test_what_is_no_number_names_run_and_task(bpb: float) -> None:
     with pytest.raises(
         EvaluationError, match=r"proxy 0123456789ab on task 'arc': BPB is .*; expected a positive number"
     ):
-        finite(bpb, "0123456789abcdef", "arc")
+        check_finite(bpb, "0123456789abcdef", "arc")
 
 
 def test_a_number_is_let_through() -> None:
-    assert finite(1.25, "x", "y") == 1.25
+    assert check_finite(1.25, "x", "y") == 1.25
 
 
 def test_a_broken_model_gives_no_number() -> None:
@@ -292,4 +290,4 @@ def test_a_broken_model_gives_no_number() -> None:
     with torch.no_grad():
         model.norm.weight[0] = float("nan")
     with pytest.raises(EvaluationError):
-        finite(bpb_of_items(model, TOKENIZERS["bytes"], [Item("a", "b")], LENGTH), "x", "y")
+        check_finite(bpb_of_items(model, TOKENIZERS["bytes"], [Item("a", "b")], LENGTH), "x", "y")

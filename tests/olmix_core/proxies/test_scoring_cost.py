@@ -6,8 +6,8 @@ from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.tasks import Item
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.proxies.model import Transformer
-from olmix_core.proxies.scoring import bpb_of_items, windows_of
-from olmix_core.proxies.scoring_cost import seconds_for, work_of
+from olmix_core.proxies.scoring import score_items, windows_of
+from olmix_core.proxies.scoring_cost import count_operations, estimate_seconds
 
 RECIPE = ProxyRecipe(layers=1, width=16, heads=2, sequence_length=128, batch_size=1, tokens=1024)
 MODEL = Transformer(RECIPE, 257).eval()
@@ -16,7 +16,7 @@ BLOCKS = sum(p.numel() for p in MODEL.parameters()) - OUTPUT
 
 
 def work(*items: Item) -> float:
-    return work_of(MODEL, windows_of(byte_tokenizer(), items, 128))
+    return count_operations(MODEL, windows_of(byte_tokenizer(), items, 128))
 
 
 def test_work_is_what_goes_through_the_model() -> None:
@@ -29,13 +29,13 @@ def test_a_beginning_in_common_is_counted_once() -> None:
 
 def test_the_time_told_is_about_the_time_taken() -> None:
     items = [Item(f"{i} " * (i % 40), "continued " * (1 + i % 9)) for i in range(1500)]
-    told = seconds_for(MODEL, byte_tokenizer(), items, 128)
+    told = estimate_seconds(MODEL, byte_tokenizer(), items, 128)
     started = time.monotonic()
-    bpb_of_items(MODEL, byte_tokenizer(), items, 128)
+    score_items(MODEL, byte_tokenizer(), items, 128)
     taken = time.monotonic() - started
     assert taken / 10 < told < taken * 10  # a busy machine; how good it is, is measured by hand
 
 
 def test_few_documents_and_long_ones_can_be_tried() -> None:
     for items in ([Item("", "a" * 1000)], [Item("a" * 1000, "b")], [Item("", "a")] * 3):
-        assert seconds_for(MODEL, byte_tokenizer(), items, 128) > 0
+        assert estimate_seconds(MODEL, byte_tokenizer(), items, 128) > 0

@@ -24,7 +24,7 @@ from olmix_core.errors import DivergenceError, TrainingError
 from olmix_core.mixture import apportion
 from olmix_core.proxies import training as proxy_module
 from olmix_core.proxies.checkpoints import Checkpoints
-from olmix_core.proxies.compilation import pays, training_flop
+from olmix_core.proxies.compilation import compiling_pays, count_training_flop
 from olmix_core.proxies.model import Transformer
 from olmix_core.proxies.results import TrainingProgress
 from olmix_core.proxies.sequences import Sequences
@@ -219,7 +219,7 @@ def test_compiled_it_learns_the_same(
 ) -> None:
     mixture, found = {"tiny": 0.25, "code": 0.75}, []
     for compiled in (False, True):
-        monkeypatch.setattr(proxy_module, "pays", lambda *_, compiled=compiled: compiled)
+        monkeypatch.setattr(proxy_module, "compiling_pays", lambda *_, compiled=compiled: compiled)
         found.append(trained(mixture, corpora, SHORT, precision=precision, document_mask=document_mask))
     plain, other = ([loss for _, loss in one.losses] for one in found)
     assert other == pytest.approx(plain, rel=close)
@@ -260,7 +260,7 @@ def test_where_it_cannot_be_compiled_it_learns_all_the_same(tmp_path: Path) -> N
 
 def test_compiling_pays_for_long_trainings_only() -> None:
     def paid(device: str, vocab_size: int, **recipe: object) -> bool:
-        return pays(ProxyRecipe.model_validate(recipe).counted(vocab_size), vocab_size, torch.device(device))
+        return compiling_pays(ProxyRecipe.model_validate(recipe).counted(vocab_size), vocab_size, torch.device(device))
 
     assert not paid("cpu", 2048, recipe="tiny")
     assert paid("cpu", 2048, recipe="tiny", precision="bfloat16")
@@ -271,7 +271,7 @@ def test_compiling_pays_for_long_trainings_only() -> None:
 
 def test_operations_are_counted_as_in_palm() -> None:
     recipe = ProxyRecipe(layers=2, width=64, heads=2, sequence_length=128, batch_size=4, tokens=512)
-    assert training_flop(recipe, 2048) == 512 * (6 * recipe.parameters(2048) + 12 * 2 * 64 * 128)
+    assert count_training_flop(recipe, 2048) == 512 * (6 * recipe.parameters(2048) + 12 * 2 * 64 * 128)
 
 
 # Documents
@@ -300,7 +300,7 @@ class Stop(Exception):
 def test_what_was_stopped_goes_on_bit_for_bit(
     corpora: dict[str, Corpus], precision: str, compiled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_module, "pays", lambda *_: compiled)
+    monkeypatch.setattr(proxy_module, "compiling_pays", lambda *_: compiled)
     monkeypatch.setattr(proxy_module, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr("olmix_core.proxies.checkpoints.SHARE", 1e9)
     # 80 steps, of which two make a point of the loss curve: checkpoints fall between points as well.
