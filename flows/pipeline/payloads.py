@@ -26,7 +26,9 @@ def tokenizer_settings(config: Config, inputs: ResolvedInputs) -> TokenizerSetti
     """
     settings = config.tokenizer
     if isinstance(settings, TokenizerFile):
-        return TokenizerSettings(settings.kind, content=inputs.tokenizer_content, eos=settings.eos)
+        return TokenizerSettings(
+            settings.kind, content=inputs.tokenizer_content, ignores=inputs.tokenizer_ignores or None, eos=settings.eos
+        )
     if isinstance(settings, Bytes):
         return TokenizerSettings(settings.kind)
     return TokenizerSettings(settings.kind, vocab_size=settings.vocab_size)

@@ -53,11 +53,12 @@ def token_documents(file: InputFile, *, eos: int, vocab_size: int) -> Iterator[T
     """
     position = 0
     for document in _token_documents(file, eos, vocab_size):
-        if document.size and int(document.max()) >= vocab_size:
-            where = position + int(np.argmax(document >= vocab_size))
+        outside = (document < 0) | (document >= vocab_size)
+        if outside.any():
+            first = int(np.argmax(outside))
             raise DataError(
-                f"{file.url}: token {where}: found id {int(document.max())}; expected ids below the"
-                f" tokenizer's {vocab_size}: check dtype and tokenizer"
+                f"{file.url}: token {position + first}: found id {int(document[first])}; expected ids from 0 to below"
+                f" the tokenizer's {vocab_size}: check dtype and tokenizer, and leave out masked labels (-100)"
             )
         position += document.size
         yield document

@@ -41,12 +41,19 @@ class Tokenizer:
 
     Attributes:
         eos: Id of the token that ends a document.
-        vocab_size: Entries of the vocabulary.
+        vocab_size: One more than the largest id. Ids need not be contiguous.
+        ignored: Settings of the definition that would drop or add tokens and are switched off: "truncation", "padding".
     """
 
-    def __init__(self, model: HFTokenizer | None, eos: int, vocab_size: int) -> None:
-        self._model, self.eos, self.vocab_size = model, eos, vocab_size
+    def __init__(self, model: HFTokenizer | None, eos: int) -> None:
+        self._model, self.eos = model, eos
+        self.ignored: tuple[str, ...] = ()
+        self.vocab_size = 257 if model is None else 1 + max(model.get_vocab().values())
         if model is not None:
+            # transformers saves the truncation and padding of its last call: they would cut documents, or fill them.
+            self.ignored = tuple(name for name in ("truncation", "padding") if getattr(model, name) is not None)
+            model.no_truncation()
+            model.no_padding()
             # Text that spells a special token is text and must not end a document.
             model.encode_special_tokens = True
 
@@ -83,7 +90,7 @@ class Tokenizer:
         if record["definition"] is None:
             return byte_tokenizer()
         model = HFTokenizer.from_str(record["definition"])
-        return cls(model, int(record["eos"]), model.get_vocab_size())
+        return cls(model, int(record["eos"]))
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """Tokenise texts, without adding special tokens.
@@ -126,7 +133,7 @@ def byte_tokenizer() -> Tokenizer:
     Returns:
         A tokenizer of 256 bytes and the end of a document.
     """
-    return Tokenizer(None, eos=256, vocab_size=257)
+    return Tokenizer(None, eos=256)
 
 
 def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Tokenizer:
@@ -152,7 +159,7 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
     for name in (eos,) if eos else USUAL_EOS:
         index = model.token_to_id(name)
         if index is not None:
-            return Tokenizer(model, index, model.get_vocab_size())
+            return Tokenizer(model, index)
     raise DataError(
         f"{where}: found no token {eos or 'that usually ends a document'}; expected tokenizer.eos to name the token"
         " of the vocabulary that ends a document"
@@ -180,7 +187,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     model.train_from_iterator(texts, trainer)
     # Special tokens come first in the vocabulary.
-    return Tokenizer(model, eos=0, vocab_size=model.get_vocab_size())
+    return Tokenizer(model, eos=0)
 
 
 def sample(passages: Iterable[str], size: int) -> Iterator[str]:

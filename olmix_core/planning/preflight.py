@@ -37,6 +37,7 @@ class ResolvedInputs:
         domains: The leaves.
         tasks: The evaluation tasks.
         tokenizer_content: Hash of the content of the tokenizer file; None for a tokenizer that is trained.
+        tokenizer_ignores: Settings of the tokenizer file that are switched off.
         vocab_size: Entries of the vocabulary.
         recipe: Recipe of the proxies, with its number of tokens.
         bounds: Bounds and reference of the mixture, by leaf.
@@ -45,6 +46,7 @@ class ResolvedInputs:
     domains: DomainSet
     tasks: tuple[EvaluationTask, ...]
     tokenizer_content: str | None
+    tokenizer_ignores: tuple[str, ...]
     vocab_size: int
     recipe: ProxyRecipe
     bounds: NamedBounds
@@ -91,7 +93,8 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
     if all(text_bytes(file.url, 1) == 1 for leaf in domains.leaves for file in leaf.files):
         # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
         _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
-    return ResolvedInputs(domains, tasks, content, vocab_size, recipe, bounds)
+    ignores = () if tokenizer is None else tokenizer.ignored
+    return ResolvedInputs(domains, tasks, content, ignores, vocab_size, recipe, bounds)
 
 
 def check_statistics(
@@ -236,7 +239,7 @@ def _check_files(leaves: Sequence[Leaf], tokenizer: Tokenizer | None, index: Con
         question = f"opens as {file.reader}"
         if file.is_tokens:
             assert tokenizer is not None
-            question += f" with eos {tokenizer.eos} of {tokenizer.vocab_size}"
+            question += f" of a type that fits, with eos {tokenizer.eos} of {tokenizer.vocab_size}"
         if index.recall(file.content, question) is None:
             new[file.content, question] = file
 

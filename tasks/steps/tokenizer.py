@@ -22,12 +22,14 @@ class TokenizerSettings(JsonRecord):
         kind: "bpe", "file" or "bytes".
         vocab_size: Entries of the vocabulary, of kind bpe.
         content: Content hash of the file, of kind file.
+        ignores: Settings of the file that are switched off (truncation, padding); None where it has none.
         eos: Token that ends a document, of kind file; None where it is found by its usual names.
     """
 
     kind: str
     vocab_size: int | None = field(default=None, metadata=OMIT_NONE)
     content: str | None = field(default=None, metadata=OMIT_NONE)
+    ignores: Sequence[str] | None = field(default=None, metadata=OMIT_NONE)
     eos: str | None = field(default=None, metadata=OMIT_NONE)
 
     def to_json(self) -> JsonObject:

@@ -3,7 +3,7 @@
 import gzip
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from olmix_core.data.formats.megatron import DTYPES
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import format_at
 
@@ -44,11 +45,17 @@ def joined() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.concatenate([np.append(document, EOS) for document in TOKENS])
 
 
-def megatron(folder: Path) -> None:
-    joined().astype("<u2").tofile(folder / "a.bin")
-    lengths = [document.size + 1 for document in TOKENS]
-    pointers = np.cumsum([0, *lengths[:-1]]) * 2
-    head = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, 8, len(lengths), len(lengths) + 1)
+def megatron(
+    folder: Path, documents: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]] | None = None, code: int = 8
+) -> None:
+    """A Megatron file of `documents`, each with its last token, in the type that has `code`."""
+    if documents is None:
+        documents = [np.append(document, EOS) for document in TOKENS]
+    dtype = np.dtype(DTYPES[code])
+    np.concatenate(documents).astype(dtype).tofile(folder / "a.bin")
+    lengths = [document.size for document in documents]
+    pointers = np.cumsum([0, *lengths[:-1]]) * dtype.itemsize
+    head = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, code, len(lengths), len(lengths) + 1)
     body = np.array(lengths, "<i4").tobytes() + pointers.astype("<i8").tobytes()
     (folder / "a.idx").write_bytes(head + body + np.arange(len(lengths) + 1, dtype="<i8").tobytes())
 

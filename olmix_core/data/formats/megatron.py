@@ -14,7 +14,8 @@ from olmix_core.errors import DataError
 from olmix_core.storage.filesystem import open_file
 
 MAGIC = b"MMIDIDX\x00\x00"
-DTYPES = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2"}  # codes of the index
+# Codes of the index: Megatron's own (6 and 7 are floats), then those that DeepSpeed added.
+DTYPES = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2", 9: "<u4", 10: "<u8"}
 
 
 def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
@@ -29,7 +30,7 @@ def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> It
         document = np.frombuffer(content, dtype)
         if document.size and int(document[-1]) == eos:
             document = document[:-1]
-        yield document.astype(np.uint32, copy=False)
+        yield document
 
 
 def _read_index(url: str) -> tuple[np.dtype[Any], NDArray[np.int64]]:

@@ -10,6 +10,10 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 
 TOKENS_AT_ONCE = 1 << 22
+DTYPES = ("uint16", "uint32", "int32", "int64")  # types that raw files have, narrowest first
+_HEAD = 64 << 10  # bytes at the beginning of a file that its type is checked by
+_LEAST = 16  # pairs of tokens from which a pattern is no coincidence
+_MASKS = (-100, -1)  # ids of masked labels
 
 
 def smallest_dtype(vocab_size: int) -> np.dtype[Any]:
@@ -64,9 +68,43 @@ def _blocks(raw: IO[bytes], dtype: np.dtype[Any], url: str) -> Iterator[Tokens]:
         yield np.frombuffer(content, dtype)
 
 
+def fits(content: bytes, dtype: str, vocab_size: int) -> bool:
+    """Decide whether the beginning of a raw file can be tokens of some type.
+
+    Args:
+        content: Some whole tokens at the beginning of the file.
+        dtype: One of DTYPES.
+        vocab_size: Entries of the vocabulary.
+
+    Returns:
+        Whether all ids lie in the vocabulary or are masks of labels, and the tokens are not the halves of wider ones:
+        those have 0, or all bits set, in every second place.
+    """
+    size = np.dtype(dtype).itemsize
+    tokens = np.frombuffer(content[: len(content) // size * size], np.dtype(dtype).newbyteorder("<"))
+    inside = ((tokens >= 0) & (tokens < vocab_size)) | np.isin(tokens.astype(np.int64), _MASKS)
+    return bool(inside.all()) and not _are_halves(tokens)
+
+
+def _are_halves(tokens: Tokens) -> bool:
+    """Whether these are wider integers read in halves: every second one extends the sign of the one before."""
+    low, high = tokens[: tokens.size // 2 * 2 : 2], tokens[1::2]
+    extends = (high == 0) | (high == np.iinfo(tokens.dtype).max)
+    return low.size >= _LEAST and bool(extends.all()) and 4 * int(np.count_nonzero(low)) >= low.size
+
+
 def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
-    dtype = np.dtype(file.dtype or smallest_dtype(vocab_size)).newbyteorder("<")
-    yield from split_at_eos(raw, dtype, file, eos)
+    chosen = file.dtype or smallest_dtype(vocab_size).name
+    head = raw.read(_HEAD)
+    raw.seek(0)
+    if not fits(head, chosen, vocab_size):
+        others = [dtype for dtype in DTYPES if dtype != chosen and fits(head, dtype, vocab_size)]
+        if others:
+            raise DataError(
+                f"{file.url}: is no file of {chosen} tokens of a vocabulary of {vocab_size}; expected the type that"
+                f" fits: set dtype: {others[0]}"
+            )
+    yield from split_at_eos(raw, np.dtype(chosen).newbyteorder("<"), file, eos)
 
 
 register(

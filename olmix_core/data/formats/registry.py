@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from olmix_core.data.input_file import InputFile
 
-Tokens = NDArray[np.unsignedinteger[Any]]
+Tokens = NDArray[np.integer[Any]]
 
 # A document is held in memory. A larger one is no document: the file is of another kind, or a few bytes unpack into
 # very many.

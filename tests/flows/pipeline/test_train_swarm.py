@@ -55,7 +55,7 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
         }
     )
     executor, state = Diverging(diverging), RunState(Base(None, None), tokenizer="tokenizer")
-    inputs = ResolvedInputs(DomainSet(()), (), None, 512, config.proxy, NamedBounds((), (), None))
+    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, NamedBounds((), (), None))
     return train_swarm(RunContext(config, "mix.yaml", inputs, executor, state), MIXTURES, {}), executor
 
 

@@ -4,6 +4,7 @@ import gzip
 import os
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -11,7 +12,17 @@ from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import format_at
 from olmix_core.errors import DataError
-from tests.support.input_files import DOCUMENTS, EOS, TEXT_FILES, TOKEN_FILES, TOKENS, json_lines, parquet, token_file
+from tests.support.input_files import (
+    DOCUMENTS,
+    EOS,
+    TEXT_FILES,
+    TOKEN_FILES,
+    TOKENS,
+    json_lines,
+    megatron,
+    parquet,
+    token_file,
+)
 
 
 @pytest.mark.parametrize("name", TEXT_FILES)
@@ -88,7 +99,7 @@ def test_token_formats_give_the_same_documents(kind: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", TOKEN_FILES)
 def test_ids_beyond_the_vocabulary_are_refused(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="found id 300; expected ids below the tokenizer's 256"):
+    with pytest.raises(DataError, match="found id 300; expected ids from 0 to below the tokenizer's 256"):
         list(token_documents(token_file(kind, tmp_path), eos=EOS, vocab_size=256))
 
 
@@ -112,3 +123,56 @@ def test_half_a_token_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(b"\x01\x00\x02")
     with pytest.raises(DataError, match="no multiple of 2 bytes"):
         list(token_documents(InputFile(str(tmp_path / "a.npy"), "tokens-raw"), eos=EOS, vocab_size=512))
+
+
+def raw(path: Path, tokens: np.ndarray[tuple[int], np.dtype[np.int64]], dtype: str, stated: str | None) -> InputFile:
+    tokens.astype(np.dtype(dtype).newbyteorder("<")).tofile(path)
+    return InputFile(str(path), "tokens-raw", dtype=stated)
+
+
+TYPES = ("uint16", "uint32", "int32", "int64")
+
+
+@pytest.mark.parametrize("vocab_size", [512, 50_000, 65_536, 100_000])
+@pytest.mark.parametrize("stated", [None, *TYPES])
+@pytest.mark.parametrize("written", TYPES)
+def test_a_raw_file_of_another_type_is_refused_with_the_type_that_fits(
+    written: str, stated: str | None, vocab_size: int, tmp_path: Path
+) -> None:
+    tokens = np.random.default_rng(0).integers(0, min(vocab_size, 60_000), 4000)
+    file = raw(tmp_path / "a.bin", tokens, written, stated)
+    read_as = stated or ("uint16" if vocab_size <= 1 << 16 else "uint32")
+    if {written, read_as} <= {"uint32", "int32"} or written == read_as:
+        documents = token_documents(file, eos=EOS, vocab_size=vocab_size)
+        assert sum(document.size + 1 for document in documents) in (tokens.size, tokens.size + 1)
+        return
+    fits = {"int32": "uint32"}.get(written, written)
+    with pytest.raises(DataError, match=rf"no file of {read_as} tokens .* set dtype: {fits}"):
+        list(token_documents(file, eos=EOS, vocab_size=vocab_size))
+
+
+@pytest.mark.parametrize("mask", [-100, -1])
+@pytest.mark.parametrize("vocab_size", [512, 65_436, 65_437, 65_536, 100_000])
+@pytest.mark.parametrize("kind", ["raw int32", "raw int64", "numpy", "megatron"])
+def test_masked_labels_are_refused_by_position(kind: str, vocab_size: int, mask: int, tmp_path: Path) -> None:
+    tokens = np.random.default_rng(0).integers(1, 500, 300)
+    tokens[40] = mask
+    if kind == "numpy":
+        np.save(tmp_path / "a.npy", tokens.astype(np.int32))
+        file = InputFile(str(tmp_path / "a.npy"), "tokens-numpy")
+    elif kind == "megatron":
+        megatron(tmp_path, [tokens], code=4)
+        file = InputFile(str(tmp_path / "a.bin"), "tokens-megatron", index=str(tmp_path / "a.idx"))
+    else:
+        dtype = kind.split()[1]
+        file = raw(tmp_path / "a.bin", tokens, dtype, dtype)
+    with pytest.raises(DataError, match=rf"token 40: found id {mask}; expected ids from 0 to below"):
+        list(token_documents(file, eos=EOS, vocab_size=vocab_size))
+
+
+@pytest.mark.parametrize("code", [1, 3, 4, 5, 8, 9, 10])
+def test_every_integer_type_of_a_megatron_index_is_read(code: int, tmp_path: Path) -> None:
+    megatron(tmp_path, [np.append(document % 128, EOS) for document in TOKENS], code=code)
+    file = InputFile(str(tmp_path / "a.bin"), "tokens-megatron", index=str(tmp_path / "a.idx"))
+    documents = [document.tolist() for document in token_documents(file, eos=EOS, vocab_size=512)]
+    assert documents == [(document % 128).tolist() for document in TOKENS]

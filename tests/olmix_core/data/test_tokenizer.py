@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as HFTokenizer
 
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer, sample, train_bpe
@@ -24,7 +25,7 @@ def with_spaces() -> Tokenizer:
     """Like GPT-NeoX's: byte-level, with runs of spaces among the added tokens."""
     model = HFTokenizer.from_str(str(BPE.to_json()["definition"]))
     model.add_tokens([AddedToken("    ", normalized=False), AddedToken("größer", normalized=False)])
-    return Tokenizer(model, BPE.eos, model.get_vocab_size())
+    return Tokenizer(model, BPE.eos)
 
 
 def with_byte_fallback() -> Tokenizer:
@@ -98,7 +99,7 @@ def test_a_record_gives_the_same_tokenizer_back(kind: str) -> None:
 
 
 def test_fingerprints_tell_tokenizers_apart() -> None:
-    other_end = Tokenizer(HFTokenizer.from_str(str(BPE.to_json()["definition"])), BPE.eos + 1, BPE.vocab_size)
+    other_end = Tokenizer(HFTokenizer.from_str(str(BPE.to_json()["definition"])), BPE.eos + 1)
     more = train_bpe(LEARNT, 401)
     assert len({t.fingerprint for t in (*TOKENIZERS.values(), other_end, more)}) == len(TOKENIZERS) + 2
 
@@ -195,3 +196,55 @@ def test_without_an_end_of_document_the_field_to_set_is_named(eos: str | None, f
 def test_what_is_no_tokenizer_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"t\.json: cannot be read as a tokenizer: .*expected a Hugging Face"):
         load_tokenizer(text, "t.json")
+
+
+LONG_TEXT = "to be or not to be, that is the question. " * 200
+
+
+def saved_by_transformers(**settings: Any) -> str:
+    """A byte-level BPE as `transformers` saves it after a call with `settings`."""
+    model = HFTokenizer.from_str(BPE.to_json()["definition"])
+    if "max_length" in settings:
+        model.enable_truncation(settings["max_length"], stride=settings.get("stride", 0))
+    if "length" in settings:
+        model.enable_padding(length=settings["length"], pad_id=0, pad_token="<|endoftext|>")
+    if "template" in settings:
+        special = [("<|endoftext|>", 0)]
+        model.post_processor = processors.TemplateProcessing(single="<|endoftext|> $A", special_tokens=special)
+    return str(model.to_str())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_length": 128},
+        {"max_length": 64, "stride": 16},
+        {"length": 512},
+        {"max_length": 128, "length": 128},
+        {"template": True},
+    ],
+)
+@pytest.mark.parametrize("text", [LONG_TEXT, "a", ""])
+def test_settings_that_would_cut_or_fill_documents_are_switched_off(settings: dict[str, Any], text: str) -> None:
+    plain = load_tokenizer(saved_by_transformers(), "plain.json")
+    saved = load_tokenizer(saved_by_transformers(**settings), "saved.json")
+    assert [ids.tolist() for ids in saved.encode([text, text])] == [ids.tolist() for ids in plain.encode([text, text])]
+    again = Tokenizer.from_json(saved.to_json())
+    assert again.encode([text])[0].tolist() == plain.encode([text])[0].tolist()
+
+
+def test_a_tokenizer_names_what_it_ignores() -> None:
+    assert load_tokenizer(saved_by_transformers(), "t.json").ignored == ()
+    both = load_tokenizer(saved_by_transformers(max_length=8, length=8), "t.json")
+    assert both.ignored == ("truncation", "padding")
+    assert both.fingerprint == load_tokenizer(saved_by_transformers(), "t.json").fingerprint
+
+
+def test_a_vocabulary_may_have_holes() -> None:
+    model = HFTokenizer(models.WordLevel({"<eos>": 0, "a": 7, "b": 70_000}, unk_token="<eos>"))
+    model.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = load_tokenizer(model.to_str(), "t.json")
+    assert tokenizer.vocab_size == 70_001
+    assert tokenizer.dtype == np.dtype("uint32")
+    assert tokenizer.encode(["a b"])[0].tolist() == [7, 70_000]
+    assert tokenizer.token_bytes[[7, 70_000, 8]].tolist() == [1, 1, 0]
