@@ -7,9 +7,7 @@ from prefect import flow
 from flows.execution.executor import P, PrefectExecutor, R
 from flows.pipeline.context import RunContext
 from flows.pipeline.pipeline import run_chain
-from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
-from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts
@@ -57,7 +55,7 @@ def draw_swarm(config: Config, config_file: str, inputs: ResolvedInputs) -> list
         artifacts = Artifacts(config.name, store, inputs.domains.labels)
         executor = _ExecutorUntilTraining(store, artifacts, config.execution)
         try:
-            run_chain(RunContext(config, config_file, inputs, executor, RunState(find_base(config, inputs))))
+            run_chain(RunContext.begin(config, config_file, inputs, executor))
         except _Drawn as drawn:
             return drawn.mixtures
         return []

@@ -7,12 +7,10 @@ from flows.execution.executor import Executor
 from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import tokenizer_settings
 from flows.pipeline.pipeline import run_chain
-from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
 from olmix_core.mixes.draft import Descent, FittedLaw, MixDraft, ProposedMixture, SwarmProxy, TrainedSwarm
 from olmix_core.mixes.record_parts import MixSettings, PlanRecord, SolverRecord, SwarmRecord, TokenizerRecord
 from olmix_core.mixes.runs import from_parquet
-from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
@@ -48,9 +46,9 @@ def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, execut
     Raises:
         OlmixError: if a step fails.
     """
-    state, tracked = RunState(find_base(config, inputs)), progress.current()
-    context = RunContext(config, config_file, inputs, executor, state)
+    context, tracked = RunContext.begin(config, config_file, inputs, executor), progress.current()
     run_chain(context)
+    state = context.state
     tracked.reuse("plan", len(state.plan.kept))
     tracked.reuse("evidence", state.carried_over)
     return _draft(context, executor.keys)

@@ -11,7 +11,7 @@ from olmix_core.evidence.rows import EvidenceRow
 from olmix_core.proxies.results import load_run
 from olmix_core.storage.layout import tokenizer_path
 from tasks.runtime.step import Call
-from tasks.steps.evaluate import EvaluatePayload, EvaluateResult, evaluate
+from tasks.steps.evaluate import EvaluatePayload, EvaluateResult, ProxyModel, TaskDocuments, evaluate
 
 Pair = tuple[EvidenceRow, EvaluationTask]
 
@@ -81,10 +81,8 @@ def _call(
 ) -> Call[EvaluatePayload]:
     where = {
         "label": f"{row.proxy[:6]} {task.label}",
-        "recipe": dict(row.recipe),
-        "tokenizer": tokenizer_path(row.tokenizer),
-        "corpora": [corpora[leaf] for leaf in task.leaves],
-        "task": task.source.to_json(),
+        "model": ProxyModel(row.recipe, tokenizer_path(row.tokenizer)).to_json(),
+        "task": TaskDocuments(task.source, [corpora[leaf] for leaf in task.leaves]).to_json(),
         "timeout_hours": context.config.execution.timeout_hours,
     }
     return Call(EvaluatePayload(row.proxy, task.fingerprint), where)

@@ -7,7 +7,6 @@ from flows.pipeline.context import RunContext
 from flows.pipeline.pipeline import run_chain
 from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
-from olmix_core.planning.base import find_base
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs
 from olmix_core.storage.store import Store
 from tasks.steps import STEPS
@@ -78,12 +77,13 @@ def forecast(
     """
     inputs = inputs or resolve_inputs(config, config_file)
     if earlier is None:
-        dry_run, state = DryRun(Store(config.store)), RunState(find_base(config, inputs))
+        dry_run = DryRun(Store(config.store))
+        context = RunContext.begin(config, config_file, inputs, dry_run)
     else:
         dry_run = DryRun(earlier.run.store, lookups=earlier.run.lookups)
-        state = RunState(earlier.outcome.base)
+        context = RunContext(config, config_file, inputs, dry_run, RunState(earlier.outcome.base))
     try:
-        run_chain(RunContext(config, config_file, inputs, dry_run, state))
+        run_chain(context)
     except Unpredictable:
-        return Forecast(inputs, state, dry_run, reached=False)
-    return Forecast(inputs, state, dry_run, reached=True)
+        return Forecast(inputs, context.state, dry_run, reached=False)
+    return Forecast(inputs, context.state, dry_run, reached=True)

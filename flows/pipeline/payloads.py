@@ -90,8 +90,8 @@ def reuse_base(context: RunContext) -> ReuseBase | None:
     by_label = {leaf.label: leaf.fingerprint for leaf in context.inputs.domains.leaves}
     for label in config.reuse.release:
         if label not in by_label:
-            known = ", ".join(sorted(by_label))
-            raise ConfigError(context.config_file, "reuse.release", repr(label), f"one of the domains: {known}")
+            labels = ", ".join(sorted(by_label))
+            raise ConfigError(context.config_file, "reuse.release", repr(label), f"one of the domains: {labels}")
     change, rows = base.change, state.lineage.rows
     origins = {new: {old: 1.0} for new, old in change.revised.items()}
     origins |= {part: {old: 1.0} for old, parts in change.partitioned.items() for part in parts}

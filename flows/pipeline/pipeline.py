@@ -70,13 +70,13 @@ def _make_tokenizer(context: RunContext) -> str:
         if frozen.settings == settings.to_json() and store.exists(tokenizer_path(frozen.fingerprint)):
             return frozen.fingerprint
     leaves = context.inputs.domains.leaves if isinstance(config.tokenizer, TrainedBPE) else ()
-    made = context.executor.run(
+    result = context.executor.run(
         tokenizer,
         TokenizerPayload(settings, [leaf.fingerprint for leaf in leaves]),
         file=config.tokenizer.path if isinstance(config.tokenizer, TokenizerFile) else None,
         leaves=[leaf.files for leaf in leaves],
     )
-    return made.fingerprint
+    return result.fingerprint
 
 
 def _count_leaves(context: RunContext) -> dict[str, LeafStatistics]:

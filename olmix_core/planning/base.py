@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from olmix_core.config.config import Config
 from olmix_core.data.domain_diff import DomainDiff, diff_domains
+from olmix_core.data.domains import DomainSet
 from olmix_core.evidence.pooling import PinnedPool
 from olmix_core.mixes.record import MixRecord, latest_version, read_mix
-from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.store import Store
 
 
@@ -38,15 +37,16 @@ class Base:
         return dict(self.record.splits) if self.record else {}
 
 
-def find_base(config: Config, inputs: ResolvedInputs) -> Base:
+def find_base(store: Store, name: str, domains: DomainSet) -> Base:
     """Find the published mix that a plan builds on.
 
     While the domain set stays the same, every version builds on the same mix, so that a second run finds everything
     cached.
 
     Args:
-        config: The configuration, whose store and name are looked up.
-        inputs: Its inputs, whose leaves are compared.
+        store: The store.
+        name: Name of the mix.
+        domains: The current leaves.
 
     Returns:
         The base; without a record where no mix of another domain set was published.
@@ -55,18 +55,17 @@ def find_base(config: Config, inputs: ResolvedInputs) -> Base:
         StoreError: A record cannot be read.
         DataError: `partition_of` does not fit the last mix.
     """
-    store = Store(config.store)
-    version = latest_version(store, config.name)
+    version = latest_version(store, name)
     pools: list[PinnedPool] = []
     while version is not None:
-        record = read_mix(store, config.name, version)
-        change = diff_domains(record.old_leaves, inputs.domains)
+        record = read_mix(store, name, version)
+        change = diff_domains(record.old_leaves, domains)
         if not change.is_empty:
             return Base(record, change, tuple(pools))
         pools.append(record.pool)
         # The same leaves: go back over the versions that share this one's base.
         while record.parent is not None and record.parent != record.base:
-            record = read_mix(store, config.name, record.parent)
+            record = read_mix(store, name, record.parent)
             pools.append(record.pool)
         version = record.base
     return Base(None, None, tuple(pools))

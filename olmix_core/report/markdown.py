@@ -3,8 +3,10 @@
 import base64
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
 
+from olmix_core.mixes.record import MixRecord
 from olmix_core.report.style import to_png
 
 MAX_ROWS = 600  # of a table
@@ -44,6 +46,44 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> list[str]:
         *("| " + " | ".join(_escape(row[name]) for name in columns) + " |" for row in rows[:MAX_ROWS]),
     ]
     return [*lines, "", f"and {len(rows) - MAX_ROWS} more"] if len(rows) > MAX_ROWS else lines
+
+
+def mix_summary(record: MixRecord, mix_table: pd.DataFrame, accounting: Mapping[str, Mapping[str, int]]) -> str:
+    """Summarise a published version.
+
+    Args:
+        record: Its record.
+        mix_table: Its mix.csv.
+        accounting: {step: {executed, cached, reused}} of the run.
+
+    Returns:
+        Predictions, the mixture and the accounting.
+    """
+    predicted, gain = record.predicted, record.gain["over_natural"]
+    natural, proposed = predicted["natural"].bpb, predicted["proposed"].bpb
+    rows = [
+        {
+            "domain": row["domain"],
+            "natural": f"{row['natural']:.4f}",
+            "weight": f"{row['weight']:.4f}",
+            "ratio": f"{row['ratio']:.2f}",
+            "epochs": f"{row['epochs']:.2f}",
+            "at cap": "yes" if row["at_cap"] else "",
+        }
+        for row in mix_table.to_dict("records")
+    ]
+    steps: list[dict[str, Cell]] = [{"step": step, **counts} for step, counts in accounting.items()]
+    lines = [
+        f"# {record.name} {record.version}",
+        "",
+        f"Predicted mean BPB: natural **{natural:.4f}**, proposed **{proposed:.4f}**; gain {gain.bpb:.4f}"
+        f" ({gain.bpb / natural:.1%}; 90 % interval {gain.low:.4f} to {gain.high:.4f}): **{gain.verdict}**.",
+        "",
+        *table(rows),
+        "",
+        *table(steps),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _is_number(value: Cell) -> bool:

@@ -1,8 +1,8 @@
-"""Locks: one result of a step is made once, however many runs want it at the same moment.
+"""Locks: one result of a step is computed once, however many runs ask for it at the same moment.
 
-A lock is the operating system's lock on a file of this machine (flock). So it holds between threads and between
-processes, and frees itself when its holder dies, however it dies. Across machines there is none: there a step may be
-made twice, at a cost and never with harm, since both make the same.
+A lock is the operating system's lock on a file of this machine (flock). It holds between threads and between processes,
+and is released when its holder dies, however it dies. There is no lock across machines: there a result may be computed
+twice, which costs time and does no harm, since both are the same.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from olmix_core.workers.cancellation import raise_if_cancelled
 
 POLL_SECONDS = 0.05
 
-# (store, key) -> (descriptor, holder), of this process. What is sent to another process leaves it behind.
+# (store, key) -> (descriptor, holder), of this process; not sent along to other processes.
 _held: dict[tuple[str, str], tuple[int, str]] = {}
 _guard = threading.Lock()
 
@@ -31,9 +31,26 @@ class StoreLocks:
     store: str
 
     def acquire_lock(
-        self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
+        self,
+        key: str,
+        holder: str,
+        acquire_timeout: float | None = None,
+        hold_timeout: float | None = None,  # noqa: ARG002
     ) -> bool:
-        """Wait for the lock, at most `acquire_timeout` seconds; whether it was had. It is held until it is released."""
+        """Wait for a lock. It is held until it is released.
+
+        Args:
+            key: Key of the result.
+            holder: Who asks for it.
+            acquire_timeout: Seconds to wait, at most; None for as long as it takes.
+            hold_timeout: Not used; part of the protocol.
+
+        Returns:
+            Whether the lock was acquired.
+
+        Raises:
+            TrainingError: The run was stopped while it waited.
+        """
         descriptor = _lock(self._file(key), acquire_timeout)
         if descriptor is None:
             return False
@@ -42,7 +59,15 @@ class StoreLocks:
         return True
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Raises ValueError where `holder` does not have it."""
+        """Release a lock.
+
+        Args:
+            key: Key of the result.
+            holder: Who holds it.
+
+        Raises:
+            ValueError: It is not held by `holder`.
+        """
         with _guard:
             if _held.get((self.store, key), (None, None))[1] != holder:
                 raise ValueError(f"the lock on {key} is not held by {holder}")
@@ -50,14 +75,42 @@ class StoreLocks:
         _unlock(self._file(key), descriptor)
 
     def is_locked(self, key: str) -> bool:
+        """Tell whether anybody holds a lock.
+
+        Args:
+            key: Key of the result.
+
+        Returns:
+            Whether it is held.
+        """
         return not self.wait_for_lock(key, 0)
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Tell who holds a lock.
+
+        Args:
+            key: Key of the result.
+            holder: Who may hold it.
+
+        Returns:
+            Whether it is held by `holder`.
+        """
         with _guard:
             return _held.get((self.store, key), (None, None))[1] == holder
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody has it, at most `timeout` seconds; whether it came free."""
+        """Wait until nobody holds a lock.
+
+        Args:
+            key: Key of the result.
+            timeout: Seconds to wait, at most; None for as long as it takes.
+
+        Returns:
+            Whether it was released.
+
+        Raises:
+            TrainingError: The run was stopped while it waited.
+        """
         file = self._file(key)
         descriptor = _lock(file, timeout)
         if descriptor is None:
@@ -68,9 +121,29 @@ class StoreLocks:
     async def aacquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
     ) -> bool:
+        """Do what `acquire_lock` does.
+
+        Args:
+            key: Key of the result.
+            holder: Who asks for it.
+            acquire_timeout: Seconds to wait, at most; None for as long as it takes.
+            hold_timeout: Not used; part of the protocol.
+
+        Returns:
+            Whether the lock was acquired.
+        """
         return await asyncio.to_thread(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
 
     async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Do what `wait_for_lock` does.
+
+        Args:
+            key: Key of the result.
+            timeout: Seconds to wait, at most; None for as long as it takes.
+
+        Returns:
+            Whether it was released.
+        """
         return await asyncio.to_thread(self.wait_for_lock, key, timeout)
 
     def _file(self, key: str) -> Path:

@@ -1,20 +1,19 @@
-"""Where Prefect keeps step results: as plain JSON in the store's cache/, and nothing but plain JSON.
+"""Where Prefect keeps results of steps: as plain JSON in the store's cache/ folder.
 
-A result that names `files` is there only with them: where one is missing or damaged the step runs again.
-
-What is refused (`stored_result`) counts as missing, and the step runs again.
+A result that names `files` is there only with them: where one is missing or damaged, the step runs again. What is
+refused (`olmix_core.storage.results`) counts as missing.
 """
 
 import asyncio
 import hashlib
 import json
-from typing import Any
 
 from prefect.filesystems import WritableFileSystem
 from prefect.logging import get_logger
 from prefect.serializers import JSONSerializer
 
 from olmix_core.errors import DamageError, StoreError
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import result_path
 from olmix_core.storage.results import result_of
 from olmix_core.storage.store import Store
@@ -30,9 +29,22 @@ class StoreResults(WritableFileSystem):
 
     url: str
 
-    # Prefect asks for synchronous work by `_sync`, and for asynchronous work by the methods with an a.
+    # Prefect calls the methods with `_sync` from synchronous code, and those with an a from asynchronous code.
 
     def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]
+        """Read a result.
+
+        Args:
+            path: Name of the result, <step>/<key>.
+            _sync: Not used; part of the protocol.
+
+        Returns:
+            Prefect's record of it.
+
+        Raises:
+            FileNotFoundError: There is none, or one of its files is missing.
+            StoreError: The store does not answer, or the result cannot be used.
+        """
         try:
             return json.dumps(read_result(Store(self.url), path)).encode()
         except StoreError as error:
@@ -40,21 +52,55 @@ class StoreResults(WritableFileSystem):
             raise
 
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
+        """Write a result.
+
+        Args:
+            path: Name of the result, <step>/<key>.
+            content: Prefect's record of it.
+            _sync: Not used; part of the protocol.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
         record = json.loads(content)
         result_of(record, path)
         Store(self.url).write_json(result_path(path), record)
 
     async def aread_path(self, path: str) -> bytes:
+        """Do what `read_path` does.
+
+        Args:
+            path: Name of the result.
+
+        Returns:
+            Prefect's record of it.
+        """
         return await asyncio.to_thread(self.read_path, path)
 
     async def awrite_path(self, path: str, content: bytes) -> None:
+        """Do what `write_path` does.
+
+        Args:
+            path: Name of the result.
+            content: Prefect's record of it.
+        """
         await asyncio.to_thread(self.write_path, path, content)
 
 
-def read_result(store: Store, key: str) -> dict[str, Any]:
-    """What Prefect keeps of a result, whose files are all there.
+def read_result(store: Store, key: str) -> JsonObject:
+    """Read Prefect's record of a result whose files are all there.
 
-    Raises FileNotFoundError, StoreError; DamageError where it is not to be used.
+    Args:
+        store: The store.
+        key: Name of the result, <step>/<key>.
+
+    Returns:
+        The record.
+
+    Raises:
+        FileNotFoundError: There is none, or one of its files is missing.
+        DamageError: The result or one of its files cannot be used.
+        StoreError: The store does not answer.
     """
     path = result_path(key)
     record = store.read_json(path)
@@ -63,24 +109,39 @@ def read_result(store: Store, key: str) -> dict[str, Any]:
             store.read_bytes(file, sha256)
         elif file.endswith(".json"):
             store.read_json(file)
-        elif not store.exists(file):  # large: looked at where it is used
+        elif not store.exists(file):  # large: checked where it is used
             raise FileNotFoundError(store.place(file))
     return record
 
 
-def known_result(store: Store, key: str) -> dict[str, Any] | None:
-    """The result that is kept as `key`; None where there is none, or one that is not to be used.
+def known_result(store: Store, key: str) -> JsonObject | None:
+    """Look up a result.
 
-    Raises StoreError where the store does not tell.
+    Args:
+        store: The store.
+        key: Name of the result, <step>/<key>.
+
+    Returns:
+        The result as JSON; None where there is none, or one that cannot be used.
+
+    Raises:
+        StoreError: The store does not answer.
     """
     try:
         return result_of(read_result(store, key), store.place(result_path(key)))
     except (FileNotFoundError, DamageError):
-        return None  # it will be made again
+        return None  # it will be computed again
 
 
 def results_block(store_url: str) -> StoreResults:
-    """The block for a store, registered with the Prefect API under a name of its own."""
+    """Register the block of a store with the Prefect API.
+
+    Args:
+        store_url: URL of the store.
+
+    Returns:
+        The block, under a name of its own.
+    """
     name = f"olmix-{hashlib.sha256(store_url.encode()).hexdigest()[:16]}"
     block = StoreResults(url=store_url)
     block.save(name, overwrite=True)

@@ -32,7 +32,7 @@ from olmix_core.storage.store import Store
 from olmix_core.workers.cancellation import is_stopped
 from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, Done, Where
-from tasks.runtime.locks import StoreLocks
+from tasks.runtime.cache_policy import PayloadKey
 from tasks.runtime.log import step_log
 from tasks.runtime.payload import field_sources
 from tasks.runtime.registry import Stage
@@ -66,27 +66,6 @@ class Estimate(Generic[R]):
 
 Forecaster = Callable[[P, str, Where], R | Estimate[R]]  # payload, key of the result, where things are
 Describer = Callable[[Sequence[Done[P, R]], Artifacts], list[str]]
-
-
-@dataclass
-class PayloadKey(CachePolicy):
-    """The cache policy of a step."""
-
-    step: str = ""
-    code_version: int = 0
-
-    def compute_key(self, task_ctx: Any, inputs: JsonObject, flow_parameters: JsonObject, **_: Any) -> str:
-        """Compute the key of a result, as Prefect asks for it.
-
-        Args:
-            task_ctx: Context of the task run; not used.
-            inputs: Arguments of the task.
-            flow_parameters: Parameters of the flow; not used.
-
-        Returns:
-            The key.
-        """
-        return result_key(self.step, step_key(self.step, self.code_version, inputs["payload"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +112,7 @@ class Step(Stage, Generic[P, R]):
         return step_key(self.name, self.code_version, payload.to_json())
 
     def policy(self, store: str) -> CachePolicy:
-        """Return the cache policy with which a result is made once, however many runs ask for it at this moment.
+        """Return the cache policy with which a result is declared once, however many runs ask for it at this moment.
 
         Args:
             store: URL of the store.
@@ -141,8 +120,7 @@ class Step(Stage, Generic[P, R]):
         Returns:
             The policy.
         """
-        policy = PayloadKey(step=self.name, code_version=self.code_version)
-        return policy.configure(lock_manager=StoreLocks(store), isolation_level="SERIALIZABLE")
+        return PayloadKey(step=self.name, code_version=self.code_version).locked(store)
 
     def known(self, store: Store, key: str) -> R | None:
         """Look up a stored result.
@@ -215,7 +193,7 @@ class Step(Stage, Generic[P, R]):
         return field_sources(self.payload)
 
 
-def _is_transient(task: Any, run: Any, state: Any) -> bool:
+def _is_transient(_task: Any, _run: Any, state: Any) -> bool:
     """Whether a step that failed may succeed when it is tried again.
 
     A process that was killed from outside (memory ran out, say) goes on from its checkpoint. The same bad input gives
@@ -250,7 +228,7 @@ class step(Generic[P, R]):
 
         @wraps(function)
         def body(payload: JsonObject, store: str, **where: Any) -> JsonObject:
-            return _run(made, payload, store, where)
+            return _run(declared, payload, store, where)
 
         # Under this name a body is sent to processes on other machines as a reference, not as a copy of its code.
         body.__qualname__ = f"{function.__qualname__}.body"
@@ -268,7 +246,7 @@ class step(Generic[P, R]):
             retry_delay_seconds=list(RETRY_SECONDS),
             retry_condition_fn=_is_transient,
         )
-        made: Step[P, R] = Step(
+        declared: Step[P, R] = Step(
             name=self.name,
             code_version=self.code_version,
             title=self.title,
@@ -284,22 +262,22 @@ class step(Generic[P, R]):
             artifact_name=self.artifact_name or self.name,
             uses_proxies=self.uses_proxies,
         )
-        return made
+        return declared
 
 
-def _run(made: Step[P, R], payload: JsonObject, store_url: str, where: Where) -> JsonObject:
+def _run(declared: Step[P, R], payload: JsonObject, store_url: str, where: Where) -> JsonObject:
     """Compute a result within its task run, unless it is there after all."""
-    store, key = Store(store_url), step_key(made.name, made.code_version, payload)
-    log = step_log(made.name, key, payload, where)
+    store, key = Store(store_url), step_key(declared.name, declared.code_version, payload)
+    log = step_log(declared.name, key, payload, where)
     if task_run.run_count <= 1:
-        progress.current().started(made.name)
-    # Prefect takes a store that does not answer for one without the result. Asked again, it ends the run
-    # rather than have it compute anew what is there.
-    known = known_result(store, result_key(made.name, key))
-    if known is not None:
-        return known
+        progress.current().started(declared.name)
+    # Prefect treats a store that does not answer as one without the result. This second look-up ends the run instead
+    # of computing again what is there.
+    stored = known_result(store, result_key(declared.name, key))
+    if stored is not None:
+        return stored
     log.info("begins")
     began = time.monotonic()
-    result = made.execute(made.payload.from_json(payload), store, **where)
+    result = declared.execute(declared.payload.from_json(payload), store, **where)
     log.info("executed in %.1f s", time.monotonic() - began)
     return result.to_json()

@@ -44,14 +44,36 @@ class EvaluateResult(JsonRecord):
     seconds: float = field(kw_only=True)
 
 
+@dataclass(frozen=True)
+class ProxyModel(JsonRecord):
+    """How a proxy is read: its recipe, and the path of its tokenizer in the store."""
+
+    recipe: Mapping[str, Scalar]
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class TaskDocuments(JsonRecord):
+    """Where the documents of a task are.
+
+    Attributes:
+        source: The documents; empty for a task on held-out text.
+        corpora: Folders of the leaves whose held-out text it is.
+    """
+
+    source: TaskSource
+    corpora: Sequence[str]
+
+
 def _uses_proxies(where: Where) -> bool:
-    return where["task"]["metric"] is None  # a metric of another trainer is only read
+    # A metric of another trainer is only read.
+    return TaskDocuments.from_json(where["task"]).source.metric is None
 
 
 def _describe(done: Sequence[Done[EvaluatePayload, EvaluateResult]], artifacts: Artifacts) -> list[str]:
     bpb_by_task: dict[str, list[float]] = {}
-    for one in done:
-        bpb_by_task.setdefault(artifacts.label(one.payload.task), []).append(one.result.bpb)
+    for outcome in done:
+        bpb_by_task.setdefault(artifacts.label(outcome.payload.task), []).append(outcome.result.bpb)
     return table(
         [
             {
@@ -82,9 +104,7 @@ def evaluate(
     store: Store,
     *,
     label: str,
-    recipe: Mapping[str, Scalar],
-    tokenizer: str,
-    corpora: Sequence[str],
+    model: JsonMapping,
     task: JsonMapping,
     timeout_hours: float,
 ) -> EvaluateResult:
@@ -94,10 +114,8 @@ def evaluate(
         payload: The proxy and the task.
         store: The store.
         label: Beginning of the proxy's key and label of the task, to show.
-        recipe: Recipe of the proxy.
-        tokenizer: Path of the tokenizer in the store.
-        corpora: Folders of the leaves whose held-out text the task is.
-        task: Where the task is (`TaskSource`, as JSON).
+        model: How the proxy is read, a `ProxyModel`.
+        task: Where the task is, a `TaskDocuments`.
         timeout_hours: Time that it may take.
 
     Returns:
@@ -106,11 +124,12 @@ def evaluate(
     Raises:
         EvaluationError: It is no number, or another trainer did not measure it.
     """
-    started, source = time.monotonic(), TaskSource.from_json(task)
+    started, documents = time.monotonic(), TaskDocuments.from_json(task)
+    source, read_as = documents.source, ProxyModel.from_json(model)
     if source.metric is not None:
         return EvaluateResult(_measured_in_training(store, payload.proxy, source.metric), seconds=0.0)
-    proxy = ProxyReference(store.url, payload.proxy, recipe, tokenizer)
-    score = worker_pool.run(EvaluateJob(proxy, label, source, tuple(corpora)), hours=timeout_hours)
+    proxy = ProxyReference(store.url, payload.proxy, read_as.recipe, read_as.tokenizer)
+    score = worker_pool.run(EvaluateJob(proxy, label, source, tuple(documents.corpora)), hours=timeout_hours)
     return EvaluateResult(score.bpb, score.documents, score.standard_error, seconds=time.monotonic() - started)
 
 

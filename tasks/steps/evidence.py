@@ -29,12 +29,12 @@ class EvidenceResult(JsonRecord):
     files: dict[str, str | None]
 
 
-def _describe(done: Sequence[Done[EvidencePayload, EvidenceResult]], artifacts: Artifacts) -> list[str]:
-    [one] = done
+def _describe(done: Sequence[Done[EvidencePayload, EvidenceResult]], _artifacts: Artifacts) -> list[str]:
+    [outcome] = done
+    added, carried, pooled = (len(outcome.where[name]) for name in ("added", "carried", "pooled"))
     return [
-        f"{len(one.where['added'])} rows measured in this run, {len(one.where['carried'])} carried over, of them"
-        f" {len(one.where['pooled'])} of other swarms. What the law is fitted to:"
-        f" `{evidence_set_path(one.result.evidence)}`"
+        f"{added} rows measured in this run, {carried} carried over, of them {pooled} of other swarms."
+        f" What the law is fitted to: `{evidence_set_path(outcome.result.evidence)}`"
     ]
 
 
@@ -48,7 +48,7 @@ def _describe(done: Sequence[Done[EvidencePayload, EvidenceResult]], artifacts: 
     artifact=_describe,
 )
 def evidence(
-    payload: EvidencePayload,
+    _payload: EvidencePayload,
     store: Store,
     *,
     added: Sequence[EvidenceRow],
@@ -58,7 +58,6 @@ def evidence(
     """Append what was measured to the ledger, and pin the rows to fit to.
 
     Args:
-        payload: The sets of rows.
         store: The store.
         added: Rows that were measured in this run.
         carried: Ids of rows that are carried over.

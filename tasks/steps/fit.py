@@ -116,8 +116,8 @@ class FitResult(JsonRecord):
 
 
 def _describe(done: Sequence[Done[FitPayload, FitResult]], artifacts: Artifacts) -> list[str]:
-    [one] = done
-    store, result = artifacts.store, one.result
+    [outcome] = done
+    store, result = artifacts.store, outcome.result
     errors = read_labelled(file_of(store, result.files, fit_path(result.fit, DIAGNOSTICS_FILE)), "task").set_index(
         "task"
     )

@@ -49,16 +49,16 @@ class NextRoundResult(JsonRecord):
 
 
 def _describe(done: Sequence[Done[NextRoundPayload, NextRoundResult]], artifacts: Artifacts) -> list[str]:
-    [one] = done
-    lines = [f"Before {one.where['label']} about {one.result.remaining_gain:.4f} BPB are still to be gained."]
-    if not one.result.mixtures:
-        return [*lines, f"That is below the tolerance of {one.payload.tolerance:g}: the swarm ends here."]
+    [outcome] = done
+    lines = [f"Before {outcome.where['label']} about {outcome.result.remaining_gain:.4f} BPB are still to be gained."]
+    if not outcome.result.mixtures:
+        return [*lines, f"That is below the tolerance of {outcome.payload.tolerance:g}: the swarm ends here."]
     rows: list[dict[str, Cell]] = []
-    for number, mixture in enumerate(one.result.mixtures):
+    for number, mixture in enumerate(outcome.result.mixtures):
         heaviest = sorted(mixture.items(), key=lambda item: -item[1])[:5]
         domains = ", ".join(f"{artifacts.label(leaf)} {weight:.0%}" for leaf, weight in heaviest)
         rows.append({"mixture": number, "heaviest domains": domains})
-    return [*lines, "The mixtures that would tell most of the best one:", "", *table(rows)]
+    return [*lines, "The mixtures that would tell most of the best outcome:", "", *table(rows)]
 
 
 @step(
@@ -72,7 +72,7 @@ def _describe(done: Sequence[Done[NextRoundPayload, NextRoundResult]], artifacts
     forecast="compute",
     artifact=_describe,
 )
-def next_round(payload: NextRoundPayload, store: Store, *, label: str) -> NextRoundResult:
+def next_round(payload: NextRoundPayload, store: Store, *, label: str) -> NextRoundResult:  # noqa: ARG001 - shown with the task run
     """Choose the mixtures of the next round.
 
     Args:

@@ -35,8 +35,8 @@ class PlanPayload(JsonRecord):
 
 
 def _describe(done: Sequence[Done[PlanPayload, ReusePlan]], artifacts: Artifacts) -> list[str]:
-    [one] = done
-    chosen = one.result
+    [outcome] = done
+    chosen = outcome.result
     rows: list[dict[str, Cell]] = []
     for number, column in enumerate(chosen.columns):
         for leaf, share in sorted(column.items(), key=lambda item: -item[1]):

@@ -76,8 +76,8 @@ class ProposeResult(JsonRecord):
 
 
 def _describe(done: Sequence[Done[ProposePayload, ProposeResult]], artifacts: Artifacts) -> list[str]:
-    [one] = done
-    result, request = one.result, one.payload.request
+    [outcome] = done
+    result, request = outcome.result, outcome.payload.request
     leaves = sorted(result.weights, key=lambda leaf: -result.weights[leaf])
     frame = pd.DataFrame(
         {

@@ -1,7 +1,6 @@
 """Step `publish`: writes the record of the mix and its artifacts. It is run every time: its effects are its point."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,7 +12,7 @@ from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.tables import mix_table
 from olmix_core.report import page
 from olmix_core.report.charts import charts
-from olmix_core.report.markdown import picture, table
+from olmix_core.report.markdown import mix_summary, picture
 from olmix_core.storage.layout import REPORT_FILE, version_path
 from olmix_core.storage.store import Store
 from tasks.runtime import progress
@@ -25,55 +24,31 @@ PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-def publish(mix: MixDraft, store: str, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
-    """Publish the mix; the same mix again keeps its version."""
-    progress.current().started("publish")
-    opened = Store(store)
-    published = publish_mix(opened, mix, accounting)
-    report = version_path(mix.name, published.version, REPORT_FILE)
-    found = load(opened, mix.name, published.version)
-    if not opened.exists(report):
-        opened.write_bytes(report, page.report_html(found))
-    words = summary(published, mix_table(mix, None).to_dict("records"), accounting)
-    shown = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := charts(found).get(name))]
-    where = f"Everything behind it: `{report}` in the store `{opened.url}`."
+def publish(draft: MixDraft, store_url: str, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
+    """Publish a mix with its report, and leave its artifact; the same mix again keeps its version.
+
+    Args:
+        draft: The mix.
+        store_url: URL of the store.
+        accounting: {step: {executed, cached, reused}} of the run.
+
+    Returns:
+        The record of the published version.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    progress.current().started(PUBLISH.name)
+    store = Store(store_url)
+    record = publish_mix(store, draft, accounting)
+    report = version_path(draft.name, record.version, REPORT_FILE)
+    mix = load(store, draft.name, record.version)
+    if not store.exists(report):
+        store.write_bytes(report, page.report_html(mix))
+    summary = mix_summary(record, mix_table(draft, None), accounting)
+    pictures = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := charts(mix).get(name))]
+    where = f"Everything behind it: `{report}` in the store `{store.url}`."
     publish_markdown(
-        f"mix-{mix.name}",
-        "\n\n".join([words, where, *shown]) + "\n",
-        f"Mixture {mix.name} {published.version}",
+        f"mix-{draft.name}", "\n\n".join([summary, where, *pictures]) + "\n", f"Mixture {draft.name} {record.version}"
     )
-    return published
-
-
-def summary(
-    published: MixRecord,
-    rows: list[dict[Any, Any]],
-    accounting: Mapping[str, Mapping[str, int]],
-) -> str:
-    """The mixture and what is known of it, as markdown."""
-    predicted, gain = published.predicted, published.gain["over_natural"]
-    lines = [
-        f"# {published.name} {published.version}",
-        "",
-        f"Predicted mean BPB: natural **{predicted['natural'].bpb:.4f}**, proposed"
-        f" **{predicted['proposed'].bpb:.4f}**; gain {gain.bpb:.4f}"
-        f" ({gain.bpb / predicted['natural'].bpb:.1%}; 90 % interval"
-        f" {gain.low:.4f} to {gain.high:.4f}): **{gain.verdict}**.",
-        "",
-        *table(
-            [
-                {
-                    "domain": row["domain"],
-                    "natural": f"{row['natural']:.4f}",
-                    "weight": f"{row['weight']:.4f}",
-                    "ratio": f"{row['ratio']:.2f}",
-                    "epochs": f"{row['epochs']:.2f}",
-                    "at cap": "yes" if row["at_cap"] else "",
-                }
-                for row in rows
-            ]
-        ),
-        "",
-        *table([{"step": step, **counts} for step, counts in accounting.items()]),
-    ]
-    return "\n".join(lines) + "\n"
+    return record

@@ -36,25 +36,25 @@ class StatisticsResult(JsonRecord):
     files: dict[str, str | None]
 
 
-def _forecast(payload: StatisticsPayload, key: str, where: Where) -> Estimate[StatisticsResult]:
+def _forecast(_payload: StatisticsPayload, _key: str, where: Where) -> Estimate[StatisticsResult]:
     size = sum(text_bytes(file.url, file.size) for file in where["files"])
     tokens = max(1, int(size / BYTES_PER_TOKEN))
     return Estimate(StatisticsResult(LeafStatistics(0, size, tokens, heldout_tokens=0, heldout_bytes=size), {}))
 
 
-def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], artifacts: Artifacts) -> list[str]:
-    total = sum(one.result.statistics.available for one in done)
+def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifacts: Artifacts) -> list[str]:
+    total = sum(outcome.result.statistics.available for outcome in done)
     rows = [
         {
-            "domain": one.where["label"],
-            "state": one.state,
-            "documents": f"{one.result.statistics.documents:,}",
-            "bytes": f"{one.result.statistics.bytes:,}",
-            "tokens": f"{one.result.statistics.tokens:,}",
-            "held out": f"{one.result.statistics.heldout_tokens:,}",
-            "natural share": f"{one.result.statistics.available / total:.4f}",
+            "domain": outcome.where["label"],
+            "state": outcome.state,
+            "documents": f"{outcome.result.statistics.documents:,}",
+            "bytes": f"{outcome.result.statistics.bytes:,}",
+            "tokens": f"{outcome.result.statistics.tokens:,}",
+            "held out": f"{outcome.result.statistics.heldout_tokens:,}",
+            "natural share": f"{outcome.result.statistics.available / total:.4f}",
         }
-        for one in done
+        for outcome in done
     ]
     return [f"{amount(total)} tokens to train on in {len(done)} domains.", "", *table(rows)]
 
@@ -73,7 +73,7 @@ def statistics(
     payload: StatisticsPayload,
     store: Store,
     *,
-    label: str,
+    label: str,  # noqa: ARG001 - shown with the task run
     files: Sequence[InputFile],
 ) -> StatisticsResult:
     """Tokenise a leaf, hold out a slice of it, and count it.
@@ -87,7 +87,7 @@ def statistics(
     Returns:
         Its statistics.
     """
-    made = Tokenizer.from_json(store.read_json(tokenizer_path(payload.tokenizer)))
+    text_tokenizer = Tokenizer.from_json(store.read_json(tokenizer_path(payload.tokenizer)))
     folder = corpus_folder(statistics.key(payload))
-    counts = tokenise(list(files), made, store, folder)
+    counts = tokenise(list(files), text_tokenizer, store, folder)
     return StatisticsResult(counts, {f"{folder}/{name}": None for name in FILES})

@@ -46,10 +46,10 @@ class SwarmResult(JsonRecord):
 
 
 def _describe(done: Sequence[Done[SwarmPayload, SwarmResult]], artifacts: Artifacts) -> list[str]:
-    [one] = done
-    natural = one.payload.natural
+    [outcome] = done
+    natural = outcome.payload.natural
     leaves = LeafIndex(tuple(sorted(natural, key=lambda leaf: -natural[leaf])))
-    weights = np.array([leaves.vector(mixture) for mixture in one.result.mixtures])
+    weights = np.array([leaves.vector(mixture) for mixture in outcome.result.mixtures])
     labels = [artifacts.label(leaf) for leaf in leaves]
     with look():
         figure = charts.ranges(weights, labels, {"natural": leaves.vector(natural)})
@@ -69,12 +69,11 @@ def _describe(done: Sequence[Done[SwarmPayload, SwarmResult]], artifacts: Artifa
     forecast="compute",
     artifact=_describe,
 )
-def swarm(payload: SwarmPayload, store: Store) -> SwarmResult:
+def swarm(payload: SwarmPayload, _store: Store) -> SwarmResult:
     """Draw the mixtures that proxies are trained on.
 
     Args:
         payload: How they are drawn.
-        store: Not used.
 
     Returns:
         The mixtures.

@@ -63,13 +63,14 @@ class TokenizerResult(JsonRecord):
     files: dict[str, str | None]
 
 
-def _forecast(payload: TokenizerPayload, key: str, where: Where) -> TokenizerResult:
+def _forecast(payload: TokenizerPayload, _key: str, _where: Where) -> TokenizerResult:
     return TokenizerResult("not made yet", payload.settings.vocab_size or 0, {})
 
 
-def _describe(done: Sequence[Done[TokenizerPayload, TokenizerResult]], artifacts: Artifacts) -> list[str]:
-    [one] = done
-    return [f"{one.payload.settings.kind}, vocabulary of {one.result.vocab_size}, `{one.result.fingerprint[:12]}`"]
+def _describe(done: Sequence[Done[TokenizerPayload, TokenizerResult]], _artifacts: Artifacts) -> list[str]:
+    [outcome] = done
+    kind, result = outcome.payload.settings.kind, outcome.result
+    return [f"{kind}, vocabulary of {result.vocab_size}, `{result.fingerprint[:12]}`"]
 
 
 @step(
@@ -97,13 +98,13 @@ def tokenizer(
     """
     settings = payload.settings
     if settings.kind == "bytes":
-        made = byte_tokenizer()
+        built = byte_tokenizer()
     elif file is not None:
-        with open_file(file) as opened:
-            made = load_tokenizer(opened.read().decode(), file, settings.eos)
+        with open_file(file) as definition:
+            built = load_tokenizer(definition.read().decode(), file, settings.eos)
     else:
         assert settings.vocab_size is not None
-        made = train_tokenizer([list(files) for files in leaves], settings.vocab_size)
-    path = tokenizer_path(made.fingerprint)
-    store.write_json(path, made.to_json())
-    return TokenizerResult(made.fingerprint, made.vocab_size, {path: None})
+        built = train_tokenizer([list(files) for files in leaves], settings.vocab_size)
+    path = tokenizer_path(built.fingerprint)
+    store.write_json(path, built.to_json())
+    return TokenizerResult(built.fingerprint, built.vocab_size, {path: None})

@@ -91,7 +91,7 @@ class TrainResult(JsonRecord):
         return super().from_json({**cls("").to_json(), **record} if "diverged" in record else record)
 
 
-def _forecast(payload: TrainPayload, key: str, where: Where) -> TrainResult:
+def _forecast(_payload: TrainPayload, key: str, _where: Where) -> TrainResult:
     return TrainResult(key)
 
 
@@ -99,13 +99,13 @@ def _describe(done: Sequence[Done[TrainPayload, TrainResult]], artifacts: Artifa
     if not done:
         return ["Nothing is left to explore: no proxy."]
     rows = []
-    for one in done:
-        heaviest = sorted(one.payload.mixture.items(), key=lambda item: -item[1])[:3]
-        label, result, diverged = one.where["label"], one.result, one.result.diverged is not None
+    for outcome in done:
+        heaviest = sorted(outcome.payload.mixture.items(), key=lambda item: -item[1])[:3]
+        label, result, diverged = outcome.where["label"], outcome.result, outcome.result.diverged is not None
         rows.append(
             {
-                "proxy": label if one.url is None else f"[{label}]({one.url})",
-                "state": "diverged" if diverged else one.state,
+                "proxy": label if outcome.url is None else f"[{label}]({outcome.url})",
+                "state": "diverged" if diverged else outcome.state,
                 "heaviest domains": ", ".join(f"{artifacts.label(leaf)} {weight:.0%}" for leaf, weight in heaviest),
                 "tokens": "" if diverged else f"{result.tokens:,}",
                 "seconds": "" if diverged else f"{result.seconds:.1f}",
@@ -113,12 +113,12 @@ def _describe(done: Sequence[Done[TrainPayload, TrainResult]], artifacts: Artifa
                 "folder": f"`{proxy_folder(result.proxy)}`",
             }
         )
-    trained = [one.result for one in done if one.result.diverged is None]
+    trained = [outcome.result for outcome in done if outcome.result.diverged is None]
     if not trained:
         return ["Every proxy diverged.", "", *table(rows)]
     tokens, seconds = sum(result.tokens for result in trained), sum(result.seconds for result in trained)
     summary = f"{len(trained)} proxies of {trained[0].parameters:,} parameters: {amount(tokens)} tokens"
-    return [f"{summary}, {duration(seconds)} of one worker.", "", *table(rows)]
+    return [f"{summary}, {duration(seconds)} of outcome worker.", "", *table(rows)]
 
 
 @step(
@@ -130,7 +130,7 @@ def _describe(done: Sequence[Done[TrainPayload, TrainResult]], artifacts: Artifa
     result=TrainResult,
     forecast=_forecast,
     artifact=_describe,
-    uses_proxies=lambda where: True,
+    uses_proxies=lambda _where: True,
 )
 def train(
     payload: TrainPayload,

@@ -20,9 +20,10 @@ from flows.execution.runners.deployment import job_variables
 from flows.form import ExecutionChanges
 from olmix_core.config.execution import RUNNERS, Execution
 from olmix_core.config.load import load_config
+from olmix_core.data.tasks import TaskSource
 from olmix_core.errors import ConfigError, TrainingError
 from tasks.runtime.step import Call
-from tasks.steps.evaluate import EvaluatePayload, evaluate
+from tasks.steps.evaluate import EvaluatePayload, TaskDocuments, evaluate
 from tasks.steps.fit import fit
 from tasks.steps.train import TrainPayload, train
 
@@ -106,7 +107,8 @@ def test_dask_is_asked_only_for_what_is_not_a_thread() -> None:
 
 
 def test_only_steps_that_train_or_evaluate_proxies_ask_for_resources() -> None:
-    measured, read = {"task": {"metric": None}}, {"task": {"metric": "arc"}}
+    measured = {"task": TaskDocuments(TaskSource(), ["tokens"]).to_json()}
+    read = {"task": TaskDocuments(TaskSource(metric="arc"), []).to_json()}
     assert train.runs_proxies([Call(TrainPayload({}, {}, ""), {})])
     assert evaluate.runs_proxies([Call(EvaluatePayload("", ""), measured)])
     assert not evaluate.runs_proxies([Call(EvaluatePayload("", ""), read)])  # by an external trainer, while it trained
