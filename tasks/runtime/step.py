@@ -17,7 +17,7 @@ A step is declared once, in a module of `tasks.steps`:
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import Any, Concatenate, Generic, Literal, TypeVar
 
 from prefect import Task, task
@@ -226,15 +226,17 @@ class step(Generic[P, R]):
     def __call__(self, function: Callable[Concatenate[P, Store, ...], R]) -> Step[P, R]:
         """Make the step of a function."""
 
-        @wraps(function)
+        # Not `wraps`: Prefect would bind arguments by the names that the function gives them.
         def body(payload: JsonObject, store: str, **where: Any) -> JsonObject:
             return _run(declared, payload, store, where)
 
         # Under this name a body is sent to processes on other machines as a reference, not as a copy of its code.
-        body.__qualname__ = f"{function.__qualname__}.body"
+        body.__module__, body.__name__ = function.__module__, self.name
+        body.__qualname__, body.__doc__ = f"{function.__qualname__}.body", function.__doc__
 
         def run_name(parameters: JsonObject) -> str:
-            return f"{self.name} {parameters['label']}" if parameters.get("label") else self.name
+            label = parameters["where"].get("label")
+            return f"{self.name} {label}" if label else self.name
 
         make = task(
             name=self.name,

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow
+from prefect.runtime import task_run
 
 from olmix_core.errors import StoreError, TrainingError, WorkerLostError
 from olmix_core.serialization import JsonRecord
-from olmix_core.storage.layout import result_key, result_path
+from olmix_core.storage.layout import payload_path, result_key, result_path
 from olmix_core.storage.store import Store
 from olmix_core.workers.pool import worker_pool
 from tasks.runtime.log import StepLog
@@ -124,3 +126,20 @@ def test_only_what_may_pass_is_tried_again(
 def test_a_line_of_the_log_says_of_what_it_is() -> None:
     log = StepLog(logging.getLogger("test"), {"mix": "web", "label": "3c58db code", "key": "0940"})
     assert log.process("begins", {}) == ('mix=web label="3c58db code" key=0940: begins', {})
+
+
+def test_a_step_may_name_its_arguments_as_it_likes(prefect_server: None, tmp_path: Path) -> None:
+    names: list[str] = []
+
+    @step("other-names", 1, title="count", payload=Payload, result=Result)
+    def counted(_numbers: Payload, _place: Store, *, label: str) -> Result:
+        names.append(task_run.name)
+        return Result(len(label))
+
+    @flow
+    def run() -> None:
+        assert counted.task({"a": 1}, str(tmp_path), label="two words") == {"made": 9}
+
+    run()
+    assert names == ["other-names two words"]
+    assert Store(str(tmp_path)).exists(payload_path("other-names", counted.key(Payload(1))))
