@@ -240,8 +240,8 @@ class LeafProposal:
     @cached_property
     def sequences(self) -> NDArray[np.int64]:
         """[m] whole sequences of each leaf; a ProposalError where the run is too short for its bounds."""
-        request = self.request
-        return round_to_sequences(self.weights, request.run_tokens, request.sequence_length, self.feasible)
+        tokens, length = self.request.run_tokens, self.request.sequence_length
+        return round_to_sequences(self.weights, tokens, length, self.feasible)
 
 
 def propose_for_leaves(

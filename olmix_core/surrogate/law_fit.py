@@ -60,18 +60,13 @@ def fit_law_form(
         b=_contiguous(sorted_form.b[back_tasks]),
         v=_contiguous(sorted_form.v[np.ix_(back_tasks, back_leaves)]),
     )
-    pooled = None
-    if prior is not None:
-        levels = prior.levels(ordered.runs)
-        precision = prior.precision(swarm.leaves, levels.shape[1])
-        pooled = Pooled(levels, _contiguous(estimated.levels[back_tasks]), precision)
     covariance = SandwichCovariance(
         law=law,
         parameters=parameters,
         X=_contiguous(ordered.X[:, back_leaves]),
         weights=_contiguous(estimated.weights[:, back_tasks]),
         errors=_contiguous(estimated.errors[:, back_tasks]),
-        pooled=pooled,
+        pooled=_pooled(prior, ordered.runs, swarm.leaves, estimated.levels[back_tasks]) if prior else None,
     )
     return LawSurrogate(
         law=law,
@@ -153,6 +148,12 @@ def cross_validate_law(
         return fit_law_form(part, fixed, weights, lambda *_: surrogate.law, is_refit=True)
 
     return out_of_fold(swarm, refit, folds, run_weights, task_weights)
+
+
+def _pooled(prior: SwarmPrior, runs: Sequence[str], leaves: Sequence[str], offsets: Array) -> Pooled:
+    """The levels and the precision of a prior, with the fitted offsets [T, S]."""
+    levels = prior.levels(runs)
+    return Pooled(levels, _contiguous(offsets), prior.precision(leaves, levels.shape[1]))
 
 
 def _contiguous(values: Array) -> Array:

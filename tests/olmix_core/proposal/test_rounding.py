@@ -52,7 +52,7 @@ def test_the_largest_remainder_gets_the_sequence() -> None:
     assert round_to_sequences(np.array([0.58, 0.27, 0.15]), 10.0, 1, capped).tolist() == [5, 3, 2]
 
 
-def test_a_run_too_short_is_told() -> None:
+def test_a_run_that_is_too_short_is_refused() -> None:
     limits = feasible_set(np.eye(2), np.full(2, np.inf), None, None)
     with pytest.raises(ProposalError, match="at least one sequence of 4096"):
         round_to_sequences(np.array([0.5, 0.5]), 100.0, 4096, limits)

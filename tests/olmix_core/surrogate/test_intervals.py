@@ -41,20 +41,20 @@ def held(errors: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [log_linear, diminishing_returns])
-def test_the_gain_of_a_proposal_lies_in_its_interval(make: Callable[..., Problem]) -> None:
+def test_intervals_cover_gains_of_proposals(make: Callable[..., Problem]) -> None:
     problem = make(6, 5).with_noise(0.02, 0.02)
     told, _ = at_proposals(problem, problem.law.family)
     assert held(told) >= 0.8
     assert 0.5 < np.sqrt(np.mean(told**2)) < 1.5  # nor is the interval far too wide
 
 
-def test_it_does_where_the_form_of_the_law_is_wrong() -> None:
+def test_intervals_cover_gains_under_a_misspecified_law() -> None:
     problem = diminishing_returns(6, 5, gamma=0.4).with_noise(0.002)
     told, alone = at_proposals(problem, "log_linear")
     assert held(told) >= 0.8 > held(alone)
 
 
-def test_two_proxies_differ_by_the_noise_of_both_and_one_does_not_from_itself() -> None:
+def test_noise_counts_once_per_proxy() -> None:
     problem = log_linear(6, 4).with_noise(0.02, 0.03)
     law = fit_law(problem.evidence(60, seed=0), FitSettings(family="log_linear"))
     q, weights = problem.optimum, np.array([0.4, 0.3, 0.2, 0.1])

@@ -51,7 +51,7 @@ def shuffled(evidence: SwarmData, seed: int) -> SwarmData:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_on_record_predicts_the_same(family: str, models: dict[str, Surrogate], problem: Problem) -> None:
+def test_json_round_trip_predicts_the_same(family: str, models: dict[str, Surrogate], problem: Problem) -> None:
     model = models[family]
     again = load_surrogate(json.loads(json.dumps(model.to_json(), allow_nan=False)))
     Q = problem.mixtures(20, seed=9)
@@ -71,14 +71,14 @@ def test_order_changes_nothing(
 
 
 @pytest.mark.parametrize("family", ["gaussian_process", "bimix", "autoscale", "lightgbm"])
-def test_intervals_hold_what_was_measured(family: str, evidence: SwarmData) -> None:
+def test_intervals_cover_held_out_measurements(family: str, evidence: SwarmData) -> None:
     errors = cross_validate(evidence, FitSettings(family=family)).table()
     assert 0.75 <= errors["coverage90"].mean() <= 1.0
     assert number(errors, "objective", "spearman") > 0.6
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_missing_measurement_is_no_obstacle(family: str, evidence: SwarmData, problem: Problem) -> None:
+def test_missing_measurements_are_left_out(family: str, evidence: SwarmData, problem: Problem) -> None:
     Y = evidence.Y.copy()
     Y[::2, 1] = np.nan
     model = fit(replace(evidence, Y=Y), FitSettings(family=family))
@@ -126,7 +126,7 @@ def test_search_proposes_a_run(models: dict[str, Surrogate], evidence: SwarmData
         propose(models["search"], ProposalProblem(caps=np.full(LEAVES, 0.2001), **settings))
 
 
-def test_careful_proposals_are_surer(models: dict[str, Surrogate], problem: Problem) -> None:
+def test_pessimistic_proposals_are_less_uncertain(models: dict[str, Surrogate], problem: Problem) -> None:
     model = models["autoscale"]
     settings: dict[str, Any] = {"expansion": np.eye(LEAVES), "natural": problem.natural, "caps": np.ones(LEAVES)}
     bold, careful = (

@@ -37,7 +37,7 @@ def test_useless_tasks_do_not_move_and_harmful_leaves_raise_the_others() -> None
         assert (problem.bpb(alone[None])[:, :4] > problem.bpb(helped[None])[:, :4]).all()
 
 
-def test_evidence_has_the_noise_asked_for() -> None:
+def test_evidence_has_the_noise_of_the_problem() -> None:
     problem = diminishing_returns(6, 40).with_noise(0.02, 0.05)
     evidence = problem.evidence(400, seed=2)
     error = evidence.Y - problem.bpb(evidence.X)

@@ -17,7 +17,7 @@ def mixtures(count: int, leaves: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).dirichlet(np.ones(leaves), count)
 
 
-def test_search_knows_what_was_run() -> None:
+def test_search_returns_the_bpb_of_the_nearest_run() -> None:
     X = mixtures(20, 4, 0)
     y = np.arange(20.0) + 1
     predict = search(X, y, np.ones(20))
@@ -54,7 +54,7 @@ def test_smooth_functions_are_interpolated() -> None:
     assert np.abs(gaussian_process(X, truth(X), np.ones(100))(Q) - truth(Q)).max() < 0.01
 
 
-def test_trees_find_steps() -> None:
+def test_trees_recover_steps() -> None:
     X, Q = mixtures(400, 3, 0), mixtures(100, 3, 1)
     y = np.where(X[:, 0] > 0.5, 1.0, 2.0)
     away = np.abs(Q[:, 0] - 0.5) > 0.05

@@ -43,14 +43,14 @@ def test_no_loss_is_above_that_of_many_starts_of_another_solver() -> None:
         assert found.loss[task] <= reference(part, task, 60) * (1 + 1e-6)
 
 
-def test_more_starts_help_where_the_first_disagree() -> None:
+def test_more_starts_help_where_the_first_ones_disagree() -> None:
     part = problems(12)
     one, many = lowest_minimum(part, None, restarts=False), lowest_minimum(part, None, restarts=True)
     assert (many.loss <= one.loss * (1 + 1e-9)).all()
     assert (many.loss < 0.999 * one.loss).any()
 
 
-def test_the_answer_of_a_task_is_its_own() -> None:
+def test_a_task_does_not_depend_on_the_others() -> None:
     part = problems(6)
     together = lowest_minimum(part, None, restarts=True)
     for task in range(6):

@@ -32,7 +32,7 @@ def error(surrogate: LawSurrogate, problem: Problem = PROBLEM) -> float:
     return float(np.abs(surrogate.predict(Q) - problem.bpb(Q)).mean())
 
 
-def test_a_pool_of_strangers_at_one_level_is_no_pool() -> None:
+def test_an_uninformative_prior_changes_nothing() -> None:
     evidence, _ = two_swarms()
     pool = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", source_correlation=0.0)
     plain = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6))
@@ -42,7 +42,7 @@ def test_a_pool_of_strangers_at_one_level_is_no_pool() -> None:
     np.testing.assert_allclose(pooled.std(Q), plain.std(Q), rtol=1e-4)
 
 
-def test_a_swarm_at_another_level_is_seen_and_predictions_are_for_the_newest() -> None:
+def test_levels_are_estimated_and_predictions_are_for_the_newest_swarm() -> None:
     evidence, pool = two_swarms(old=0.2)
     stacked = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6))
     pooled = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
@@ -53,14 +53,14 @@ def test_a_swarm_at_another_level_is_seen_and_predictions_are_for_the_newest() -
     assert (pooled.covariance.pooled.offsets > 0.05).all()
 
 
-def test_swarms_at_one_level_are_left_there() -> None:
+def test_swarms_at_one_level_keep_it() -> None:
     evidence, pool = two_swarms()
     pooled = fit_law(evidence, FitSettings(family="diminishing_returns", gamma=0.6, prior=pool))
     new = evidence.rows(np.arange(24, 48))
     assert error(pooled) < error(fit_law(new, FitSettings(family="diminishing_returns", gamma=0.6)))
 
 
-def test_a_swarm_that_misleads_is_weighed_down_and_named() -> None:
+def test_a_misleading_swarm_gets_a_low_weight_and_a_note() -> None:
     evidence, pool = two_swarms()
     Y = evidence.Y.copy()
     Y[:24] = np.random.default_rng(0).permutation(Y[:24])
@@ -76,7 +76,7 @@ def test_a_swarm_that_misleads_is_weighed_down_and_named() -> None:
     assert all(one.error < 0.5 for one in good)
 
 
-def test_kin_share_and_a_revision_takes_after_its_predecessor() -> None:
+def test_related_leaves_share_variance() -> None:
     leaves = tuple("abcde")
     pool = SwarmPrior(
         {}, "x", sources=(("a", "b"),), revised={"d": "c"}, source_correlation=3.0, revision_correlation=1e6
@@ -109,13 +109,13 @@ def test_order_and_json_change_nothing() -> None:
     np.testing.assert_array_equal(shuffled.predict(Q), pooled.predict(Q))
 
 
-def test_a_run_of_no_swarm_is_refused() -> None:
+def test_a_run_without_swarm_is_refused() -> None:
     evidence, pool = two_swarms()
     with pytest.raises(FitError, match="swarm"):
         fit_law(evidence, FitSettings(family="diminishing_returns", prior=replace(pool, swarms={})))
 
 
-def test_the_law_does_not_matter_to_members() -> None:
+def test_diagnostics_of_swarms_for_either_law() -> None:
     evidence, pool = two_swarms()
     found = swarm_diagnostics(evidence, Law("log_linear"), FitSettings(), pool, np.ones(48))
     assert {one.runs for one in found} == {24}
