@@ -1,31 +1,16 @@
 """`--json`: what every command prints is what its schema in docs/schemas says, and no more."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from jsonschema import Draft202012Validator
-from typer.testing import CliRunner
 
 from flows.cli.app import app
+from tests.support.json_output import SCHEMAS, printed, validate
 
-SCHEMAS = Path(__file__).parents[2] / "docs/schemas"
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
-
-
-def schema(command: str) -> Any:
-    found = json.loads((SCHEMAS / f"{command}.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(found)
-    return found
-
-
-def printed(*words: object) -> Any:
-    result = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
 def test_every_command_with_json_has_a_schema_and_no_other() -> None:
@@ -64,9 +49,9 @@ def test_what_is_printed_is_what_the_schemas_say(
     assert len(after["history"]) == 2
     for outputs in (before, after):
         for command, output in outputs.items():
-            Draft202012Validator(schema(command)).validate(output)
+            validate(command, output)
     assert after["show"]["predicted"]["proposed"] == pytest.approx(after["predict"]["objective"])
 
 
 def test_a_folder_of_olmix_fit(fitted: Path) -> None:
-    Draft202012Validator(schema("predict")).validate(printed("predict", fitted))
+    validate("predict", printed("predict", fitted))

@@ -1,7 +1,6 @@
 """Payloads and results that the last release stored are read, and have the keys that they had."""
 
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,15 @@ import pytest
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Step
 from tasks.steps import STEPS
+from tests.support.releases import unpack
 
-STORE = Path(__file__).parents[2] / "stores" / "0.1.0.tar.xz"
 CACHED = [stage for stage in STEPS if isinstance(stage, Step)]
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("release")
-    with tarfile.open(STORE) as archive:
-        archive.extractall(folder, filter="data")
+    unpack("0.1.0", folder)
     return Store(str(folder / "store"))
 
 
