@@ -51,6 +51,6 @@ def test_commands_show_it(folder: Path) -> None:
     assert not outputs["why"]["would_run"]
     assert [version["version"] for version in outputs["history"]] == ["v0001", "v0002"]
     assert outputs["show"]["predicted"]["proposed"] == pytest.approx(outputs["predict"]["objective"])
-    for command in (["show"], ["history"], ["diff", "small@v0001", "small@v0002"], ["store", "check"]):
-        result = CliRunner().invoke(app, [*command, "--store", "store"])
+    for words in (["show"], ["history"], ["diff", "small@v0001", "small@v0002"], ["store", "check"]):
+        result = CliRunner().invoke(app, [*words, "--store", "store"])
         assert result.exit_code == 0, result.output
