@@ -62,7 +62,7 @@ def test_columns_declared_by_their_label(read: Callable[..., Imported]) -> None:
     assert len({row.proxy for row in found.rows}) == len(RUNS)
 
 
-def test_content_and_tasks_are_those_that_a_configuration_would_find(
+def test_content_and_tasks_have_the_fingerprints_of_a_configuration(
     read: Callable[..., Imported], project: Project, tmp_path: Path
 ) -> None:
     config = load_config(project(evaluation={"tasks": [{"file": "task.jsonl"}]}))
@@ -100,7 +100,7 @@ def gap(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.assign(code=[np.nan, *metrics["code"][1:]])
 
 
-def test_a_run_that_lacks_a_task_has_none(read: Callable[..., Imported]) -> None:
+def test_missing_values_are_left_out(read: Callable[..., Imported]) -> None:
     counts = sorted(len(row.bpb) for row in read(metrics=gap(METRICS)).rows)
     assert counts == [1, 2, 2, 2, 2, 2]
 
@@ -147,20 +147,20 @@ def test_a_run_that_lacks_a_task_has_none(read: Callable[..., Imported]) -> None
         ({"tokenizer": {"path": "none.json"}}, ConfigError, "tokenizer.path: found .*none.json: no such file"),
     ],
 )
-def test_what_is_wrong_with_a_map_is_told(
+def test_invalid_maps(
     read: Callable[..., Imported], changes: dict[str, Any], error: type[OlmixError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         read(**changes)
 
 
-def test_a_task_of_few_runs_is_told_in_words_of_the_map(read: Callable[..., Imported]) -> None:
+def test_errors_of_the_files_name_fields_of_the_map(read: Callable[..., Imported]) -> None:
     few = METRICS.assign(code=[0.5, 0.6, *[np.nan] * 4])
     with pytest.raises(ConfigError, match=r"map.yaml: tasks: found 2 runs .*'code'; expected at least 5; or leave it"):
         read(metrics=few)
 
 
-def test_exported_files_come_back_as_the_same_evidence(read: Callable[..., Imported], tmp_path: Path) -> None:
+def test_exported_files_are_imported_as_the_same_evidence(read: Callable[..., Imported], tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     ledger.append(store, read(metrics=gap(METRICS)).rows)
     before = merge(ledger.read(store))
@@ -180,7 +180,7 @@ def test_exported_files_come_back_as_the_same_evidence(read: Callable[..., Impor
     assert list(ratios) == ["run", "name", "index", "web", "wiki"]
 
 
-def test_parquet_and_json_hold_every_column(read: Callable[..., Imported], tmp_path: Path) -> None:
+def test_parquet_and_json_contain_every_column(read: Callable[..., Imported], tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     ledger.append(store, read().rows)
     evidence = merge(ledger.read(store))
@@ -211,7 +211,7 @@ def test_two_recipes_do_not_fit_one_pair_of_files(read: Callable[..., Imported],
     export_evidence(only, tmp_path / "out", EVIDENCE_EXPORTERS["csv"])
 
 
-def test_columns_of_the_same_name_are_told_apart(read: Callable[..., Imported], tmp_path: Path) -> None:
+def test_columns_of_the_same_name_are_distinguished(read: Callable[..., Imported], tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     first = read(domains={"web": {"fingerprint": "a" * 64}, "wiki": "declared"})
     second = read(domains={"web": {"fingerprint": "b" * 64}, "wiki": "declared"})
@@ -221,7 +221,7 @@ def test_columns_of_the_same_name_are_told_apart(read: Callable[..., Imported], 
     assert sorted(map(str, columns)) == ["web (aaaaaaaaaaaa)", "web (bbbbbbbbbbbb)", "wiki"]
 
 
-def test_an_overview_is_by_swarm(read: Callable[..., Imported], tmp_path: Path) -> None:
+def test_the_overview_lists_swarms(read: Callable[..., Imported], tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     ledger.append(store, read().rows)
     ledger.append(

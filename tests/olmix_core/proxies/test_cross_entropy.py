@@ -56,7 +56,7 @@ def test_loss_and_gradients_are_those_of_two_steps(
 
 
 @pytest.mark.parametrize(("rows", "vocabulary"), [(512, 2048), (600, 9001)])
-def test_in_bfloat16_it_is_right_to_its_precision(rows: int, vocabulary: int) -> None:
+def test_bfloat16_is_accurate_to_its_precision(rows: int, vocabulary: int) -> None:
     given_inputs = inputs(rows, 64, vocabulary, seed=1)
     found, exact = fused(*given_inputs, torch.bfloat16), in_two_steps(*given_inputs)
     assert float(found[0]) == pytest.approx(float(exact[0]), rel=2e-3)
@@ -64,7 +64,7 @@ def test_in_bfloat16_it_is_right_to_its_precision(rows: int, vocabulary: int) ->
         assert float((ours.double() - theirs).norm() / theirs.norm()) < 0.01
 
 
-def test_the_same_twice_bit_for_bit() -> None:
+def test_results_are_reproducible_bit_for_bit() -> None:
     given_inputs = inputs(700, 32, 3000, seed=2)
     for one, other in zip(fused(*given_inputs, torch.float32), fused(*given_inputs, torch.float32), strict=True):
         assert torch.equal(one, other)

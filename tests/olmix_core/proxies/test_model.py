@@ -35,7 +35,7 @@ def some_ids(length: int = 24, batch: int = 1, seed: int = 0) -> torch.Tensor:
 
 @examples(20)
 @given(st.integers(0, 23), st.integers(0, VOCABULARY - 1), st.integers(0, 1000))
-def test_what_comes_later_changes_nothing_before(position: int, token: int, seed: int) -> None:
+def test_attention_is_causal(position: int, token: int, seed: int) -> None:
     ids = some_ids(seed=seed)
     changed = ids.clone()
     changed[0, position] = token
@@ -46,7 +46,7 @@ def test_what_comes_later_changes_nothing_before(position: int, token: int, seed
         assert not torch.allclose(before[position:], after[position:])
 
 
-def test_every_position_sees_all_that_came_before() -> None:
+def test_every_position_attends_to_all_earlier_ones() -> None:
     ids = some_ids()
     embedded = MODEL.embedding(ids).detach().requires_grad_()
     x = rms_norm(embedded)
@@ -70,7 +70,7 @@ def test_rows_of_a_batch_do_not_mix() -> None:
         torch.testing.assert_close(MODEL(ids), alone)
 
 
-def test_the_order_of_what_came_before_matters() -> None:
+def test_the_order_of_earlier_tokens_matters() -> None:
     ids = some_ids()
     swapped = ids.clone()
     swapped[0, 3], swapped[0, 11] = ids[0, 11], ids[0, 3]
@@ -79,7 +79,7 @@ def test_the_order_of_what_came_before_matters() -> None:
 
 
 @pytest.mark.parametrize("before", [1, 9, 20])
-def test_what_follows_a_prefix_is_the_same_read_once_or_each_time(before: int) -> None:
+def test_a_prefix_read_once_gives_the_same_hidden_states(before: int) -> None:
     prefix, rows = some_ids(before), some_ids(24 - before, batch=3, seed=5)
     whole = torch.cat([prefix.expand(3, -1), rows], dim=1)
     with torch.inference_mode():
@@ -87,7 +87,7 @@ def test_what_follows_a_prefix_is_the_same_read_once_or_each_time(before: int) -
         torch.testing.assert_close(found, MODEL.hidden(whole)[:, before:])
 
 
-def test_a_mask_hides_what_it_hides() -> None:
+def test_masked_positions_have_no_effect() -> None:
     ids = some_ids(batch=2)
     mask = causal_mask(24, 0, ids.device)[None, None].repeat(2, 1, 1, 1)
     with torch.inference_mode():
@@ -100,7 +100,7 @@ def test_a_mask_hides_what_it_hides() -> None:
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_attention_written_out_is_the_fused_one(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_attention_equals_the_fused_kernel(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 3, 20, 8, generator=generator).bfloat16().requires_grad_() for _ in range(3))
     early = torch.arange(20) < 7

@@ -86,13 +86,13 @@ ITEMS = {
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("name", ITEMS)
-def test_a_continuation_is_scored_as_one_token_at_a_time(kind: str, name: str) -> None:
+def test_scores_equal_those_of_one_token_at_a_time(kind: str, name: str) -> None:
     bpb = bpb_of_items(MODELS[kind], TOKENIZERS[kind], [ITEMS[name]], LENGTH)
     assert bpb == pytest.approx(brute_force(kind, [ITEMS[name]]), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_a_task_is_the_mean_of_its_documents(kind: str) -> None:
+def test_the_score_is_the_mean_over_documents(kind: str) -> None:
     items = list(ITEMS.values())
     bpb = bpb_of_items(MODELS[kind], TOKENIZERS[kind], items, LENGTH)
     assert bpb == pytest.approx(brute_force(kind, items), rel=1e-5)
@@ -101,13 +101,13 @@ def test_a_task_is_the_mean_of_its_documents(kind: str) -> None:
 
 @examples(15)
 @given(st.lists(st.builds(Item, st.text(max_size=30), st.text(min_size=1, max_size=40)), min_size=1, max_size=3))
-def test_any_text_is_scored_so(items: list[Item]) -> None:
+def test_scores_of_any_text_equal_those_of_one_token_at_a_time(items: list[Item]) -> None:
     assert bpb_of_items(MODELS["bytes"], TOKENIZERS["bytes"], items, LENGTH) == pytest.approx(
         brute_force("bytes", items), rel=1e-5
     )
 
 
-def test_a_context_helps_only_through_what_fits() -> None:
+def test_only_the_context_that_fits_matters() -> None:
     def bpb(context: str) -> float:
         return bpb_of_items(MODELS["bytes"], TOKENIZERS["bytes"], [Item(context, "abcd")], LENGTH)
 
@@ -115,7 +115,7 @@ def test_a_context_helps_only_through_what_fits() -> None:
     assert bpb("the cat sat ") != pytest.approx(bpb("the mat sat "))
 
 
-def test_a_model_that_knows_nothing_needs_all_bits() -> None:
+def test_a_uniform_model_needs_all_bits() -> None:
     model = Transformer(RECIPE, 257)
     with torch.no_grad():
         model.embedding.weight.zero_()
@@ -160,7 +160,7 @@ def test_leaves_count_by_their_bytes() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 40, 100_000])
-def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+def test_scores_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     items = list(ITEMS.values())
     tokenizer, model = TOKENIZERS["bpe"], MODELS["bpe"]
     corpus = corpus_of(tokenizer, [item.continuation for item in items])
@@ -204,14 +204,14 @@ def alone(items: Sequence[Item]) -> float:
     return sum(bpb_of_items(LONG_MODEL, TOKENIZERS["bytes"], [item], 256) for item in items) / len(items)
 
 
-def test_a_beginning_in_common_is_read_once() -> None:
+def test_a_shared_prefix_is_read_once() -> None:
     items = [Item(f"{SHOTS * 3}Question: {i}? Answer:", f" {'ab' * (i + 1)}") for i in range(6)]
     bpb, work = work_of(items)
     assert bpb == pytest.approx(alone(items), rel=1e-6)
     assert work < 150 + 6 * 40
 
 
-def test_documents_with_other_examples_share_among_themselves() -> None:
+def test_documents_share_prefixes_within_groups() -> None:
     # Two subjects, one document that is cut at the left, one without context, one that is all beginning.
     items = [Item(f"{subject} {SHOTS * 3}{i}:", f" {i * 7}") for subject in ("anatomy", "virology") for i in range(4)]
     items += [Item("x" * 400, " y"), Item("", "anatomy"), Item(f"anatomy {SHOTS * 3}", "0"), Item("anat", "omy " * 100)]
@@ -229,7 +229,7 @@ def test_documents_with_other_examples_share_among_themselves() -> None:
     ),
     st.integers(1, 20),
 )
-def test_sharing_changes_no_bpb(parts: list[tuple[int, str, str]], shared: int) -> None:
+def test_sharing_does_not_change_scores(parts: list[tuple[int, str, str]], shared: int) -> None:
     items = [Item("the cat sat on the mat. " * count + context, text) for count, context, text in parts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SHARED_TOKENS", shared)
@@ -239,7 +239,7 @@ def test_sharing_changes_no_bpb(parts: list[tuple[int, str, str]], shared: int) 
 # Samples and plain text
 
 
-def test_a_sample_has_the_standard_error_of_its_mean() -> None:
+def test_samples_have_a_standard_error() -> None:
     tokenizer, model = TOKENIZERS["bytes"], MODELS["bytes"]
     items = [Item("the ", "cat" * (i % 5 + 1)) for i in range(20)]
     each = [bpb_of_items(model, tokenizer, [item], LENGTH) for item in items[:8]]
@@ -251,7 +251,7 @@ def test_a_sample_has_the_standard_error_of_its_mean() -> None:
     assert score_items(model, tokenizer, items[:1], LENGTH, population=20).standard_error is None
 
 
-def test_the_standard_error_is_that_of_samples() -> None:
+def test_the_standard_error_matches_resampling() -> None:
     bpb = np.random.default_rng(0).gamma(2.0, size=60)
     random = np.random.default_rng(1)
     draws = [random.permutation(bpb)[:20] for _ in range(4000)]
@@ -274,18 +274,18 @@ def test_plain_text_is_all_bits_over_all_bytes() -> None:
 
 
 @pytest.mark.parametrize("bpb", [float("nan"), float("inf"), -float("inf"), 0.0, -1.0])
-def test_what_is_no_number_names_run_and_task(bpb: float) -> None:
+def test_errors_of_scores_name_run_and_task(bpb: float) -> None:
     with pytest.raises(
         EvaluationError, match=r"proxy 0123456789ab on task 'arc': BPB is .*; expected a positive number"
     ):
         check_finite(bpb, "0123456789abcdef", "arc")
 
 
-def test_a_number_is_let_through() -> None:
+def test_finite_scores_are_returned() -> None:
     assert check_finite(1.25, "x", "y") == 1.25
 
 
-def test_a_broken_model_gives_no_number() -> None:
+def test_a_broken_model_has_no_score() -> None:
     model = Transformer(RECIPE, 257)
     with torch.no_grad():
         model.norm.weight[0] = float("nan")

@@ -19,15 +19,15 @@ def work(*items: Item) -> float:
     return count_operations(MODEL, windows_of(byte_tokenizer(), items, 128))
 
 
-def test_work_is_what_goes_through_the_model() -> None:
+def test_operations_are_counted_in_the_model() -> None:
     assert work(Item("abc", "de"), Item("", "f")) == BLOCKS * (6 + 2) + OUTPUT * 3
 
 
-def test_a_beginning_in_common_is_counted_once() -> None:
+def test_a_shared_prefix_is_counted_once() -> None:
     assert work(*(Item("x" * 60 + str(i), "yz") for i in range(5))) == BLOCKS * (61 + 5 * 3) + OUTPUT * 10
 
 
-def test_the_time_told_is_about_the_time_taken() -> None:
+def test_the_estimate_is_near_the_time_taken() -> None:
     items = [Item(f"{i} " * (i % 40), "continued " * (1 + i % 9)) for i in range(1500)]
     told = estimate_seconds(MODEL, byte_tokenizer(), items, 128)
     started = time.monotonic()
@@ -36,6 +36,6 @@ def test_the_time_told_is_about_the_time_taken() -> None:
     assert taken / 10 < told < taken * 10  # a busy machine; how good it is, is measured by hand
 
 
-def test_few_documents_and_long_ones_can_be_tried() -> None:
+def test_estimates_for_few_and_for_long_documents() -> None:
     for items in ([Item("", "a" * 1000)], [Item("a" * 1000, "b")], [Item("", "a")] * 3):
         assert estimate_seconds(MODEL, byte_tokenizer(), items, 128) > 0

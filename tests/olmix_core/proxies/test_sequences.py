@@ -25,7 +25,7 @@ lengths = st.lists(st.integers(1, 30), min_size=1, max_size=20)
 
 
 @given(lengths, st.integers(0, 3), st.integers(0, 4))
-def test_every_passage_comes_whole_once_an_epoch(sizes: list[int], gap: int, epoch: int) -> None:
+def test_every_passage_is_read_once_per_epoch(sizes: list[int], gap: int, epoch: int) -> None:
     corpus = corpus_of(sizes, gap)
     stream = LeafStream(corpus, "leaf")
     read = stream.read(epoch * stream.tokens_per_epoch, stream.tokens_per_epoch)
@@ -39,7 +39,7 @@ def test_every_passage_comes_whole_once_an_epoch(sizes: list[int], gap: int, epo
 
 
 @given(lengths, st.lists(st.integers(1, 50), min_size=1, max_size=12), st.integers(0, 300))
-def test_the_stream_is_the_same_however_it_is_read(sizes: list[int], chunks: list[int], start: int) -> None:
+def test_the_stream_does_not_depend_on_how_it_is_read(sizes: list[int], chunks: list[int], start: int) -> None:
     stream = LeafStream(corpus_of(sizes), "leaf")
     parts, position = [], start
     for chunk in chunks:
@@ -57,7 +57,7 @@ def test_reading_back_and_forth_changes_nothing(sizes: list[int], reads: list[tu
         assert stream.read(start, count).tolist() == whole[start : start + count].tolist()
 
 
-def test_every_epoch_and_every_leaf_has_an_order_of_its_own() -> None:
+def test_order_differs_between_epochs_and_leaves() -> None:
     corpus = corpus_of([3] * 200)
     orders = set()
     for leaf in ("a", "b"):
@@ -71,7 +71,7 @@ def test_the_order_is_shuffled() -> None:
     assert abs(float(np.corrcoef(firsts, np.arange(1000))[0, 1])) < 0.15
 
 
-def test_passages_without_tokens_do_no_harm() -> None:
+def test_empty_passages_are_skipped() -> None:
     assert sorted(LeafStream(corpus_of([2, 0, 3, 0]), "a").read(0, 5).tolist()) == [0, 1, 2, 3, 4]
 
 
@@ -103,7 +103,7 @@ def test_prefixes_are_within_two_sequences_of_a_usual_mixture() -> None:
         assert np.abs(so_far - np.arange(1, 513)[:, None] * q).max() <= 2
 
 
-def test_the_place_depends_on_leaf_and_seed_and_not_on_the_others() -> None:
+def test_places_depend_on_leaf_and_seed_only() -> None:
     assert (
         schedule(np.array([0.5, 0.5]), 40, ["a", "b"], 1).tolist()
         == (schedule(np.array([0.5, 0.0, 0.5]), 40, ["a", "x", "b"], 1) // 2).tolist()
@@ -129,7 +129,7 @@ def test_proxies_see_the_same_text_of_a_leaf_in_the_same_order() -> None:
     assert seen[0]["c"] == seen[1]["c"]
 
 
-def test_generators_depend_on_all_of_their_parts() -> None:
+def test_generators_depend_on_all_their_keys() -> None:
     draws = {seed_of(*p).random() for p in [("a", 1), ("a", 2), ("b", 1), ("a", "b", 1), ("ab", 1), (1, "a")]}
     assert len(draws) == 6
     assert seed_of("a", 1).random() == pytest.approx(seed_of("a", 1).random(), abs=0)
@@ -139,7 +139,7 @@ def test_generators_depend_on_all_of_their_parts() -> None:
 
 
 @given(lengths, st.floats(0.01, 1.0), st.integers(0, 3))
-def test_a_share_of_a_leaf_is_that_many_tokens_of_it_and_repeats(sizes: list[int], share: float, gap: int) -> None:
+def test_a_share_of_a_leaf_has_its_number_of_tokens_and_repeats(sizes: list[int], share: float, gap: int) -> None:
     corpus = corpus_of(sizes, gap)
     wanted = round(share * sum(sizes))
     if wanted == 0:
@@ -152,14 +152,14 @@ def test_a_share_of_a_leaf_is_that_many_tokens_of_it_and_repeats(sizes: list[int
     assert set(first) <= set(LeafStream(corpus, "leaf").read(0, sum(sizes)).tolist())
 
 
-def test_a_larger_share_holds_the_smaller_one() -> None:
+def test_a_larger_share_contains_a_smaller_one() -> None:
     corpus = corpus_of([7] * 50)
     seen = [set(LeafStream(corpus, "leaf", share).read(0, round(350 * share)).tolist()) for share in (0.1, 0.5, 1.0)]
     assert seen[0] < seen[1] < seen[2]
 
 
 @given(lengths, st.integers(0, 200), st.integers(1, 60))
-def test_passages_change_where_the_text_does(sizes: list[int], start: int, count: int) -> None:
+def test_passage_numbers_change_where_the_text_does(sizes: list[int], start: int, count: int) -> None:
     stream = LeafStream(corpus_of(sizes), "leaf")
     tokens, passages = stream.read(start, count), stream.passages(start, count)
     assert passages.tolist() == LeafStream(corpus_of(sizes), "leaf").passages(0, start + count)[start:].tolist()
@@ -203,7 +203,7 @@ def wishes(draw: st.DrawFn) -> tuple[dict[str, Corpus], dict[str, float], ProxyR
 
 @examples(60)
 @given(wishes(), st.integers(0, 1))
-def test_what_is_drawn_is_the_mixture(
+def test_sequences_follow_the_mixture(
     wish: tuple[dict[str, Corpus], dict[str, float], ProxyRecipe, float], attempt: int
 ) -> None:
     corpora, mixture, recipe, repetition = wish

@@ -15,7 +15,7 @@ from olmix_core.workers.cancellation import ended_with_run, is_stopped, until_st
 from olmix_core.workers.command import run_command
 
 
-def test_what_runs_is_ended_and_nothing_begins_after_that() -> None:
+def test_a_stop_ends_processes_and_prevents_new_ones() -> None:
     process = subprocess.Popen(["sleep", "100"])
     with ended_with_run(process.kill), pytest.raises(KeyboardInterrupt), until_stopped():
         raise KeyboardInterrupt
@@ -27,7 +27,7 @@ def test_what_runs_is_ended_and_nothing_begins_after_that() -> None:
         assert not is_stopped()
 
 
-def test_an_error_of_a_run_ends_nothing() -> None:
+def test_an_error_does_not_end_processes() -> None:
     process = subprocess.Popen(["sleep", "100"])
     try:
         with ended_with_run(process.kill), pytest.raises(TrainingError), until_stopped():
@@ -39,7 +39,7 @@ def test_an_error_of_a_run_ends_nothing() -> None:
         process.wait()
 
 
-def test_a_command_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_stop_ends_a_command_and_its_children(tmp_path: Path) -> None:
     line = f"sleep 100 & echo $! > {tmp_path}/pid; wait; true {{config}} {{metrics}}"
     errors: list[BaseException] = []
 

@@ -21,7 +21,7 @@ def python(tmp_path: Path, text: str) -> str:
     return f"'{sys.executable}' '{script}' {{config}} {{metrics}}"
 
 
-def test_it_is_given_the_mixture_and_its_metrics_come_back(tmp_path: Path) -> None:
+def test_a_command_reads_the_mixture_and_returns_metrics(tmp_path: Path) -> None:
     command = python(
         tmp_path,
         "w = json.loads(config.read_text())['weights']; print('noise')\n"
@@ -44,12 +44,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_what_goes_wrong_is_told_with_the_name_of_the_run(text: str, tmp_path: Path) -> None:
+def test_errors_name_the_run(text: str, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=re.escape(BAD[text])):
         run_command(python(tmp_path, text), MIXTURE, 1.0)
 
 
-def test_one_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
+def test_a_timeout_ends_a_command_and_its_children(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(TrainingError, match=r"stopped after 0\.0003 hours; .*execution\.timeout_hours"):
         run_command(f"(sleep 60; touch {tmp_path}/late) | cat", MIXTURE, 0.0003)

@@ -113,7 +113,7 @@ def test_a_defect_in_a_job_is_quoted(workers: WorkerPool, store: Store) -> None:
     assert not pids(workers)
 
 
-def test_a_killed_worker_is_told_and_the_next_job_has_a_new_one(workers: WorkerPool, store: Store) -> None:
+def test_a_killed_worker_is_reported_and_replaced(workers: WorkerPool, store: Store) -> None:
     workers.run(training(store, "a"))
     [first] = pids(workers)
 
@@ -181,7 +181,7 @@ def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers
     workers.run(training(store, "a"), hours=1.0)
 
 
-def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_the_visible_gpus(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
     assert workers_module.at_once() == 2
     workers = WorkerPool()
@@ -195,9 +195,7 @@ def test_workers_share_the_gpus_there_are(store: Store, monkeypatch: pytest.Monk
     assert gpus == ["3", "GPU-5", "3"]
 
 
-def test_a_worker_is_not_used_again_once_this_process_has_other_gpus(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_is_replaced_when_the_visible_gpus_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a cluster does: each task has GPUs of its own."""
     workers, used = WorkerPool(), []
     try:
@@ -214,7 +212,7 @@ def test_a_worker_is_not_used_again_once_this_process_has_other_gpus(
 
 
 @pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("1,GPU-7", ["1", "GPU-7"]), ("", []), ("-1", [])])
-def test_which_gpus_may_be_used_is_the_users_say(
+def test_visible_gpus_follow_the_environment(
     named: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
