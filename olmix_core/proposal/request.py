@@ -207,8 +207,8 @@ class ProposalRequest:
                 low.append(bound.low)
                 high.append(bound.high)
                 group_names.append(name)
-        groups = Groups(tuple(group_names), np.array(members).reshape(-1, len(leaves)), np.array(low), np.array(high))
-        return lower, upper, groups
+        of_groups = np.array(members).reshape(-1, len(leaves))
+        return lower, upper, Groups(tuple(group_names), of_groups, np.array(low), np.array(high))
 
 
 @dataclass(frozen=True)
@@ -274,11 +274,10 @@ def propose_for_leaves(
     check_feasible(matrix, highest, lower, upper, names, groups)
     atoms = request.atoms(surrogate)
     belongs = (atoms > 0).astype(np.float64)  # each atom belongs to one leaf
-    reference = request.reference
     problem = ProposalProblem(
         expansion=atoms @ matrix,
         natural=request.in_atoms(request.natural, surrogate),
-        reference=None if reference is None else request.in_atoms(reference, surrogate),
+        reference=None if request.reference is None else request.in_atoms(request.reference, surrogate),
         caps=atoms @ np.where(np.isfinite(highest), highest, 1.0),
         lower=atoms @ lower,
         upper=np.where(belongs.sum(axis=1) > 0, atoms @ np.minimum(upper, 1.0), np.inf),

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.mixture import DECIMALS, LeafIndex, apportion, caps, natural, tidy
-from olmix_core.proposal.expansion import expansion
 
 counts = st.lists(st.integers(0, 10**12), min_size=1, max_size=60).filter(any)
 mixtures = counts.map(natural)
@@ -76,27 +75,6 @@ def test_the_last_bits_of_arithmetic_are_no_part_of_a_mixture() -> None:
 
 
 # Expansion
-
-
-def test_columns_are_mixtures_over_the_leaves_in_their_order() -> None:
-    matrix = expansion([{"b": 1.0}, {"c": 0.25, "a": 0.75}], ["a", "b", "c"])
-    assert matrix.tolist() == [[0, 0.75], [1, 0], [0, 0.25]]
-
-
-@given(st.lists(st.lists(st.floats(0.01, 10), min_size=1, max_size=5), min_size=1, max_size=6), st.data())
-def test_an_expanded_mixture_is_a_mixture(columns: list[list[float]], data: st.DataObject) -> None:
-    units = [{f"{i}.{j}": share for j, share in enumerate(column)} for i, column in enumerate(columns)]
-    leaves = [leaf for unit in units for leaf in unit]
-    matrix = expansion(units, data.draw(st.permutations(leaves)))
-    assert matrix.sum(axis=0) == pytest.approx(np.ones(len(units)))
-    r = natural(data.draw(st.lists(st.integers(1, 100), min_size=len(units), max_size=len(units))))
-    assert (matrix @ r).sum() == pytest.approx(1.0)
-    assert expansion([{leaf: 1.0} for leaf in leaves], leaves).tolist() == np.eye(len(leaves)).tolist()
-
-
-def test_a_column_of_an_unknown_leaf_is_no_column() -> None:
-    with pytest.raises(ValueError, match="unknown leaf 'x'"):
-        expansion([{"x": 1.0}], ["a"])
 
 
 # Caps

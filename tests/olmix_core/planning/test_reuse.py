@@ -57,39 +57,6 @@ def test_shares_hold_to_a_millionth() -> None:
         assert plan_columns(pinned, old, frozenset(), None).kept == kept
 
 
-def test_the_leaf_that_caps_a_column_first_is_released_first() -> None:
-    caps = {"a": 0.02, "b": 0.1, "c": 1.0, "d": 0.3, "z": 0.0}
-    columns, taken = released_for_caps([{"a": 0.2, "b": 0.2, "c": 0.6, "z": 0.0}, {"d": 1.0}], caps)
-    # At a's cap a, b and c have 0.02 / 0.2 = 0.1 together; without a, at b's, 0.1 / 0.25 = 0.4: with d's 0.3 and a's
-    # 0.02 still not 1.
-    assert taken == ["a", "b"]
-    assert columns == [{"c": 1.0, "z": 0.0}, {"d": 1.0}, {"a": 1.0}, {"b": 1.0}]
-
-
-def test_the_column_that_can_have_least_is_loosened_first() -> None:
-    wide, narrow = {"a": 0.5, "b": 0.5}, {"c": 0.5, "d": 0.5}
-    columns, taken = released_for_caps([wide, narrow], {"a": 0.3, "b": 0.3, "c": 0.1, "d": 0.4})
-    assert taken == ["c"]
-    assert columns == [wide, {"d": 1.0}, {"c": 1.0}]
-
-
-def test_first_at_its_cap_is_who_has_least_for_its_share() -> None:
-    """Neither the first by name, nor the one with the least data."""
-    columns, taken = released_for_caps(
-        [{"k": 0.1, "l": 0.3, "m": 0.6}, {"z": 1.0}], {"k": 0.05, "l": 1, "m": 0.06, "z": 0.8}
-    )
-    assert taken == ["m"]
-    assert [list(column) for column in columns] == [["k", "l"], ["z"], ["m"]]
-
-
-def test_what_the_caps_just_allow_stays_as_it_is() -> None:
-    columns = [{"a": 0.5, "b": 0.5}, {"c": 1.0}]
-    assert released_for_caps(columns, {"a": 0.25, "b": 0.25, "c": 0.5}) == (columns, [])
-    # Nor is anything loosened in vain where the caps leave too little anyway.
-    alone = [{"a": 1.0}, {"b": 1.0, "c": 0.0}]
-    assert released_for_caps(alone, {"a": 0.1, "b": 0.2, "c": 0.0}) == (alone, [])
-
-
 def test_nested_updates_keep_the_leaf_ratios() -> None:
     first = plan_columns(units("a", "b", "c"), {"a": 0.5, "b": 0.5}, frozenset("c"), None)
     second_old = dict(zip("abc", expansion(first.columns, "abc") @ [0.3, 0.7], strict=True))
