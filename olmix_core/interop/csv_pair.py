@@ -2,7 +2,7 @@
 
     ratios.csv     a row per proxy, a column per leaf
     metrics.csv    a row per proxy, a column per task; empty where it was not measured
-    map.yaml       what the columns are (see `import_map`)
+    map.yaml       content and tasks of the columns (see `import_map`)
 
 Columns are named by the latest labels of leaves and tasks; where two share a label, the beginning of the fingerprint
 is appended.

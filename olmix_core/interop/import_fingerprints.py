@@ -1,4 +1,4 @@
-"""Fingerprints of what an import map names: content, tasks and the tokenizer.
+"""Fingerprints of the content, the tasks and the tokenizer that an import map names.
 
 Content and tasks are read as those of a configuration are, so that the same files have the same fingerprints.
 """

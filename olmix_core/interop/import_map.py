@@ -1,4 +1,4 @@
-"""The file that says what the columns of a swarm run elsewhere are: content, tasks, recipe, tokenizer.
+"""The map of a swarm that was run elsewhere: content and tasks of its columns, recipe and tokenizer.
 
     name: dclm24                                   # of the swarm
     recipe: {proxy: {layers: 2, ...}}              # the section `proxy` of a configuration, or {declared: TEXT}

@@ -88,7 +88,7 @@ def import_swarm(ratios: Path, metrics: Path, file: Path) -> Imported:
 
 @dataclass(frozen=True)
 class _Described:
-    """What a map says of the columns: fingerprints of leaves (in the order of mixtures), tasks and the tokenizer."""
+    """A map with the fingerprints of leaves (in the order of mixtures), tasks and the tokenizer."""
 
     given: ImportMap
     leaves: Mapping[str, str]

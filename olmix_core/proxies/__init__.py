@@ -1,8 +1,8 @@
 """Proxies: small language models trained on a mixture and scored in bits per byte.
 
 A mixture over tokenised leaves (`olmix_core.data`) becomes `Sequences`; `train` makes a `TrainedProxy` of them, a
-`Transformer`; `score_items`, `score_text` and `score_heldout` measure it. Needs torch, which is imported on first use:
-`results` and `mixture_description`, what is recorded and described of proxies, do without.
+`Transformer`; `score_items`, `score_text` and `score_heldout` score it. torch is imported on first use: `results`
+(records of proxies) and `mixture_description` do not need it.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
 """Compile the model and the loss where that saves time.
 
-torch's compiler fuses what lies between the matrix products, which is most of a small model's time: on a CPU `tiny`
+torch's compiler fuses the operations between the matrix products, most of a small model's time: on a CPU `tiny`
 trains about 1.5 times as fast in bfloat16, 1.2 times in float32. It costs half a minute, once on a machine, then
 seconds in each process; further proxies of the same recipe cost a process nothing. So it pays above an amount of
 arithmetic, which depends on the recipe alone: a proxy that is resumed is compiled, or not, as before.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.domains import DomainSet
-from olmix_core.serialization import JsonMapping, JsonRecord
+from olmix_core.serialization import JsonRecord, Scalar
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class MixtureDescription(JsonRecord):
     weights: Mapping[str, float]
     tokens: int | None
     seed: int
-    recipe: JsonMapping
+    recipe: Mapping[str, Scalar]
     domains: tuple[DomainDescription, ...]
 
 

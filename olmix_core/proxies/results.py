@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
 from olmix_core.errors import DamageError
-from olmix_core.serialization import OMIT_NONE, JsonMapping, JsonRecord
+from olmix_core.serialization import OMIT_NONE, JsonMapping, JsonRecord, Scalar
 from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 
@@ -65,7 +65,7 @@ class ProxyRun(JsonRecord):
 
     key: str
     mixture: Mapping[str, float]
-    recipe: JsonMapping
+    recipe: Mapping[str, Scalar]
     tokens: Mapping[str, int]
     epochs: Mapping[str, float]
     losses: tuple[tuple[int, float], ...]
@@ -84,7 +84,7 @@ class ProxyRun(JsonRecord):
             record: Content of run.json.
 
         Returns:
-            The run. Before proxies were resumed and compiled, runs said nothing of either.
+            The run. Records of versions that neither resumed nor compiled lack both fields.
 
         Raises:
             ValueError: If a field is missing or of another type.
@@ -106,7 +106,7 @@ class CommandRun(JsonRecord):
 
     key: str
     mixture: Mapping[str, float]
-    recipe: JsonMapping
+    recipe: Mapping[str, Scalar]
     metrics: Mapping[str, float]
     seconds: float
 

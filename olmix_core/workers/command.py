@@ -38,7 +38,7 @@ def run_command(command: str, mixture: MixtureDescription, hours: float) -> dict
         config, metrics = Path(folder) / "mixture.json", Path(folder) / "metrics.json"
         config.write_text(json.dumps(mixture.to_json(), indent=1) + "\n", encoding="utf-8")
         line = command.replace("{config}", shlex.quote(str(config))).replace("{metrics}", shlex.quote(str(metrics)))
-        # A session of its own, so that everything it started can be ended with it.
+        # A new session, so that its children can be ended with it.
         process = subprocess.Popen(
             line,
             shell=True,

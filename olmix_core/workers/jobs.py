@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from olmix_core.data.tasks import TaskSource
 from olmix_core.proxies.results import ProxyRun, Score
-from olmix_core.serialization import OMIT_NONE, JsonMapping, JsonObject, JsonRecord
+from olmix_core.serialization import OMIT_NONE, JsonMapping, JsonObject, JsonRecord, Scalar
 
 ResultT = TypeVar("ResultT", bound=JsonRecord)
 
@@ -31,7 +31,7 @@ class ProxyReference:
 
     store: str
     key: str
-    recipe: JsonMapping
+    recipe: Mapping[str, Scalar]
     tokenizer: str
 
 

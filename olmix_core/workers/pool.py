@@ -29,7 +29,7 @@ _OUTPUT = 2000  # characters of a dead worker's output in its error
 
 
 class _Worker:
-    """One process; see `process` for what it reads and writes."""
+    """One worker process; `process` describes its messages."""
 
     def __init__(self, number: int) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process

@@ -1,7 +1,7 @@
 """Formats of `olmix evidence export`: how rows of the ledger are written for other programs.
 
-A module adds a format: it defines EXPORTER, an `EvidenceExporter`. Modules import only what is quick to import, since
-the command line imports all of them.
+A module adds a format: it defines EXPORTER, an `EvidenceExporter`. The command line imports all
+modules, so they import slow packages inside functions.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What an evidence exporter is."""
+"""Evidence exporters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

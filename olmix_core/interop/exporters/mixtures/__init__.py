@@ -1,7 +1,7 @@
 """Formats of `olmix swarm export`: how one mixture is written for a trainer of another project.
 
-A module adds a format: it defines EXPORTER, a `MixtureExporter`. Modules import only what is quick to import, since
-the command line imports all of them.
+A module adds a format: it defines EXPORTER, a `MixtureExporter`. The command line imports all
+modules, so they import slow packages inside functions.
 """
 
 from collections.abc import Mapping

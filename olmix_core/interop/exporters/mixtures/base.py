@@ -1,4 +1,4 @@
-"""What a mixture exporter is, and what it is given."""
+"""Mixture exporters, and the swarm that they export."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SwarmExport:
-    """The mixtures of a swarm, and what trainers need to know beside them.
+    """The mixtures of a swarm, and the data that trainers need beside them.
 
     Attributes:
         name: Name of the swarm.
