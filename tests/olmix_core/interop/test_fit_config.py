@@ -19,7 +19,11 @@ ROOT = Path(__file__).resolve().parents[3]
         ("proposer", {"kl_regs": 0.1}, ("proposer.kl_regs", "unknown field", "kl_reg, use_natural_kl")),
         ("sworm", {}, ("sworm", "unknown field", "swarm, priors")),
         ("swarm", None, ("swarm", "nothing", "required")),
-        ("regression", {"type": "forest"}, ("regression.type", "'forest'", "log_linear, diminishing_returns, search")),
+        (
+            "regression",
+            {"type": "forest"},
+            ("regression.type", "'forest'", "log_linear", "diminishing_returns", "search"),
+        ),
         ("regression", {"train_split": [0.5, 0.5]}, ("regression.train_split", "2 numbers")),
         ("regression", {"n_test": 40}, ("regression.train_split", "40 runs there are")),
         ("regression", {"train_split": 41}, ("regression.train_split", "41 runs to fit to")),
