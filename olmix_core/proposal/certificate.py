@@ -38,11 +38,12 @@ def _tangent(program: Program, r: Array) -> tuple[float, Array]:
 
 
 def _settled(program: Program, r: Array) -> Array:
-    """r with its small free columns moved to where their slope is what the others and the limits they share say.
+    """Correct the small free columns of r by the optimality conditions.
 
-    The slope of the KL term goes with the logarithm, so a solver's absolute error in a tiny weight is a large one
-    in its slope, though worth nothing; a tangent here is much closer. At the optimum the slope of a column is a
-    level that all share, plus the prices of the limits that it is held by.
+    The slope of the KL term is logarithmic, so a negligible absolute error in a tiny weight is a large error in its
+    slope. At the optimum the slope of a column is a level common to all columns plus the prices of the limits that hold
+    it. Level and prices are estimated from all free columns, and small columns are moved to match them; the tangent
+    there is a much better bound.
     """
     if not program.kl:
         return r

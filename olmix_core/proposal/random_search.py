@@ -16,9 +16,9 @@ from olmix_core.proposal.objective import Program
 
 _ROUNDS, _DRAWS = 12, 4096
 _FIRST, _LAST = 5.0, 5000.0  # Dirichlet strength of the first and of the last round
-_THIN = 1e-3  # strength that every leaf has, so that a weight of 0 can grow
+_THIN = 1e-3  # least Dirichlet strength of a leaf, so that a weight of 0 can grow
 _INSIDE = 16  # corners, the mean of which is a point inside
-_FOLLOWED = 4  # candidates from which slopes are followed
+_FOLLOWED = 4  # candidates that a local solver improves
 _SAME = 1e-9
 
 

@@ -13,8 +13,8 @@ from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
 
-_FILL = 10.0  # what a missing sequence costs, in sequences moved
-_SLACK = 1e-9  # of a sequence, relative: rounding of limits
+_FILL = 10.0  # cost of a missing sequence, in sequences moved
+_SLACK = 1e-9  # relative tolerance of limits in sequences
 
 
 def round_to_sequences(

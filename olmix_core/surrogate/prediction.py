@@ -160,7 +160,7 @@ def predict(surrogate: Surrogate, q: Array, context: PredictionContext) -> Predi
         gain=gain,
         families=families,
         tasks={task: Interval.around(by_task[t], task_std[t]) for task, t in position.items()},
-        # By more than rounding.
+        # Exceeded by more than rounding.
         broken=[
             BrokenCap(context.leaves[j], float(q[j]), float(context.caps[j]), float(context.epochs[j] * q[j]))
             for j in np.flatnonzero(q > context.caps * (1 + 1e-9) + 1e-12).tolist()

@@ -31,8 +31,8 @@ from olmix_core.surrogate.regression.ridge_path import (
 from olmix_core.surrogate.settings import FitSettings
 
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_GAMMA = 0.6  # the usual gamma: the best or near it on the released swarms
-_GONE = -50.0  # b of a law that is a constant: exp(-50) is nothing
+_GAMMA = 0.6  # default gamma: best or nearly best on the released swarms
+_GONE = -50.0  # b of a constant law: exp(-50) is negligible
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from olmix_core.mixture import Array
 
 Mask = NDArray[np.bool_]
 
-_FLOOR = 1e-6  # c >= _FLOOR keeps the law's c > 0
+_FLOOR = 1e-6  # lower bound of c, which keeps c > 0
 _STEEPEST = 50.0
 _MU_START, _MU_LEAST, _MU_MOST = 1e-3, 1e-9, 1e12
-_MOST_BYTES = 1 << 28  # of products that are kept
+_MOST_BYTES = 1 << 28  # of outer products kept in memory
 _STEADY = 12  # iterations before the exact second derivative is used
 
 

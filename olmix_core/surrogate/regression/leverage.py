@@ -11,7 +11,9 @@ import numpy as np
 from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems
 
-MOST_LEVERAGE = 1 - 1e-6  # a run that decides its own prediction: its error then counts as very large
+MOST_LEVERAGE = (
+    1 - 1e-6
+)  # larger leverages are clipped: the run determines its own prediction, and its error counts as very large
 
 
 def leave_one_out(problems: Problems, theta: Array) -> tuple[Array, Array]:

@@ -15,13 +15,13 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, Solution, minimise
 
 _LEVELS = (0.1, 0.5, 0.9)  # starts of c as shares of the lowest BPB seen
-# Levels of c of the random starts. Those far above the data leave a valley that the others all end in.
+# Levels of c of the random starts. High levels escape a valley in which all the others end.
 _RANDOM_LEVELS = (0.25, 0.55, 0.85, 1.15, 1.4, 1.7, 2.0, 2.4)
 _LEVEL = 0.5
 _SAME = 1e-4  # relative distance of losses that count as one minimum
 _MORE, _MORE_LEVELS = 64, (0.1, 4.4)  # starts where the first ones disagree, and their levels of c
-_SHORT, _LONG = 120, 400  # iterations of every start, and of those that are followed to their end
-_FOLLOWED = 4  # of the starts where the first ones disagree
+_SHORT, _LONG = 120, 400  # iterations of every start, and of those that are continued
+_FOLLOWED = 4  # starts continued where the first ones disagree
 
 
 def at_mean(problems: Problems, level: float = _LEVEL) -> Array:
