@@ -62,7 +62,9 @@ def measure(
     entry = Task.model_validate({"list": str(task_list), **({"sample": sample} if sample else {})})
     file_tasks = [task for task in read_task_list(entry, task_list, "(file)") if task.file is not None]
     reference = _proxy(open_store(store_url), proxy)
-    console.print(_table(file_tasks, _measure(file_tasks, reference, workers or at_once())))
+    measured, duration = _measure(file_tasks, reference, workers or at_once())
+    console.print(_table(file_tasks, measured))
+    console.print(duration)
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def _proxy(store: "Store", start: str) -> "ProxyReference":
     return ProxyReference(store.url, key, payload["recipe"], tokenizer_path(payload["tokenizer"]))
 
 
-def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) -> list[_Measured]:
-    """Score a proxy on tasks, `count` at once, after printing how long it will take."""
+def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) -> tuple[list[_Measured], str]:
+    """Score a proxy on tasks, `count` at once, after printing an estimate; the scores, and how long it took."""
     from olmix_core.data.tasks import TaskSource
     from olmix_core.workers.jobs import EvaluateJob, ForecastJob
     from olmix_core.workers.pool import worker_pool
@@ -116,8 +118,8 @@ def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) 
     finally:
         worker_pool.close()
     ended = time.monotonic()
-    console.print(f"took {ended - measuring:.0f} s, and {measuring - started:.0f} s of counting before")
-    return [measured[number] for number in range(len(sources))]
+    duration = f"took {ended - measuring:.0f} s, and {measuring - started:.0f} s of counting before"
+    return [measured[number] for number in range(len(sources))], duration
 
 
 def _table(file_tasks: "Sequence[Task]", measured: Sequence[_Measured]) -> Table:
