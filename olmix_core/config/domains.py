@@ -25,7 +25,7 @@ class Domain(Section):
         None,
         description="A leaf of the last mix that this node and others replace, when its text is in new files.",
     )
-    text_field: str = Field("text", description="Field (JSON lines) or column (parquet) that holds the text.")
+    text_field: str = Field("text", description="Field (JSON) or column (Parquet, Arrow, CSV) that holds the text.")
     dtype: Literal["uint16", "uint32", "int32", "int64"] | None = Field(
         None,
         description="Type of raw token files; by default the smallest that fits the tokenizer's vocabulary.",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from olmix_core.data.compression import DAMAGE, decompressed
 from olmix_core.data.formats.registry import Tokens, suffix_of, text_format, token_format
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
@@ -24,10 +25,10 @@ def text_documents(file: InputFile, block: int = BLOCK) -> Iterator[str]:
         DataError: The file is not what its name says, naming the line or column.
     """
     text = text_format(file)
-    damage: tuple[type[Exception], ...] = (OSError, EOFError, UnicodeDecodeError, *text.errors)
+    damage: tuple[type[Exception], ...] = (*DAMAGE, UnicodeDecodeError, *text.errors)
     try:
         with open_file(file.url, block if text.is_sequential else None) as raw:
-            yield from text.documents(raw, file)
+            yield from text.documents(decompressed(raw, file.url) if text.is_sequential else raw, file)
     except DataError:
         raise
     except (ConnectionError, PermissionError, FileNotFoundError) as error:

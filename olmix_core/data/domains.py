@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from olmix_core.config.config import Config
 from olmix_core.config.domains import Domain
 from olmix_core.config.tokenizer import TokenizerFile
-from olmix_core.data.formats import formats_at, suffixes
+from olmix_core.data.formats import formats_at, suffixes, suffixes_in_words
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import Content, LeafFiles, read_files
 from olmix_core.errors import ConfigError, OlmixError
@@ -194,7 +194,7 @@ def _listed_files(
 def _check_format(url: str, config: Config, config_file: str, field: str) -> None:
     candidates = formats_at(url)
     if not candidates:
-        raise ConfigError(config_file, field, f"a file of unknown format: {url}", f"one of {' '.join(suffixes())}")
+        raise ConfigError(config_file, field, f"a file of unknown format: {url}", f"one of {suffixes_in_words()}")
     if candidates[0].kind == "tokens" and not isinstance(config.tokenizer, TokenizerFile):
         raise ConfigError(
             config_file,

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from olmix_core.config.load import load_config
-from olmix_core.data.formats import suffix_of, suffixes
+from olmix_core.data.formats import suffix_of, suffixes, suffixes_in_words
 from olmix_core.errors import DataError
 
 TEMPLATE = """\
@@ -70,7 +70,7 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
         raise DataError(f"{folder}: found no such folder; expected a folder of text")
     paths_by_name = _domains(folder, output.resolve().parent)
     if not paths_by_name:
-        raise DataError(f"{folder}: found no text; expected files of {', '.join(suffixes('text'))}")
+        raise DataError(f"{folder}: found no text; expected files of {suffixes_in_words('text')}")
     domains = "".join(
         f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in paths_by_name.items()
     )

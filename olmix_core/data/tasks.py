@@ -20,7 +20,7 @@ from olmix_core.config.evaluation import Task
 from olmix_core.data.documents import text_documents
 from olmix_core.data.domains import DomainSet
 from olmix_core.data.encoding import HALF_A_CHARACTER, is_utf8
-from olmix_core.data.formats import suffix_of, suffixes
+from olmix_core.data.formats import suffix_of, suffixes, suffixes_in_words
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.identity import digest, seed_of
@@ -151,7 +151,7 @@ def _read_texts(patterns: Sequence[str], config_file: str, field: str, index: Co
         for file in (file for pattern in patterns for file in expand(pattern, suffixes())):
             suffix = suffix_of(file.url)
             if suffix not in suffixes("text"):
-                raise ConfigError(config_file, field, file.url, f"text: {', '.join(suffixes('text'))}")
+                raise ConfigError(config_file, field, file.url, f"text: {suffixes_in_words('text')}")
             content, size = index.hash(file)
             reader = f"{suffix} text"
             texts.append(InputFile(file.url, reader, content=content, size=size))

@@ -1,13 +1,19 @@
 """Input files of every format, with the same documents and tokens in each."""
 
+import bz2
+import csv
 import gzip
+import io
 import json
+import lzma
 import struct
+import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import zstandard
 
@@ -27,6 +33,56 @@ def parquet(path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2, 3, 4], "text": DOCUMENTS}), path)
 
 
+def json_list(documents: list[str]) -> bytes:
+    return json.dumps([{"id": 1, "text": text} for text in documents], indent=2).encode()
+
+
+def delimited(documents: list[str], delimiter: str = ",") -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerows([["id", "text"], *([number, text] for number, text in enumerate(documents))])
+    return out.getvalue().encode()
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def shard(documents: list[str]) -> bytes:
+    """A shard of WebDataset: texts, and texts in JSON."""
+    members: dict[str, bytes] = {}
+    for number, text in enumerate(documents):
+        if number % 2:
+            members[f"{number:05d}.txt"] = text.encode()
+        else:
+            members[f"{number:05d}.json"] = json.dumps({"text": text}).encode()
+    return archive(members)
+
+
+def warc_record(kind: str, media: str, content: bytes) -> bytes:
+    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nContent-Type: {media}\r\nContent-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content + b"\r\n\r\n"
+
+
+def wet(documents: list[str]) -> bytes:
+    """Members of gzip, one a record, as Common Crawl writes them."""
+    records = [warc_record("warcinfo", "application/warc-fields", b"software: x")]
+    records += [warc_record("conversion", "text/plain", text.encode()) for text in documents]
+    return b"".join(gzip.compress(record) for record in records)
+
+
+def arrow_stream(path: Path) -> None:
+    table = pa.table({"id": [1, 2, 3, 4], "text": DOCUMENTS})
+    with path.open("wb") as out, pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+
+
 TEXT_FILES: dict[str, Callable[[Path], object]] = {
     "a.jsonl": lambda path: path.write_bytes(json_lines(DOCUMENTS)),
     "a.jsonl.gz": lambda path: path.write_bytes(gzip.compress(json_lines(DOCUMENTS))),
@@ -34,6 +90,16 @@ TEXT_FILES: dict[str, Callable[[Path], object]] = {
     "a.jsonl.zst": lambda path: path.write_bytes(
         zstandard.compress(json_lines(DOCUMENTS[:2])) + zstandard.compress(json_lines(DOCUMENTS[2:]))
     ),
+    "a.ndjson.bz2": lambda path: path.write_bytes(bz2.compress(json_lines(DOCUMENTS))),
+    "a.jsonl.xz": lambda path: path.write_bytes(lzma.compress(json_lines(DOCUMENTS))),
+    "a.json": lambda path: path.write_bytes(json_list(DOCUMENTS)),
+    "lines.json.gz": lambda path: path.write_bytes(gzip.compress(json_lines(DOCUMENTS))),
+    "a.csv": lambda path: path.write_bytes(delimited(DOCUMENTS)),
+    "a.tsv.zstd": lambda path: path.write_bytes(zstandard.compress(delimited(DOCUMENTS, "\t"))),
+    "a.tar": lambda path: path.write_bytes(shard(DOCUMENTS)),
+    "a.warc.wet.gz": lambda path: path.write_bytes(wet(DOCUMENTS)),
+    "a.arrow": arrow_stream,
+    "a.feather": lambda path: feather.write_feather(pa.table({"text": DOCUMENTS}), str(path)),
     "a.parquet": parquet,
 }
 

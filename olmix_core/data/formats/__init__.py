@@ -16,6 +16,7 @@ from olmix_core.data.formats.registry import (
     formats_at,
     suffix_of,
     suffixes,
+    suffixes_in_words,
     text_bytes,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "formats_at",
     "suffix_of",
     "suffixes",
+    "suffixes_in_words",
     "text_bytes",
 ]

@@ -61,10 +61,12 @@ def _index(url: str) -> str:
 register(
     TokenFormat(
         name="tokens-megatron",
-        description="Megatron's token files: a .bin with an .idx beside it, which says where documents end",
+        description="tokens, split by Megatron's index beside the file",
+        refused="an index of floats; a file shorter than its index says",
         suffixes={".bin": 1},
         documents=_documents,
         index=_index,
         takes_dtype=False,
+        companions=(".idx",),
     )
 )

@@ -32,10 +32,12 @@ def _dtype(raw: IO[bytes], url: str) -> np.dtype[Any]:
 register(
     TokenFormat(
         name="tokens-numpy",
-        description="NumPy's own files of tokens, a document ends with the tokenizer's end-of-document token",
+        description="tokens up to the tokenizer's end-of-document token; the header states their type",
+        refused="arrays of several dimensions or of floats",
         suffixes={".npy": 1},
         documents=_documents,
         magic=b"\x93NUMPY",
         takes_dtype=False,  # the header states it
+        companions=(".csv.gz",),
     )
 )

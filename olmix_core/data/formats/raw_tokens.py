@@ -110,8 +110,10 @@ def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> It
 register(
     TokenFormat(
         name="tokens-raw",
-        description="raw little-endian tokens, a document ends with the tokenizer's end-of-document token",
+        description="raw little-endian tokens of type `dtype`, up to the tokenizer's end-of-document token",
+        refused="half tokens; tokens of another type; ids outside the vocabulary",
         suffixes={".npy": 1, ".bin": 1},
         documents=_documents,
+        companions=(".csv.gz",),  # where documents begin, as dolma writes it
     )
 )

@@ -7,6 +7,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.data.compression import COMPRESSIONS, compression_suffixes
 from olmix_core.data.input_file import InputFile
 
 Tokens = NDArray[np.integer[Any]]
@@ -24,21 +25,35 @@ class TextFormat:
     Attributes:
         name: A short name.
         description: What a document is, for people.
+        refused: What is not read of such files, for people.
         suffixes: {suffix in lower case: bytes of text that a byte of such a file usually holds}.
         documents: Read the documents of an open file, in order; raises DataError, naming the line or row.
         errors: Exceptions that `documents` raises for a damaged file, beside OSError, EOFError and DataError.
         has_fields: Whether the text is in a field or column, called `InputFile.text_field`.
-        is_sequential: Whether a file is read from its beginning to its end, so that it can be asked for in blocks.
+        is_sequential: Whether a file is read from its beginning to its end, so that it can be asked for in blocks, and
+            compressed as a whole: each suffix may be followed by that of a compression.
     """
 
     name: str
     description: str
+    refused: str
     suffixes: Mapping[str, int]
     documents: Callable[[IO[bytes], InputFile], Iterator[str]]
     errors: tuple[type[Exception], ...] = ()
     has_fields: bool = True
     is_sequential: bool = True
     kind: Literal["text"] = "text"
+
+    @property
+    def all_suffixes(self) -> dict[str, int]:
+        """`suffixes`, and those of compressed files."""
+        compressions = COMPRESSIONS if self.is_sequential else ()
+        return dict(self.suffixes) | {
+            f"{suffix}{compressed}": size * each.growth
+            for suffix, size in self.suffixes.items()
+            for each in compressions
+            for compressed in each.suffixes
+        }
 
     def reader(self, url: str, text_field: str) -> str:
         """State how a file of this format is read, as part of the identity of its leaf.
@@ -63,22 +78,31 @@ class TokenFormat:
     Attributes:
         name: `tokens-` and a short name; it is part of the identity of a leaf.
         description: How documents are told apart, for people.
+        refused: What is not read of such files, for people.
         suffixes: {suffix in lower case: bytes of text that a byte of such a file usually holds}.
         documents: Read the documents of an open file, in order, given the id that ends a document and the size of the
             vocabulary; raises DataError.
         magic: The first bytes of every file.
         index: The URL of the file beside one at the URL given.
         takes_dtype: Whether the configuration may state the type of the tokens.
+        companions: Suffixes of files that tools write beside `NAME.SUFFIX` under the same name, and that are no data.
     """
 
     name: str
     description: str
+    refused: str
     suffixes: Mapping[str, int]
     documents: Callable[[IO[bytes], InputFile, int, int], Iterator[Tokens]]
     magic: bytes | None = None
     index: Callable[[str], str] | None = None
     takes_dtype: bool = True
+    companions: tuple[str, ...] = ()
     kind: Literal["tokens"] = "tokens"
+
+    @property
+    def all_suffixes(self) -> dict[str, int]:
+        """`suffixes`: token files are not compressed."""
+        return dict(self.suffixes)
 
     def reader(self, dtype: str | None) -> str:
         """State how a file of this format is read, as part of the identity of its leaf.
@@ -95,6 +119,7 @@ class TokenFormat:
 Format = TextFormat | TokenFormat
 _FORMATS: dict[str, Format] = {}
 _BY_SUFFIX: dict[str, tuple[Format, ...]] = {}  # the most specific first
+_TEXT_BYTES: dict[str, int] = {}
 
 
 def register(new: Format) -> None:
@@ -111,11 +136,12 @@ def register(new: Format) -> None:
     if new.name.startswith("tokens-") != (new.kind == "tokens"):
         raise ValueError(f"input format {new.name!r} is of kind {new.kind}; expected tokens-* for tokens only")
     for other in _FORMATS.values():
-        shared = new.suffixes.keys() & other.suffixes.keys()
+        shared = new.all_suffixes.keys() & other.all_suffixes.keys()
         if shared and "text" in (new.kind, other.kind):
             raise ValueError(f"suffix {min(shared)} of {new.name!r} belongs to {other.name!r}; expected another one")
     _FORMATS[new.name] = new
-    for suffix in new.suffixes:
+    for suffix, size in new.all_suffixes.items():
+        _TEXT_BYTES[suffix] = size
         _BY_SUFFIX[suffix] = tuple(sorted((*_BY_SUFFIX.get(suffix, ()), new), key=_specificity))
 
 
@@ -138,7 +164,26 @@ def suffixes(kind: Literal["text", "tokens"] | None = None) -> tuple[str, ...]:
         The suffixes in lower case, each once.
     """
     chosen = [each for each in formats() if kind in (None, each.kind)]
-    return tuple(dict.fromkeys(suffix for each in chosen for suffix in sorted(each.suffixes)))
+    return tuple(dict.fromkeys(suffix for each in chosen for suffix in sorted(each.all_suffixes)))
+
+
+def suffixes_in_words(kind: Literal["text", "tokens"] | None = None) -> str:
+    """List the suffixes of files that can be read, for a message.
+
+    Args:
+        kind: Of formats of this kind only.
+
+    Returns:
+        The suffixes, and those of compressions in brackets.
+    """
+    plain: list[str] = []
+    compressible: list[str] = []
+    for each in formats():
+        if kind in (None, each.kind):
+            is_compressible = isinstance(each, TextFormat) and each.is_sequential
+            (compressible if is_compressible else plain).extend(sorted(each.suffixes))
+    words = f"{' '.join(compressible)} (also with {' '.join(compression_suffixes())}) " if compressible else ""
+    return (words + " ".join(dict.fromkeys(plain))).strip()
 
 
 def suffix_of(url: str) -> str | None:
@@ -219,7 +264,4 @@ def text_bytes(url: str, size: int) -> int:
     Returns:
         Bytes of text, as usual for its format.
     """
-    suffix = suffix_of(url)
-    if suffix is None:
-        return size
-    return size * _BY_SUFFIX[suffix][0].suffixes[suffix]
+    return size * _TEXT_BYTES.get(suffix_of(url) or "", 1)

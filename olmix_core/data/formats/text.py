@@ -20,6 +20,7 @@ register(
     TextFormat(
         name="text",
         description="plain text: a file is a document",
+        refused="bytes that are not UTF-8",
         suffixes={".txt": 1},
         documents=_documents,
         has_fields=False,

@@ -1,12 +1,19 @@
 """Every format gives the same documents; what is damaged is named."""
 
+import bz2
 import gzip
+import json
+import lzma
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.input_file import InputFile
@@ -18,10 +25,15 @@ from tests.support.input_files import (
     TEXT_FILES,
     TOKEN_FILES,
     TOKENS,
+    archive,
+    delimited,
     json_lines,
+    json_list,
     megatron,
     parquet,
+    shard,
     token_file,
+    warc_record,
 )
 
 
@@ -49,6 +61,34 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "latin1.txt": ("ä".encode("latin-1"), "byte 0 is not UTF-8"),
     "cut.jsonl.gz": (gzip.compress(json_lines(DOCUMENTS))[:-12], "cannot be read as .jsonl.gz"),
     "cut.jsonl.zst": (b"no zstd", "cannot be read as .jsonl.zst"),
+    "frame.jsonl.zst": (zstandard.compress(json_lines(DOCUMENTS))[:-3], "cannot be read as .jsonl.zst: .*ended before"),
+    "half.txt.zst": (zstandard.compress(b"a text " * 9)[:-1], "cannot be read as .txt.zst: .*ended before"),
+    "cut.ndjson.bz2": (bz2.compress(json_lines(DOCUMENTS))[:-12], "cannot be read as .ndjson.bz2"),
+    "cut.jsonl.xz": (lzma.compress(json_lines(DOCUMENTS))[:-12], "cannot be read as .jsonl.xz"),
+    "cut.json": (json_list(DOCUMENTS)[:-2], "cannot be read as .json: the file ends within its list"),
+    "half.json": (json_lines(DOCUMENTS)[:-9], "cannot be read as .json: the file ends within a document"),
+    "commas.json": (b'[{"text": "a"} {"text": "b"}]', "document 2: found '{' before it; expected a comma"),
+    "behind.json": (b'[{"text": "a"}]\n{"text": "b"}', "found text behind the list"),
+    "no-json.json": (b"not json, but a text of some length\n" * 9, "document 1: found no JSON"),
+    "columns.json": (b'{"text": ["a", "b"]}', "document 1: field 'text': found list"),
+    "strings.json": (b'["a", "b"]', "document 1: field 'text': found nothing"),
+    "latin1.json": ('[{"text": "ä"}]'.encode("latin-1"), "found bytes that are not UTF-8"),
+    "no-header.csv": (b"some text\nmore text\n", "column 'text': found only some text; expected a header"),
+    "semicolons.csv": (b"id;text\n1;a\n", "found only id;text; .*separated by commas"),
+    "twice.csv": (b"text,text\na,b\n", "column 'text': found twice"),
+    "short.csv": (b"id,text\n1,a\n2\n", "line 3: found 1 fields; expected 2"),
+    "quotes.csv": (b'id,text\n1,"a"b"\n', "line 2: .*expected fields in double quotes"),
+    "open.tsv": (b'id\ttext\n1\t"a\n2\tb\n', "line 3: unexpected end of data"),
+    "image.tar": (archive({"a.txt": b"a", "a.jpg": b"x"}), "found the member a.jpg; expected members of text"),
+    "cut.tar": (shard(DOCUMENTS)[:1200], "cannot be read as .tar"),
+    "header.tar": (b"".join([(whole := shard(DOCUMENTS))[:1024], b"x", whole[1025:]]), "damaged header of a member"),
+    "html.warc.gz": (
+        gzip.compress(warc_record("response", "application/http", b"HTTP/1.1 200 OK")),
+        "record 1: found a response of application/http; expected extracted text",
+    ),
+    "cut.wet": (warc_record("conversion", "text/plain", b"a text")[:-8], "the file ends within a record"),
+    "no.warc": (b"no warc at all", "record 1: found b'no warc at all'; expected records"),
+    "cut.arrow": (b"no arrow", "cannot be read as .arrow"),
     "cut.parquet": (b"PAR1 and nothing else", "cannot be read as .parquet"),
 }
 
@@ -61,6 +101,153 @@ def test_damage_is_named(name: str, tmp_path: Path) -> None:
         list(text_documents(InputFile(str(tmp_path / name), "text")))
 
 
+def read(path: Path, content: bytes) -> list[str]:
+    path.write_bytes(content)
+    return list(text_documents(InputFile(str(path), "text")))
+
+
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson.gz", "a.json.zst", "a.jsonl.xz"])
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_the_first_bytes_name_the_compression_where_the_suffix_names_another(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    assert read(tmp_path / name, COMPRESSED[kind](json_lines(DOCUMENTS))) == DOCUMENTS
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_text_that_is_compressed_under_a_plain_name_is_read(kind: str, tmp_path: Path) -> None:
+    assert read(tmp_path / "a.txt", COMPRESSED[kind](b"a text")) == ["a text"]
+    assert read(tmp_path / "a.csv", COMPRESSED[kind](delimited(DOCUMENTS))) == DOCUMENTS
+
+
+def test_a_text_that_begins_as_a_bzip2_does_is_text(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.txt", b"BZh9 is how it begins") == ["BZh9 is how it begins"]
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_members_and_frames_one_after_the_other_are_one_file(kind: str, tmp_path: Path) -> None:
+    content = b"".join(COMPRESSED[kind](json_lines([text])) for text in DOCUMENTS)
+    assert read(tmp_path / "a.jsonl", content) == DOCUMENTS
+
+
+def zstd_frame(content: bytes, window_log: int) -> bytes:
+    """A frame by the format's specification (RFC 8878): a window of 2^window_log bytes, one raw block."""
+    block = (1 | len(content) << 3).to_bytes(3, "little") + content
+    return b"\x28\xb5\x2f\xfd" + bytes([0, (window_log - 10) << 3]) + block
+
+
+@pytest.mark.parametrize("window_log", [27, 28, 30, 31])
+def test_zstd_is_read_with_windows_of_two_gigabytes(window_log: int, tmp_path: Path) -> None:
+    assert read(tmp_path / "a.jsonl.zst", zstd_frame(json_lines(DOCUMENTS), window_log)) == DOCUMENTS
+
+
+def test_a_frame_of_zstd_to_be_passed_over_is_passed_over(tmp_path: Path) -> None:
+    content = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd" + zstandard.compress(json_lines(DOCUMENTS))
+    assert read(tmp_path / "a.jsonl.zst", content) == DOCUMENTS
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_record(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.jsonl", BOM + json_lines(DOCUMENTS)) == DOCUMENTS
+    assert read(tmp_path / "a.jsonl.gz", gzip.compress(BOM + json_lines(DOCUMENTS))) == DOCUMENTS
+    assert read(tmp_path / "a.json", BOM + json_list(DOCUMENTS)) == DOCUMENTS
+    assert read(tmp_path / "a.csv", BOM + b'"text"\na\n') == ["a"]
+    with pytest.raises(DataError, match="line 1: byte 0 is not UTF-8; expected text in UTF-8: convert the file"):
+        read(tmp_path / "b.jsonl", '{"text": "a"}\n'.encode("utf-16"))
+
+
+def test_json_may_be_a_list_lines_or_objects_over_several_lines(tmp_path: Path) -> None:
+    objects = [{"text": text, "more": [1, {"text": "]"}]} for text in DOCUMENTS]
+    written = [
+        json.dumps(objects),
+        json.dumps(objects, indent=1, ensure_ascii=False),
+        "\n".join(map(json.dumps, objects)),
+        "\r\n\r\n".join(json.dumps(each, indent=4) for each in objects),
+        " ".join(map(json.dumps, objects)),
+    ]
+    assert [read(tmp_path / "a.json", text.encode()) for text in written] == [DOCUMENTS] * len(written)
+    assert read(tmp_path / "a.json", b" [ ] ") == read(tmp_path / "b.json", b"") == []
+
+
+def test_json_is_read_in_pieces_wherever_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ['ä\n"x"', "漢字 \U0001f600" * 30, "", "x" * 500]
+    content = json.dumps([{"n": -1.5e-7, "ok": True, "no": None, "text": text} for text in texts]).encode()
+    for size in range(1, 40):
+        monkeypatch.setattr("olmix_core.data.formats.json_documents.CHARACTERS", size)
+        assert read(tmp_path / "a.json", content) == texts
+
+
+def test_fields_of_csv_are_of_any_length_and_hold_lines(tmp_path: Path) -> None:
+    text = 'a "quoted" line,\r\nand another\n' * 20_000
+    assert read(tmp_path / "a.csv", delimited([text, "b"])) == [text, "b"]
+    assert read(tmp_path / "a.tsv", b"id\t text \r\n1\ta, b\r\n\r\n2\t\r\n") == ["a, b", ""]
+
+
+def test_in_an_archive_a_json_beside_a_text_describes_it(tmp_path: Path) -> None:
+    members = {
+        "x/0.json": b'{"url": "a"}', "x/0.txt": b"a", "x/1.txt": b"b", "x/1.json": b'{"text": "description"}',
+        "x/2.json": b'{"text": "c"}', "y/2.json.gz": gzip.compress(b'{"text": "d"}'),
+        "README.md": b"no data", "._x": b"no data", "z.jsonl": b'{"text": "e"}\n{"text": "f"}',
+    }  # fmt: skip
+    assert read(tmp_path / "a.tar", archive(members)) == list("abcdef")
+    assert read(tmp_path / "a.tar.gz", gzip.compress(archive(members))) == list("abcdef")
+
+
+def test_archives_one_after_the_other_are_one_file(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.tar", shard(DOCUMENTS[:3]) + shard(DOCUMENTS[3:])) == DOCUMENTS
+
+
+def column(kind: pa.DataType, values: list[object]) -> pa.Table:
+    return pa.table({"text": pa.array(values, kind)})
+
+
+TEXT_COLUMNS = {
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "large dictionary": pa.dictionary(pa.int8(), pa.large_string()),
+    "string view": pa.string_view(),
+    "large string": pa.large_string(),
+    "binary": pa.binary(),
+    "large binary": pa.large_binary(),
+}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize("kind", TEXT_COLUMNS)
+def test_columns_of_text_are_of_many_types(kind: str, suffix: str, tmp_path: Path) -> None:
+    values: list[object] = [text.encode() if "binary" in kind else text for text in DOCUMENTS]
+    table = column(TEXT_COLUMNS[kind], values)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    else:
+        with path.open("wb") as out, pa.ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table)
+    assert list(text_documents(InputFile(str(path), "text"))) == DOCUMENTS
+
+
+def test_what_is_no_text_in_a_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    for kind, values, message in (
+        (pa.dictionary(pa.int8(), pa.int64()), [7], r"found int64; expected text"),
+        (pa.list_(pa.string()), [["a"]], r"found list<.*>; expected text"),
+        (pa.dictionary(pa.int8(), pa.string()), ["a", None], "row 1: column 'text': found null; expected text"),
+        (pa.binary(), [b"a", b"\xff"], "row 1: column 'text': byte 0 is not UTF-8"),
+    ):
+        pq.write_table(column(kind, list(values)), path)
+        with pytest.raises(DataError, match=message):
+            list(text_documents(InputFile(str(path), "text")))
+
+
 def test_a_few_bytes_that_unpack_to_many_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=1) as out:
@@ -71,7 +258,7 @@ def test_a_few_bytes_that_unpack_to_many_are_refused(tmp_path: Path) -> None:
         list(text_documents(InputFile(str(path), "text")))
 
 
-@pytest.mark.parametrize("name", ["huge.txt", "huge.jsonl", "huge.npy"])
+@pytest.mark.parametrize("name", ["huge.txt", "huge.jsonl", "huge.csv", "huge.npy"])
 def test_a_file_of_five_gigabytes_of_nothing_is_refused_in_little_memory(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.touch()

@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from olmix_core.data.compression import compression_suffixes
 from olmix_core.data.formats import TextFormat, TokenFormat, formats, formats_at, suffix_of, suffixes, text_bytes
 from olmix_core.data.formats.registry import register
 
@@ -9,10 +11,20 @@ DOCS = Path(__file__).parents[4] / "docs" / "domains.md"
 
 
 @pytest.mark.parametrize("each", formats(), ids=lambda each: each.name)
-def test_every_format_and_its_suffixes_are_documented(each: TextFormat | TokenFormat) -> None:
-    rows = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{each.name}` |")]
-    assert len(rows) == 1
-    assert all(f"`{suffix}`" in rows[0] for suffix in each.suffixes)
+def test_the_table_in_the_documentation_states_each_format_as_the_registry_does(
+    each: TextFormat | TokenFormat,
+) -> None:
+    [row] = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{each.name}` |")]
+    names = ", ".join(f"`{suffix}`" for suffix in each.suffixes)
+    is_compressed = set(each.all_suffixes) > set(each.suffixes)
+    assert (
+        row == f"| `{each.name}` | {names} | {'yes' if is_compressed else 'no'} | {each.description} | {each.refused} |"
+    )
+
+
+def test_the_documentation_lists_all_compressions_and_no_other() -> None:
+    [line] = [line for line in DOCS.read_text().splitlines() if line.startswith("Compressed files end in ")]
+    assert tuple(re.findall(r"`(\.[^`]+)`", line.partition(" after ")[0])) == compression_suffixes()
 
 
 def test_every_module_of_the_folder_registers_a_format() -> None:
@@ -26,6 +38,8 @@ def test_the_suffix_names_the_format_in_any_case() -> None:
     assert suffix_of("a.idx") is None
     assert formats_at("a.idx") == ()
     assert {".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".txt"} <= set(suffixes("text"))
+    assert {".json.gz", ".ndjson", ".jsonl.bz2", ".jsonl.xz", ".csv.zstd", ".tar.gz"} <= set(suffixes("text"))
+    assert not {".parquet.gz", ".npy.gz", ".bin.zst"} & set(suffixes())
     assert {".bin", ".npy"} <= set(suffixes("tokens"))
     assert suffixes() == (*suffixes("text"), *suffixes("tokens"))
 
@@ -49,9 +63,8 @@ def test_readers_stay_what_they_are_since_they_are_part_of_the_identity_of_a_lea
 
 
 def test_text_is_estimated_by_the_usual_compression() -> None:
-    assert [text_bytes(name, 10) for name in ("a.txt", "a.jsonl.gz", "a.parquet", "a.npy", "a.x")] == [
-        10, 40, 20, 10, 10,
-    ]  # fmt: skip
+    names = ("a.txt", "a.jsonl.gz", "a.ndjson.bz2", "a.parquet", "a.npy", "a.x")
+    assert [text_bytes(name, 10) for name in names] == [10, 40, 40, 20, 10, 10]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +76,8 @@ def test_text_is_estimated_by_the_usual_compression() -> None:
     ],
 )
 def test_a_format_that_collides_with_another_is_rejected(name: str, suffix: str, message: str) -> None:
-    new = TextFormat(name=name, description="", suffixes={suffix: 1}, documents=lambda _raw, _file: iter(()))
+    new = TextFormat(
+        name=name, description="", refused="", suffixes={suffix: 1}, documents=lambda _raw, _file: iter(())
+    )
     with pytest.raises(ValueError, match=message):
         register(new)

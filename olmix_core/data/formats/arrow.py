@@ -1,0 +1,41 @@
+"""Arrow IPC files and streams, Feather and the files of Hugging Face datasets among them: a row is a document."""
+
+from collections.abc import Iterator
+from typing import IO
+
+import pyarrow as pa
+
+from olmix_core.data.columns import check_column, texts
+from olmix_core.data.formats.registry import TextFormat, register
+from olmix_core.data.input_file import InputFile
+
+MAGIC = b"ARROW1"  # of a file; a stream has none
+
+
+def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
+    is_file = raw.read(len(MAGIC)) == MAGIC
+    raw.seek(0)
+    if is_file:
+        table = pa.ipc.open_file(raw)
+        check_column(table.schema, file)
+        yield from texts((table.get_batch(number) for number in range(table.num_record_batches)), file)
+    else:
+        stream = pa.ipc.open_stream(raw)
+        check_column(stream.schema, file)
+        yield from texts(stream, file)
+
+
+register(
+    TextFormat(
+        name="arrow",
+        description=(
+            "Arrow IPC files and streams (Feather, Hugging Face datasets): a row is a document, its text in the"
+            " column `text_field`"
+        ),
+        refused="nulls; columns of other types; Feather of version 1",
+        suffixes={".arrow": 1, ".feather": 2},
+        documents=_documents,
+        errors=(pa.ArrowException,),
+        is_sequential=False,
+    )
+)
