@@ -220,7 +220,7 @@ def test_plain_text_is_known_by_its_content(read: Read, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.tasks\[0\]\.text: found no file at .*; expected at least one"):
         read({"text": str(tmp_path / "nowhere" / "*.txt")})
     (tmp_path / "tokens.npy").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"tokens\.npy; expected text: .*\.jsonl, "):
+    with pytest.raises(ConfigError, match=r"tokens\.npy; expected text: .*\.jsonl "):
         read({"text": str(tmp_path / "tokens.npy")})
 
 
