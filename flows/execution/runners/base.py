@@ -55,7 +55,7 @@ class Runner(ABC):
         """Ask for the resources of a proxy for every task that is submitted within the block.
 
         Args:
-            execution: The `execution` section; its `resources` are asked for.
+            execution: The `execution` section, with the `resources` to reserve.
 
         Returns:
             Context manager; to be entered while the runner is started.

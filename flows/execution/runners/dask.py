@@ -100,7 +100,7 @@ def worker_resources(resources: Resources) -> dict[str, float]:
     """Express the resources of a proxy in the names that Dask workers declare.
 
     Args:
-        resources: `execution.resources`. One core is the thread of the task, and is not asked for.
+        resources: `execution.resources`. One core is the thread of the task, and is left out.
 
     Returns:
         {name: amount}, memory in bytes.

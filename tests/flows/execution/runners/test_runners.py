@@ -56,7 +56,7 @@ def test_the_form_and_the_command_line_offer_every_runner() -> None:
 
 
 @pytest.mark.parametrize(("runner", "module"), [("ray", "prefect_ray"), ("dask", "prefect_dask")])
-def test_an_extra_that_is_not_installed_is_told_in_one_line(
+def test_a_missing_extra_is_reported_in_one_line(
     runner: str, module: str, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)  # what Python keeps of a module that it did not find
@@ -72,7 +72,7 @@ def test_an_extra_that_is_not_installed_is_told_in_one_line(
 def test_the_command_line_lists_the_runners_when_it_refuses_one(project: Project) -> None:
     result = CliRunner().invoke(app, ["run", str(project()), "--runner", "spark"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
-    assert "'spark' is not one of 'threads', 'ray', 'dask', 'deployment'" in result.output
+    assert f"'spark' is not one of {', '.join(map(repr, RUNNERS))}" in result.output
 
 
 def test_a_deployment_needs_a_server() -> None:
@@ -84,7 +84,7 @@ def test_a_deployment_needs_a_server() -> None:
         pass
 
 
-def test_threads_are_as_many_as_are_asked_for() -> None:
+def test_the_number_of_threads_is_that_of_the_workers() -> None:
     with get_runner("threads").start(Execution(), "mix.yaml", 3) as task_runner:
         assert isinstance(task_runner, ThreadPoolTaskRunner)
         assert task_runner._max_workers == 3
