@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 from prefect import flow
 
-from flows.execution.executor import P, PrefectExecutor, R
+from flows.execution.executor import PrefectExecutor
 from flows.pipeline.context import RunContext
 from flows.pipeline.pipeline import run_chain
 from olmix_core.config.config import Config
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts
-from tasks.runtime.step import Call, Step
+from tasks.runtime.step import Call, P, R, Step
 from tasks.steps.train import TrainPayload
 
 

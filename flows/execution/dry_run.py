@@ -7,16 +7,13 @@ be predicted will be executed.
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from olmix_core.serialization import JsonObject, JsonRecord
 from olmix_core.storage.store import Store
-from tasks.runtime.step import Call, Estimate, Step
+from tasks.runtime.step import Call, Estimate, P, R, Step
 
 READERS = 16  # results looked for at once: mostly waiting, where the store is remote
-
-P = TypeVar("P", bound=JsonRecord)
-R = TypeVar("R", bound=JsonRecord)
 
 
 class Unpredictable(Exception):

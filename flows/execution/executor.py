@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
@@ -10,16 +10,13 @@ from prefect.utilities.urls import url_for
 from flows.execution.runners import get_runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import StoreError, TrainingError
-from olmix_core.serialization import JsonObject, JsonRecord
+from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import result_key, result_path
 from olmix_core.storage.store import Store
 from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.results import results_block
-from tasks.runtime.step import Call, Step
-
-P = TypeVar("P", bound=JsonRecord)
-R = TypeVar("R", bound=JsonRecord)
+from tasks.runtime.step import Call, P, R, Step
 
 
 class Executor(Protocol):

@@ -17,8 +17,10 @@ PARAMS = "PARAMS"  # a setting
 EVAL = "EVAL"  # evaluation tasks
 CAUSES = (CODE, DATA, PARAMS, EVAL)
 
+Metadata = dict[str, str | dict[str, str]]  # of a field
 
-def cause(name: str, **of_parts: str) -> dict[str, Any]:
+
+def cause(name: str, **of_parts: str) -> Metadata:
     """Return metadata of a field whose change is a cause of its own.
 
     Args:
@@ -31,7 +33,7 @@ def cause(name: str, **of_parts: str) -> dict[str, Any]:
     return {"source": name, **parts(**of_parts)}
 
 
-def result_of(step: str) -> dict[str, Any]:
+def result_of(step: str) -> Metadata:
     """Return metadata of a field whose value comes from the result of an earlier step.
 
     Args:
@@ -43,7 +45,7 @@ def result_of(step: str) -> dict[str, Any]:
     return {"source": step}
 
 
-def parts(**of_parts: str) -> dict[str, Any]:
+def parts(**of_parts: str) -> Metadata:
     """Return metadata of a field that holds a dataclass of olmix_core.
 
     Args:

@@ -13,8 +13,6 @@ from tasks.runtime.progress import RunProgress
 from tasks.runtime.registry import STEPS
 
 SECONDS = 3.0  # between updates
-TRAINING = "train"  # the step that takes longest
-TRAINING_BEGINS, TRAINING_ENDS = 5.0, 90.0  # percent of a run
 
 
 @contextmanager
@@ -47,30 +45,36 @@ def shown(name: str, tracked: RunProgress) -> Iterator[None]:
 def state(tracked: RunProgress) -> tuple[float, str]:
     """Summarise the progress of a run.
 
-    Training takes longest: it counts from 5 to 90 %, and the steps after it share the rest.
-
     Args:
         tracked: The progress of the run.
 
     Returns:
-        Percent done, and in words.
+        Percent done, by the weights of the steps, and in words.
     """
-    steps = tracked.steps
-    running = ", ".join(f"{name} {step.done} of {step.expected}" for name, step in steps.items() if not step.is_done)
-    train = steps.get(TRAINING)
-    if train is None:
-        return TRAINING_BEGINS if "plan" in steps else 0.0, running or "between steps"
-    if train.is_done:
-        later = [stage.name for stage in STEPS.following(TRAINING) if stage.name != "publish"]
-        ended = sum(name in steps and steps[name].is_done for name in later)
-        percent = TRAINING_ENDS + (100.0 - TRAINING_ENDS) * ended / len(later)
-        return percent, running or ("done" if ended == len(later) else "between steps")
+    percent, steps = _percent(tracked), tracked.steps
+    training = steps.get(max(STEPS, key=lambda stage: stage.weight).name)
+    if training is None or training.is_done:
+        running = [f"{name} {step.done} of {step.expected}" for name, step in steps.items() if not step.is_done]
+        return percent, ", ".join(running) or ("done" if percent == 100.0 else "between steps")
     words = (
-        f"proxies: {train.executed} trained, {train.cached} cached, {len(train.parts)} running,"
-        f" {max(0, train.expected - train.done - len(train.parts))} to go"
+        f"proxies: {training.executed} trained, {training.cached} cached, {len(training.parts)} running,"
+        f" {max(0, training.expected - training.done - len(training.parts))} to go"
     )
-    if train.speed:
-        words += f"; {train.speed:,.0f} tokens/s"
-    left = train.seconds_left()
-    percent = TRAINING_BEGINS + (TRAINING_ENDS - TRAINING_BEGINS) * min(1.0, train.parts_done / train.expected)
+    if training.speed:
+        words += f"; {training.speed:,.0f} tokens/s"
+    left = training.seconds_left()
     return percent, words if left is None else f"{words}; {duration(left)} left"
+
+
+def _percent(tracked: RunProgress) -> float:
+    """Percent done; a step that was passed over is done."""
+    stages = [stage for stage in STEPS if not stage.optional]
+    reached = max((number for number, stage in enumerate(stages) if stage.name in tracked.steps), default=0)
+    done = 0.0
+    for number, stage in enumerate(stages):
+        step = tracked.steps.get(stage.name)
+        if step is None:
+            done += stage.weight if number < reached else 0.0
+        else:
+            done += stage.weight * (min(1.0, step.parts_done / step.expected) if step.expected else 1.0)
+    return 100.0 * done / sum(stage.weight for stage in stages)

@@ -16,12 +16,14 @@ class Stage:
         title: What it does, in a few words.
         after: Name of the stage before it; None for the first.
         optional: Whether only some runs have it.
+        weight: Its share in the progress of a run, relative to the other stages.
     """
 
     name: str
     title: str
     after: str | None = None
     optional: bool = False
+    weight: float = 1.0
 
 
 class StageRegistry:

@@ -218,6 +218,7 @@ class step(Generic[P, R]):
     result: type[R]
     after: str | None = None
     optional: bool = False
+    weight: float = 1.0
     forecast: Forecaster[P, R] | Literal["compute"] | None = None
     artifact: Describer[P, R] | None = None
     artifact_name: str = ""
@@ -254,6 +255,7 @@ class step(Generic[P, R]):
             title=self.title,
             after=self.after,
             optional=self.optional,
+            weight=self.weight,
             payload=self.payload,
             result=self.result,
             function=function,

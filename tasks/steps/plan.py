@@ -55,6 +55,7 @@ def _describe(done: Sequence[Done[PlanPayload, ReusePlan]], artifacts: Artifacts
     after="statistics",
     payload=PlanPayload,
     result=ReusePlan,
+    weight=0.5,
     forecast="compute",
     artifact=_describe,
     artifact_name="dimensions",  # plan-<mix> is what is shown before anything is spent

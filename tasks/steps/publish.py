@@ -19,7 +19,7 @@ from tasks.runtime import progress
 from tasks.runtime.artifacts import publish_markdown
 from tasks.runtime.registry import Stage
 
-PUBLISH = Stage(name="publish", title="write the record", after="propose")
+PUBLISH = Stage(name="publish", title="write the record", after="propose", weight=0.0)
 PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 

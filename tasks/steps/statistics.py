@@ -66,6 +66,7 @@ def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifa
     after="tokenizer",
     payload=StatisticsPayload,
     result=StatisticsResult,
+    weight=0.5,
     forecast=_forecast,
     artifact=_describe,
 )

@@ -66,6 +66,7 @@ def _describe(done: Sequence[Done[SwarmPayload, SwarmResult]], artifacts: Artifa
     after="plan",
     payload=SwarmPayload,
     result=SwarmResult,
+    weight=0.5,
     forecast="compute",
     artifact=_describe,
 )

@@ -79,6 +79,7 @@ def _describe(done: Sequence[Done[TokenizerPayload, TokenizerResult]], _artifact
     title="make the tokenizer",
     payload=TokenizerPayload,
     result=TokenizerResult,
+    weight=0.5,
     forecast=_forecast,
     artifact=_describe,
 )

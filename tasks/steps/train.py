@@ -128,6 +128,7 @@ def _describe(done: Sequence[Done[TrainPayload, TrainResult]], artifacts: Artifa
     after="swarm",
     payload=TrainPayload,
     result=TrainResult,
+    weight=34.0,  # it takes longest
     forecast=_forecast,
     artifact=_describe,
     uses_proxies=lambda _where: True,

@@ -5,7 +5,6 @@ from typing import Any
 
 from prefect.results import ResultStore
 
-from flows.execution.executor import P, R
 from flows.pipeline.draft import propose_mix
 from olmix_core.config.config import Config
 from olmix_core.mixes.publish import publish_mix
@@ -15,7 +14,7 @@ from olmix_core.storage.store import Store
 from olmix_core.workers.cancellation import until_stopped
 from tasks.runtime import progress
 from tasks.runtime.results import SERIALIZER, StoreResults
-from tasks.runtime.step import Call, Step
+from tasks.runtime.step import Call, P, R, Step
 
 
 class InlineExecutor:
