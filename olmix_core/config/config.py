@@ -31,11 +31,11 @@ class Config(Section):
         description="Name of the mix: lower case, digits, dashes. Runs of one name form a lineage."
     )
     store: Annotated[str, Field(min_length=1)] = Field(
-        ".olmix", description="Folder or URL of the store, which holds everything a run leaves behind."
+        ".olmix", description="Folder or URL of the store, which holds all output of runs."
     )
     domains: list[Domain] = Field(min_length=1, description="The tree of domains.")
     tokenizer: Annotated[TrainedBPE | TokenizerFile | Bytes, Field(discriminator="kind")] = Field(
-        TrainedBPE(), description="How text becomes tokens."
+        TrainedBPE(), description="How text is tokenised."
     )
     proxy: ProxyRecipe = Field(ProxyRecipe(), description="The recipe of the proxies.")
     execution: Execution = Field(Execution(), description="Where and how long proxies may run.")
@@ -43,7 +43,7 @@ class Config(Section):
     swarm: Swarm = Field(Swarm(), description="The mixtures that the proxies train on.")
     surrogate: SurrogateSettings = Field(SurrogateSettings(), description="The law fitted to the evidence.")
     proposal: ProposalSettings = Field(ProposalSettings(), description="Objective and constraints of the mixture.")
-    reuse: Reuse = Field(Reuse(), description="What to keep of the last mix of this name.")
+    reuse: Reuse = Field(Reuse(), description="What is kept from the last mix of this name.")
 
     @field_validator("tokenizer", mode="before")
     @classmethod

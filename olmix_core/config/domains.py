@@ -10,20 +10,20 @@ from olmix_core.config.base import Label, Section
 class Domain(Section):
     """A node of the domain tree: a source, a topic of a source, or a quality bucket of a topic or source."""
 
-    name: Label = Field(description="Label of this node; a leaf is called source:topic:quality.")
+    name: Label = Field(description="Label of this node; a leaf is named source:topic:quality.")
     paths: list[str] | None = Field(
         None,
-        description="Files or globs (** allowed) that hold this leaf, local or on any fsspec URL.",
+        description="Files, folders or globs (** allowed) of this leaf, local or on any fsspec URL.",
     )
-    topics: list["Domain"] | None = Field(None, description="The topics that this source is split into.")
-    quality: list["Domain"] | None = Field(None, description="The quality buckets that this node is split into.")
+    topics: list["Domain"] | None = Field(None, description="Topics of this source.")
+    quality: list["Domain"] | None = Field(None, description="Quality buckets of this node.")
     weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
-        description="Pinned share of this node among its siblings; all siblings have one, adding up to 1, or none.",
+        description="Pinned share among its siblings; all siblings have one, and they add up to 1, or none has.",
     )
     partition_of: str | None = Field(
         None,
-        description="A leaf of the last mix that this node and others replace, when its text is in new files.",
+        description="Leaf of the last mix that this node and its siblings replace, if the text is in new files.",
     )
     text_field: str = Field("text", description="Field (JSON) or column (Parquet, Arrow, CSV) that holds the text.")
     dtype: Literal["uint16", "uint32", "int32", "int64"] | None = Field(

@@ -14,21 +14,17 @@ KINDS = ("file", "text", "heldout", "metric", "list")
 class Task(Section):
     """Something a proxy is measured on, in bits per byte; or a list of such things."""
 
-    name: Label | None = Field(
-        None, description="Label of the task; the file's, domain's or metric's name where it is left out."
-    )
+    name: Label | None = Field(None, description="Label of the task; default: the name of the file, domain or metric.")
     file: str | None = Field(None, description="JSON lines of documents, each a context and a continuation.")
-    text: list[str] | None = Field(None, description="Files or globs of plain text, of which all is scored.")
-    heldout: str | None = Field(
-        None, description="A leaf, or a node above leaves: the text of it that no proxy trains on."
-    )
-    metric: Label | None = Field(None, description="What a trainer of your own measures under this name.")
-    list: str | None = Field(None, description="A YAML file that lists tasks, each as it would stand here.")
+    text: list[str] | None = Field(None, description="Files, folders or globs of plain text; all text is scored.")
+    heldout: str | None = Field(None, description="A leaf, or a node above leaves, whose held-out text is scored.")
+    metric: Label | None = Field(None, description="Name of a metric that your own trainer reports.")
+    list: str | None = Field(None, description="A YAML file with a list of tasks.")
     family: Label | None = Field(
-        None, description="Family of the task, for a mean over families; a family of its own where it is left out."
+        None, description="Family of the task, for a mean over families; default: a separate family."
     )
-    sample: PositiveInt | None = Field(None, description="Documents of the file to score; all where it is left out.")
-    sample_seed: NonNegativeInt = Field(0, description="Seed of which ones.")
+    sample: PositiveInt | None = Field(None, description="Number of documents of the file to score; default: all.")
+    sample_seed: NonNegativeInt = Field(0, description="Seed of the sample.")
     weight: PositiveFloat = Field(1.0, description="Weight of the task in the mean that is minimised.")
 
     @field_validator("text", mode="before")
@@ -94,7 +90,7 @@ class Evaluation(Section):
         description="tasks: the mean over tasks. families: the mean over families of the mean over their tasks.",
     )
     family_weights: dict[str, PositiveFloat] = Field(
-        {}, description="Weight of a family in the mean over families; 1 where it is left out."
+        {}, description="Weights of families in the mean over families; default: 1."
     )
 
     @model_validator(mode="after")

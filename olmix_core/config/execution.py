@@ -49,7 +49,7 @@ class Resources(Section):
 
     cpus: PositiveFloat = Field(1.0, description="CPU cores; a proxy trains on one thread.")
     gpus: NonNegativeFloat | None = Field(
-        None, description="GPUs, with Ray and Dask a fraction too; where left out, 1 on a Ray cluster that has GPUs."
+        None, description="GPUs; can be a fraction with Ray and Dask; default: 1 on a Ray cluster with GPUs."
     )
     memory_gb: PositiveFloat | None = Field(None, description="Memory in GB (1e9 bytes); none requested by default.")
 
@@ -62,20 +62,23 @@ class Execution(Section):
         description="; ".join(f"{name}: {rules.description}" for name, rules in RUNNERS.items()) + ".",
     )
     address: str | None = Field(
-        None, description="With ray or dask: the cluster to use; one on this machine is started where it is left out."
+        None,
+        description="With ray or dask: the cluster; default: RAY_ADDRESS or DASK_SCHEDULER_ADDRESS, or one on this machine.",
     )
     deployment: str = Field("proxy/proxy", description="With deployment: the deployment that runs a proxy's steps.")
     job_variables: JsonObject = Field(
-        default_factory=dict, description="With deployment: further variables for the jobs of its work pool."
+        default_factory=dict, description="With deployment: additional job variables of the work pool."
     )
-    resources: Resources = Field(default_factory=Resources, description="Resources that a proxy requests of a cluster.")
+    resources: Resources = Field(
+        default_factory=Resources, description="Resources that a proxy requests from a cluster."
+    )
     command: str | None = Field(
-        None, description="Line for the shell that trains and measures a mixture, with {config} and {metrics}."
+        None, description="Shell command that trains and evaluates a mixture, with {config} and {metrics}."
     )
     timeout_hours: PositiveFloat = Field(
         24.0,
-        description="Hours after which a proxy in training, or its evaluation on a task, is stopped;"
-        " its last checkpoint is kept.",
+        description="Hours after which the training of a proxy, or its evaluation on a task, is stopped;"
+        " the last checkpoint is kept.",
     )
 
     @model_validator(mode="after")

@@ -17,28 +17,28 @@ from olmix_core.config.defaults import PAPER_KL
 class ProposalSettings(Section):
     """Objective and constraints of the proposed mixture (paper, section 3)."""
 
-    kl: NonNegativeFloat = Field(PAPER_KL, description="Strength lambda of the pull towards the natural mixture.")
+    kl: NonNegativeFloat = Field(PAPER_KL, description="Weight of the KL penalty towards the reference.")
     target_tokens: PositiveFloat | None = Field(
         None,
-        description="Tokens R of the run the mixture is for; as many as there are where it is left out.",
+        description="Tokens R of the run that the mixture is for; default: all available tokens.",
     )
-    repetition: PositiveFloat = Field(4.0, description="Most epochs k over any leaf in that run.")
+    repetition: PositiveFloat = Field(4.0, description="Maximum number k of epochs over any leaf in that run.")
     reference: Literal["natural", "previous"] | dict[str, NonNegativeFloat] = Field(
         "natural",
-        description="What the mixture is pulled towards: natural; previous, the mix that this one builds on; or a"
+        description="Reference mixture of the KL penalty: natural; previous, the mix that this one builds on; or a"
         " weight for every leaf.",
     )
     pessimism: NonNegativeFloat = Field(
-        0.0, description="Standard deviations of the predicted mean BPB that count as if they were BPB."
+        0.0, description="Number of standard deviations of the predicted mean BPB added to the objective."
     )
     groups: dict[Label, list[str]] = Field(
-        {}, description="Names for sets of domains (leaves, or nodes above leaves), to bound their summed weight."
+        {}, description="Named sets of domains (leaves, or nodes above leaves), for bounds on their total weight."
     )
     bounds: dict[str, tuple[float, float]] = Field(
-        {}, description="Lowest and highest weight in the mixture, by leaf, by node above leaves, or by group."
+        {}, description="Minimum and maximum weight of a leaf, a node above leaves, or a group."
     )
     sequence_length: PositiveInt = Field(
-        4096, description="Tokens in a training sequence of that run: published are whole sequences of each leaf."
+        4096, description="Tokens per training sequence of that run; the proposal is in whole sequences."
     )
 
     @model_validator(mode="after")

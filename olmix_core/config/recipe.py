@@ -62,37 +62,37 @@ class ProxyRecipe(Section):
     """The recipe of the proxies. All of it but the name of the preset is part of the identity of a proxy."""
 
     recipe: Literal["tiny", "15m", "30m", "60m", "190m", "1b"] = Field(
-        "tiny", description="Preset that every field left out is taken from; the other defaults are those of tiny."
+        "tiny", description="Preset for all fields that are not set; the defaults shown are those of tiny."
     )
     layers: PositiveInt = Field(2, description="Transformer blocks.")
     width: PositiveInt = Field(64, description="Size of the residual stream.")
-    heads: PositiveInt = Field(2, description="Attention heads; divides width into even parts.")
+    heads: PositiveInt = Field(2, description="Attention heads; width must be divisible by twice this number.")
     mlp_width: PositiveInt | None = Field(
-        None, description="Hidden size of the MLP; 8/3 of width, rounded up to a multiple of 16, where it is left out."
+        None, description="Hidden size of the MLP; default: 8/3 of width, rounded up to a multiple of 16."
     )
-    sequence_length: Annotated[int, Field(ge=16)] = Field(128, description="Tokens in a training sequence.")
-    batch_size: PositiveInt = Field(4, description="Sequences in a batch.")
+    sequence_length: Annotated[int, Field(ge=16)] = Field(128, description="Tokens per training sequence.")
+    batch_size: PositiveInt = Field(4, description="Sequences per batch.")
     tokens: PositiveInt | None = Field(262_144, description="Tokens that a proxy trains on.")
     chinchilla: PositiveFloat | None = Field(
-        None, description="The same as a multiple of 20 tokens per parameter, instead of tokens."
+        None, description="Training tokens as a multiple of 20 per parameter, instead of tokens."
     )
     learning_rate: PositiveFloat = Field(8e-3, description="Peak learning rate of AdamW.")
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Share of the steps that warm up.")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Fraction of the steps used for warm-up.")
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Learning rate at the end, as a share of the peak; reached linearly."
+        0.0, description="Final learning rate as a fraction of the peak; the decay is linear."
     )
     weight_decay: NonNegativeFloat = Field(0.1, description="Decoupled weight decay of the matrices.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic of the matrix products.")
     document_mask: bool = Field(False, description="Whether attention stays within a passage of a document.")
     leaf_share: Annotated[float, Field(gt=0, le=1)] | Literal["match"] = Field(
         1.0,
-        description="Share of each leaf that proxies see; match: so that they repeat it as often as the target does.",
+        description="Share of each leaf that proxies see; match: repeat it as often as the target run does.",
     )
     trainer: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="Name and version of a trainer of your own, which execution.command runs."
+        None, description="Name and version of your own trainer, which execution.command runs."
     )
     retry_diverged: bool = Field(
-        False, description="Whether a proxy that diverged is tried once more with its data in another order."
+        False, description="Whether to train a diverged proxy once more with its data in another order."
     )
     seed: NonNegativeInt = Field(0, description="Seed of the initial weights and of the order of the data.")
 

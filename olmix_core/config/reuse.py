@@ -12,10 +12,11 @@ class Reuse(Section):
 
     strategy: Literal["auto", "full_reuse", "partial_reuse", "full_recompute"] = Field(
         "auto",
-        description="full_recompute: every domain is free again. full_reuse: unaffected domains keep their ratios."
-        " partial_reuse: but for those in release. auto: but for those whose release is worth its runs.",
+        description="full_recompute: every leaf is free, without earlier evidence. full_reuse: unaffected leaves keep"
+        " their ratios. partial_reuse: the same, except those in release. auto: every leaf is free; earlier evidence"
+        " replaces most of the runs.",
     )
-    release: list[str] = Field([], description="Unaffected leaves to recompute all the same, for partial_reuse.")
+    release: list[str] = Field([], description="Unaffected leaves to recompute, for partial_reuse.")
 
     @model_validator(mode="after")
     def _release_needs_partial_reuse(self) -> "Reuse":

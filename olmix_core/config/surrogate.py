@@ -16,10 +16,10 @@ class SurrogateSettings(Section):
     family: str = Field(
         "auto",
         description="log_linear: c + exp(A q), the paper's. diminishing_returns: c + exp(b - a q^gamma), a >= 0."
-        " auto: the one of these two with the smaller error on runs left out of the fit. The others, for comparison,"
-        " are in docs/surrogate.md.",
+        " auto: the one of these two with the smaller cross-validation error. docs/surrogate.md describes the others,"
+        " which are for comparison.",
     )
-    huber_delta: PositiveFloat = Field(0.02, description="BPB from which an error counts linearly.")
+    huber_delta: PositiveFloat = Field(0.02, description="Error in BPB above which the Huber loss is linear.")
     ridge: NonNegativeFloat | Literal["auto"] = Field(
-        "auto", description="Penalty on the coefficients; auto chooses it per task from the data."
+        "auto", description="Ridge penalty on the coefficients; auto selects it per task."
     )

@@ -11,27 +11,29 @@ class Swarm(Section):
     """The mixtures that the proxies train on (paper, section 3)."""
 
     runs: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="Proxies K; 3 (d + 1) for d free dimensions where it is left out."
+        None, description="Number K of proxies; default: 3 (d + 1) for d free dimensions."
     )
     rounds: Annotated[int, Field(ge=1)] = Field(
         1,
-        description="Parts in which the proxies are trained. 1: all are drawn at once. More: each further part is"
-        " chosen by how much it is expected to tell about the best mixture.",
+        description="Number of rounds in which the proxies are trained. 1: all mixtures are drawn at once. More: later"
+        " rounds are chosen for their information about the optimum.",
     )
     tolerance: NonNegativeFloat = Field(
-        0.0, description="With rounds: stop when less than this is still to be gained, in BPB."
+        0.0, description="With rounds: stop if the expected remaining gain is below this, in BPB."
     )
-    seed: NonNegativeInt = Field(0, description="Seed of the mixtures; mixture i depends on (seed, i) alone.")
+    seed: NonNegativeInt = Field(0, description="Seed of the mixtures; mixture i depends only on (seed, i).")
     sparsity: Literal["sparse", "dense"] = Field(
         "sparse",
-        description="sparse: small weights become exactly 0. dense: no weight is below the minimum.",
+        description="sparse: small weights become exactly 0. dense: no weight is below minimum_weight.",
     )
     minimum_weight: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.002, description="Threshold below which `sparsity` treats a weight as small."
+        0.002, description="Threshold below which a weight is small, see sparsity."
     )
     min_strength: PositiveFloat = Field(0.1, description="Smallest Dirichlet strength (most extreme mixtures).")
     max_strength: PositiveFloat = Field(5.0, description="Largest Dirichlet strength (mixtures nearest to natural).")
-    bounds: dict[str, tuple[float, float]] = Field({}, description="Lowest and highest weight in any mixture, by leaf.")
+    bounds: dict[str, tuple[float, float]] = Field(
+        {}, description="Minimum and maximum weight of a leaf in every mixture."
+    )
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> "Swarm":

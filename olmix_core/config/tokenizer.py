@@ -21,7 +21,7 @@ class TokenizerFile(Section):
     path: str = Field(description="A tokenizer.json, local or on any fsspec URL.")
     eos: str | None = Field(
         None,
-        description="Token that ends a document; found by its usual names where it is left out.",
+        description="End-of-document token; default: the first of its usual names in the vocabulary.",
     )
 
 
