@@ -63,7 +63,7 @@ class Execution(Section):
     )
     address: str | None = Field(
         None,
-        description="With ray or dask: the cluster; default: RAY_ADDRESS or DASK_SCHEDULER_ADDRESS, or one on this machine.",
+        description="With ray or dask: the cluster; default: RAY_ADDRESS or DASK_SCHEDULER_ADDRESS, else this machine.",
     )
     deployment: str = Field("proxy/proxy", description="With deployment: the deployment that runs a proxy's steps.")
     job_variables: JsonObject = Field(

@@ -23,28 +23,28 @@ store: .olmix
 #       - {{name: science, paths: web/science/*.jsonl.gz}}
 domains:
 {domains}
-# What the mixture is to be good at: text that is held out of a domain, or a JSONL file of
-# {{"context": ..., "continuation": ...}}. Keep what you care about; weights are allowed.
+# The tasks that the mixture is optimised for: held-out text of a domain, or a JSONL file of
+# {{"context": ..., "continuation": ...}}. Keep the ones you care about; tasks can have a weight.
 evaluation:
   tasks:
 {tasks}
-# What follows are the defaults; delete what you do not change.
+# The values below are the defaults; delete those that you do not change.
 
 tokenizer:
-  vocab_size: 2048        # a small BPE, trained once on the domains and then kept; or {{path: tokenizer.json}}
+  vocab_size: 2048        # a small BPE, trained once on the domains; or {{path: tokenizer.json}}
 
-proxy:                    # the small models that are trained, one per mixture
-  recipe: tiny            # for a look on a CPU. For a decision that matters, on a GPU: 30m, the paper's
-  # tokens: 262144        # any field of a recipe may be set here: docs/proxy.md lists them
+proxy:                    # the small models, one per mixture
+  recipe: tiny            # for a first look on a CPU. For reliable results use 30m, the paper's, on a GPU
+  # tokens: 262144        # you can set any field of a recipe: docs/proxy.md
 
 swarm:
-  # runs: 24              # how many proxies; by default 3 (domains + 1)
+  # runs: 24              # number of proxies; default: 3 (domains + 1)
   seed: 0
 
 proposal:
-  kl: 0.05                # pull towards the natural mixture
-  # target_tokens: 1e12   # length of the run the mixture is for; by default as many tokens as there are
-  repetition: 4           # most epochs over any domain in that run
+  kl: 0.05                # weight of the KL penalty towards the natural mixture
+  # target_tokens: 1e12   # length of the run that the mixture is for; default: all available tokens
+  repetition: 4           # maximum number of epochs over any domain in that run
 """
 
 
