@@ -12,4 +12,4 @@ def _render(swarm: SwarmExport, number: int) -> str:
     return json.dumps(description.to_json(), indent=1) + "\n"
 
 
-EXPORTER = MixtureExporter("json", ".json", "all that is known of a mixture", _render)
+EXPORTER = MixtureExporter("json", ".json", "a full description of the mixture", _render)
