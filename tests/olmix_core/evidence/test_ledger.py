@@ -130,7 +130,9 @@ def test_concurrent_appends_and_compaction_lose_no_row(tmp_path: Path, size: int
         found = len(read(store, ["row"]))
         assert found >= seen, "rows that were there are gone"
         seen = found
-    assert [process.wait() for process in writers] == [0, 0]
+    for process in writers:
+        process.communicate()
+    assert [process.returncode for process in writers] == [0, 0]
     assert compactions or size == 200
     everything = [f"p{number:05d}" for number in range(400)]
     assert [one.proxy for one in said(store)] == everything
