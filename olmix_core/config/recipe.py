@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from olmix_core.config.base import Section
-from olmix_core.serialization import JsonObject
+from olmix_core.serialization import Scalar
 
 TOKENS_PER_PARAMETER = 20
 
@@ -174,7 +174,7 @@ class ProxyRecipe(Section):
             share = min(1.0, tokens / target_tokens)
         return self.model_copy(update={"tokens": tokens, "chinchilla": None, "leaf_share": share})
 
-    def identity(self) -> JsonObject:
+    def identity(self) -> dict[str, Scalar]:
         """Write out the settings that are part of the keys of proxies, after `counted`.
 
         `retry_diverged` is not one of them: a second attempt has a key of its own.
@@ -182,7 +182,7 @@ class ProxyRecipe(Section):
         Returns:
             {field: value}.
         """
-        settings = self.model_dump(exclude={"recipe", "chinchilla", "retry_diverged", "mlp_width"})
+        settings: dict[str, Scalar] = self.model_dump(exclude={"recipe", "chinchilla", "retry_diverged", "mlp_width"})
         if self.mlp != self.model_copy(update={"mlp_width": None}).mlp:
             settings["mlp_width"] = self.mlp
         for name, neutral in (("document_mask", False), ("leaf_share", 1.0), ("trainer", None)):

@@ -17,7 +17,7 @@ from olmix_core.evidence import ledger
 from olmix_core.evidence.compatibility import NEEDED, RECIPE, TOKENIZER, Requirements, select_compatible
 from olmix_core.evidence.rows import NOT_OURS, EvidenceRow, from_table, recipe_key
 from olmix_core.identity import digest
-from olmix_core.serialization import JsonMapping
+from olmix_core.serialization import JsonMapping, Scalar
 from olmix_core.storage.store import Store
 
 
@@ -96,7 +96,7 @@ class PinnedEvidence:
 
 
 def evidence_of_versions(
-    store: Store, base: PinnedEvidence, recipe: JsonMapping, tokenizer: str, evaluation: int
+    store: Store, base: PinnedEvidence, recipe: Mapping[str, Scalar], tokenizer: str, evaluation: int
 ) -> VersionEvidence:
     """Read the evidence of a published version and of those before it, without its pool.
 

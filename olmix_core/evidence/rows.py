@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from olmix_core.identity import digest
-from olmix_core.serialization import JsonMapping
+from olmix_core.serialization import JsonMapping, Scalar
 
 NUMBERS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
 NOT_OURS = 0  # the `evaluation` of a row that was imported
 
 
-def recipe_key(recipe: JsonMapping) -> str:
+def recipe_key(recipe: Mapping[str, Scalar]) -> str:
     """Compute the identity of a recipe; only rows with the same recipe are pooled.
 
     Args:
@@ -92,7 +92,7 @@ class EvidenceRow:
     proxy: str
     mixture: Mapping[str, float]
     bpb: Mapping[str, float]
-    recipe: JsonMapping
+    recipe: Mapping[str, Scalar]
     tokenizer: str
     swarm: str
     evaluation: int = NOT_OURS

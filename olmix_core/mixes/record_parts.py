@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from olmix_core.serialization import JsonObject
+from olmix_core.serialization import JsonObject, Scalar
 
 Column = dict[str, float]  # {label: share}
 FileContent = tuple[str, int, str]  # content hash, size in bytes, reader
@@ -111,7 +111,7 @@ class ReuseSettings(SettingsPart):
 class MixSettings(SettingsPart):
     """The sections of the configuration that a mix rests on; `proxy` is the recipe written out."""
 
-    proxy: JsonObject
+    proxy: dict[str, Scalar]
     swarm: JsonObject
     surrogate: JsonObject
     proposal: ProposalSettings
