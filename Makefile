@@ -31,14 +31,14 @@ down: $(RUNTIME)  ## End what make up started
 test: $(DEVELOPMENT)  ## Set up, lint, check types and run the tests
 	+$(MAKE) --no-print-directory -j 3 lint types test-all
 
-test-all: $(DEVELOPMENT)  ## All tests but those of test-e2e and fuzz
-	$(PYTEST) -m "not e2e and not fuzz" --ignore tests/e2e
+test-all: $(DEVELOPMENT)  ## All tests but those of test-e2e, properties and fuzz
+	$(PYTEST) -m "not e2e and not fuzz and not long" --ignore tests/e2e
 
 test-unit: $(DEVELOPMENT)  ## The tests of olmix_core, tasks, benchmarks and pages
-	$(PYTEST) -m "not e2e and not fuzz" --ignore tests/e2e --ignore tests/flows
+	$(PYTEST) -m "not e2e and not fuzz and not long" --ignore tests/e2e --ignore tests/flows
 
 test-flows: $(DEVELOPMENT)  ## The tests of flows and the command line
-	$(PYTEST) tests/flows
+	$(PYTEST) -m "not long" tests/flows
 
 test-e2e: $(E2E) $(SERVERS)  ## Tests that need more than Python: a browser, servers
 	$(BIN)/pytest -m e2e
@@ -78,8 +78,8 @@ faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may
 fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)
 	OLMIX_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -m fuzz --timeout 3600
 
-properties: $(DEVELOPMENT)  ## Every property with many examples (minutes)
-	$(PYTEST) -m "hypothesis and not fuzz" --hypothesis-profile ci
+properties: $(DEVELOPMENT)  ## Every property with many examples, and tests that take long (minutes)
+	$(PYTEST) -m "(hypothesis or scaled or long) and not fuzz" --hypothesis-profile ci
 
 coverage: $(E2E) $(SERVERS)  ## Which lines of olmix_core all tests together run (three quarters of an hour)
 	$(PYTEST) -m "not e2e" --ignore tests/e2e --cov --cov-report=

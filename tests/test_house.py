@@ -118,9 +118,36 @@ def test_every_public_function_has_a_docstring_with_sections() -> None:
 
 # Untyped seams
 
-# Public functions and fields in which a JSON object of any form passes, each with its reason. `to_json` and `from_json`
-# are what gives JSON a type, and are not counted.
-UNTYPED: dict[str, str] = {}
+# Public functions and fields in which a JSON object of any form passes, by reason. `to_json` and `from_json`, which
+# give JSON a type, are not counted.
+UNTYPED = {
+    "the codec of JSON": """
+        olmix_core.serialization:encode_fields olmix_core.serialization:decode_fields
+        olmix_core.config.yaml:read_mapping
+        olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:result_of
+        olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
+        olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
+        olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
+        tasks.runtime.results:known_result tasks.runtime.results:read_result olmix_core.mixes.labels:label_surrogate""",
+    "JSON of any payload, which is hashed, compared and shown": """
+        olmix_core.identity:fields olmix_core.identity:step_key tasks.runtime.log:step_log
+        flows.execution.dry_run:Entry.payload flows.reports.explain:StoredPayload.payload
+        olmix_core.evidence.pooling:select_from_ledger""",
+    "Prefect sends arguments, results and values of flows as JSON": """
+        tasks.runtime.cache_policy:PayloadKey.compute_key tasks.runtime.step:Step.body tasks.runtime.step:Step.task
+        tasks.steps.evaluate:evaluate tasks.steps.train:train flows.compare:compare flows.watch:watch""",
+    "the configuration before it is validated": """
+        olmix_core.config.load:load_config""",
+    "settings of sections that a record quotes": """
+        olmix_core.mixes.record_parts:MixSettings.surrogate olmix_core.mixes.record_parts:MixSettings.swarm
+        olmix_core.mixes.record_parts:TokenizerRecord.settings""",
+    "formats of other programs: work pools, launch configurations, listings": """
+        olmix_core.config.execution:Execution.job_variables olmix_core.storage.listing:content_hash
+        olmix_core.interop.exporters.mixtures.base:SwarmExport.template
+        olmix_core.interop.exporters.mixtures.olmo_core:source_mixture
+        olmix_core.interop.exporters.mixtures.published:launch_configuration
+        olmix_core.storage.s3:S3.first olmix_core.storage.s3:S3.pages""",
+}
 
 UNTYPED_TYPES = re.compile(r"\b((dict|Mapping|MutableMapping)\[str, (Any|object)\]|JsonObject|JsonMapping)")
 
@@ -141,7 +168,7 @@ def untyped(path: Path) -> Iterator[str]:
 
 def test_untyped_seams_are_few_and_each_has_its_reason() -> None:
     seams = {f"{module}:{name}" for module, path in MODULES.items() for name in untyped(path)}
-    assert seams == set(UNTYPED)
+    assert sorted(seams) == sorted(name for names in UNTYPED.values() for name in names.split())
 
 
 # Imports
@@ -215,17 +242,69 @@ def test_what_a_package_exports_is_there(package: str) -> None:
 
 # Tests
 
-# Modules without a test file of their own, and where they are tested.
-TESTED_ELSEWHERE: dict[str, str] = {}
+# Folders whose modules are entries of a registry or parts of one thing, which one file tests alike.
+TESTED_AS_A_FOLDER = {
+    "olmix_core/data/formats": "tests/olmix_core/data/formats/test_registry.py",
+    "olmix_core/interop/exporters": "tests/olmix_core/interop/exporters/test_exporters.py",
+    "olmix_core/surrogate/families": "tests/olmix_core/surrogate/families/test_regressors.py",
+    "olmix_core/config": "tests/olmix_core/config/test_config.py",
+    "olmix_core/report": "tests/olmix_core/report/test_page.py",
+    "flows/execution/runners": "tests/flows/execution/runners/test_runners.py",
+    "flows/pipeline": "tests/flows/test_mix.py",
+    "tasks/steps": "tests/flows/test_mix.py",
+}
+# Other modules without a test file of their own, by the file that tests them.
+TESTED_ELSEWHERE = {
+    "tests/flows/test_json_output.py": "flows.cli: app mix_view plan show versions views why",
+    "tests/flows/test_malformed.py": "flows.cli: init locate options; olmix_core: errors",
+    "tests/flows/cli/test_run.py": "flows.cli: console live",
+    "tests/flows/test_own_trainer.py": "flows.cli: swarm; flows: swarm; olmix_core.proxies: mixture_description",
+    "tests/flows/test_mix.py": "flows.execution: executor; tasks.runtime: cache_policy results",
+    "tests/flows/test_form.py": "flows: update",
+    "tests/flows/reports/test_markdown.py": "flows.reports: difference_markdown plan_markdown",
+    "tests/flows/test_notebook.py": "olmix_core.surrogate: prediction",
+    "tests/e2e/test_ui.py": "flows: compare watch proxy; flows.execution: mix_lock prefect_settings",
+    "tests/e2e/test_olmes.py": "flows.cli: tasks; olmix_core.data: mmlu",
+    "tests/e2e/test_s3_store.py": "olmix_core.storage: filesystem listing s3",
+    "tests/olmix_core/data/test_documents.py": "olmix_core.data: columns compression encoding input_file records",
+    "tests/olmix_core/data/test_corpus.py": "olmix_core.data: passages",
+    "tests/olmix_core/data/test_starter.py": "olmix_core.data: no_data",
+    "tests/olmix_core/evidence/test_ledger.py": "olmix_core.evidence: ledger_files",
+    "tests/olmix_core/interop/test_fit_inputs.py": "olmix_core.interop: csv_pair section",
+    "tests/olmix_core/interop/test_swarm_import.py": "olmix_core.interop: import_fingerprints import_map",
+    "tests/flows/cli/test_predict.py": "olmix_core.interop: mixture_file",
+    "tests/flows/test_report.py": "olmix_core.mixes: draft labels publish record_builder",
+    "tests/flows/cli/test_store.py": "olmix_core.mixes: gc",
+    "tests/olmix_core/mixes/test_record.py": "olmix_core.mixes: record_parts",
+    "tests/flows/test_reuse.py": "olmix_core.planning: base",
+    "tests/olmix_core/proposal/test_solve.py": "olmix_core.proposal: constraints convex local objective random_search",
+    "tests/olmix_core/storage/test_store.py": "olmix_core.storage: folder new_file",
+    "tests/olmix_core/surrogate/test_fit.py": "olmix_core.surrogate: base law_fit refits settings surrogate_json;"
+    " olmix_core.surrogate: task_weights;"
+    " olmix_core.surrogate.regression: estimation laws levenberg_marquardt leverage ridge_path uncertainty",
+    "tests/olmix_core/surrogate/regression/test_prior_selection.py": "olmix_core.surrogate.regression: prior",
+    "tests/olmix_core/workers/test_pool.py": "olmix_core.workers: handlers process",
+    "tests/tasks/runtime/test_step.py": "tasks.runtime: log",
+    "tests/tasks/runtime/test_artifacts.py": "tasks.runtime: progress progress_artifact",
+}
+
+
+def listed_modules() -> Iterator[str]:
+    for groups in TESTED_ELSEWHERE.values():
+        for group in groups.split(";"):
+            package, names = group.strip().split(": ")
+            yield from (f"{package}.{name}" for name in names.split())
+
+
+def has_tests(path: Path) -> bool:
+    """Whether a module has a test file of its name, or is in a folder that one file tests."""
+    inside = path.relative_to(ROOT)
+    own = ROOT / "tests" / inside.with_name(f"test_{path.name}")
+    return own.exists() or any(inside.is_relative_to(folder) for folder in TESTED_AS_A_FOLDER)
 
 
 def test_every_module_has_its_tests() -> None:
-    without = {
-        module
-        for module, path in MODULES.items()
-        if path.name != "__init__.py"
-        and not (ROOT / "tests" / path.relative_to(ROOT).with_name(f"test_{path.name}")).exists()
-    }
-    assert without == set(TESTED_ELSEWHERE)
-    for module, file in TESTED_ELSEWHERE.items():
-        assert (ROOT / file).exists(), f"{module}: {file}"
+    without = [module for module, path in MODULES.items() if path.name != "__init__.py" and not has_tests(path)]
+    assert sorted(without) == sorted(listed_modules())
+    for file in (*TESTED_AS_A_FOLDER.values(), *TESTED_ELSEWHERE):
+        assert (ROOT / file).exists(), file

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart" / "make_corpus.py"
 DOMAINS = {"code", "cpp", "html", "json", "prose", "readme", "sessions"}
 

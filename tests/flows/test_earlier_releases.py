@@ -1,5 +1,6 @@
 """A store that an earlier release wrote is read: nothing in it is computed again, and every command shows it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli.app import app
+from olmix_core.mixes.loading import load
+from olmix_core.mixes.record import parse_record
 from tests.support.json_output import printed, validate
 from tests.support.releases import RELEASES, unpack
 
@@ -35,7 +38,8 @@ def test_a_run_executes_nothing_and_publishes_no_version(run_flow: Run, folder: 
     assert {path.split("/")[-1] for path in after.keys() - before.keys()} <= {"report.html"}
 
 
-def test_commands_show_it(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_json_of_commands_is_what_the_schemas_say() -> None:
     outputs = {
         "show": printed("show", "mix.yaml"),
         "trade-offs": printed("trade-offs", "mix.yaml"),
@@ -51,6 +55,36 @@ def test_commands_show_it(folder: Path) -> None:
     assert not outputs["why"]["would_run"]
     assert [version["version"] for version in outputs["history"]] == ["v0001", "v0002"]
     assert outputs["show"]["predicted"]["proposed"] == pytest.approx(outputs["predict"]["objective"])
-    for words in (["show"], ["history"], ["diff", "small@v0001", "small@v0002"], ["store", "check"]):
-        result = CliRunner().invoke(app, [*words, "--store", "store"])
-        assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["show", "small", "--store", "store"], "small v0002"),
+        (["history", "small", "--store", "store"], "1 revised"),
+        (["diff", "v0001", "v0002", "--store", "store"], "only in b"),
+        (["why", "mix.yaml"], "small v0002 ran this"),
+        (["trade-offs", "small", "--store", "store"], "epochs at most"),
+        (["store", "check", "--store", "store"], "is whole"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("folder")
+def test_commands_print_it(command: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert words in result.output
+
+
+def test_records_keep_every_key(folder: Path) -> None:
+    for version in ("v0001", "v0002"):
+        record = json.loads((folder / f"store/mixes/small/{version}/mix.json").read_text())
+        del record["sha256"]
+        assert parse_record(record, version).to_json() == {"format_version": 2, **record}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_mix_proposes_what_it_published() -> None:
+    mix = load("store", "small")
+    assert mix.propose() == pytest.approx(mix.record.weights, abs=1e-6)
+    assert mix.predict().objective.bpb == pytest.approx(mix.record.predicted["proposed"].bpb, abs=1e-9)

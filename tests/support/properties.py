@@ -15,3 +15,8 @@ def examples(count: int, **others: Any) -> settings:
         **others: Further settings.
     """
     return settings(max_examples=max(5, count * settings().max_examples // USUAL), **others)
+
+
+def tries(dev: int, ci: int) -> int:
+    """How often something is tried: `ci` times under the profile of that name, else `dev` times."""
+    return ci if settings.get_current_profile_name() == "ci" else dev

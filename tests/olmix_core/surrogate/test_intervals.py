@@ -10,8 +10,9 @@ from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.intervals import NORMAL_90, Interval, interval, measured_std
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
+from tests.support.properties import tries
 
-SWARMS = 60
+SWARMS = tries(20, 60)
 
 
 def at_proposals(problem: Problem, family: str) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +41,7 @@ def held(errors: np.ndarray) -> float:
     return float(np.mean(np.abs(errors) <= NORMAL_90))
 
 
+@pytest.mark.scaled
 @pytest.mark.parametrize("make", [log_linear, diminishing_returns])
 def test_intervals_cover_gains_of_proposals(make: Callable[..., Problem]) -> None:
     problem = make(6, 5).with_noise(0.02, 0.02)
@@ -48,6 +50,7 @@ def test_intervals_cover_gains_of_proposals(make: Callable[..., Problem]) -> Non
     assert 0.5 < np.sqrt(np.mean(told**2)) < 1.5  # nor is the interval far too wide
 
 
+@pytest.mark.scaled
 def test_intervals_cover_gains_under_a_misspecified_law() -> None:
     problem = diminishing_returns(6, 5, gamma=0.4).with_noise(0.002)
     told, alone = at_proposals(problem, "log_linear")

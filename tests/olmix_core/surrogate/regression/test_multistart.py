@@ -6,6 +6,7 @@ from scipy.optimize import minimize
 
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, huber
 from olmix_core.surrogate.regression.multistart import lowest_minimum
+from tests.support.properties import tries
 
 DELTA = 0.02
 
@@ -35,12 +36,14 @@ def reference(part: Problems, task: int, starts: int) -> float:
     return min(float(minimize(loss, point, jac=True, method="L-BFGS-B").fun) for point in points)
 
 
+@pytest.mark.scaled
 def test_no_loss_is_above_that_of_many_starts_of_another_solver() -> None:
-    part = problems(4)
+    tasks, starts = tries(2, 4), tries(20, 60)
+    part = problems(tasks)
     found = lowest_minimum(part, None, restarts=True)
     assert found.converged.all()
-    for task in range(4):
-        assert found.loss[task] <= reference(part, task, 60) * (1 + 1e-6)
+    for task in range(tasks):
+        assert found.loss[task] <= reference(part, task, starts) * (1 + 1e-6)
 
 
 def test_more_starts_help_where_the_first_ones_disagree() -> None:
