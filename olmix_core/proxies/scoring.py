@@ -66,7 +66,7 @@ def score_items(
     """
     sizes = np.array([len(item.continuation.encode()) for item in items])
     bpb = bits_of(model, windows_of(tokenizer, items, length), len(items)) / sizes
-    return Score(float(np.mean(bpb)), len(items), _standard_error(bpb, population))
+    return Score(float(np.mean(bpb)), len(items), standard_error(bpb, population))
 
 
 def windows_of(tokenizer: Tokenizer, items: Sequence[Item], length: int) -> list[Window]:
@@ -89,8 +89,16 @@ def windows_of(tokenizer: Tokenizer, items: Sequence[Item], length: int) -> list
     return windows
 
 
-def _standard_error(values: NDArray[np.float64], population: int | None) -> float | None:
-    """Standard error of the mean of a sample drawn without replacement; None for the whole population."""
+def standard_error(values: NDArray[np.float64], population: int | None) -> float | None:
+    """Compute the standard error of the mean of a sample drawn without replacement (Cochran 1977, theorem 2.2).
+
+    Args:
+        values: The sample [n].
+        population: Size of what it was drawn from; None for all of it.
+
+    Returns:
+        The standard error, or None for the whole population and for a sample of one.
+    """
     if population is None or values.size < 2:
         return None
     left_out = 1 - values.size / population

@@ -6,6 +6,7 @@ soon as another machine writes.
 
 import io
 from collections.abc import Iterable
+from pathlib import Path
 from typing import IO, Any, cast
 
 import fsspec
@@ -83,7 +84,7 @@ def open_file(url: str, block: int | None = BLOCK) -> IO[bytes]:
     """
     fs, path = filesystem(url)
     if is_local(fs):
-        return cast(IO[bytes], fs.open(path, "rb"))
+        return Path(path).open("rb")
     file = cast(IO[bytes], fs.open(path, "rb", cache_type="none"))
     # fsspec's own reading of lines goes back and forth, and requests most bytes twice.
     return file if block is None else cast(IO[bytes], io.BufferedReader(cast(Any, file), block))

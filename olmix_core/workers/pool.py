@@ -107,6 +107,10 @@ class _Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         """End the process at once; a job under way is abandoned, and nothing half-written stays."""
         self._process.kill()
@@ -187,6 +191,18 @@ class WorkerPool:
                     self._idle.append(worker)
             if not reusable:
                 worker.close()
+
+    @property
+    def processes(self) -> frozenset[int]:
+        """Ids of its processes, idle ones too."""
+        with self._lock:
+            return frozenset(worker.pid for worker in (*self._idle, *self._busy))
+
+    @property
+    def busy_processes(self) -> frozenset[int]:
+        """Ids of the processes that have a job."""
+        with self._lock:
+            return frozenset(worker.pid for worker in self._busy)
 
     def _take(self) -> _Worker:
         """An idle worker that is alive and has the GPUs of this process, else a new one."""

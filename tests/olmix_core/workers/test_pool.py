@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from olmix_core.data.corpus import tokenise
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import TaskSource
 from olmix_core.data.tokenizer import byte_tokenizer
-from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError, WorkerEndedError
+from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError, WorkerEndedError, WorkerLostError
 from olmix_core.proxies.results import ProxyRun, TrainingProgress, load_run
 from olmix_core.serialization import JsonRecord
 from olmix_core.storage.layout import proxy_checkpoint_path, proxy_model_path
@@ -66,10 +67,6 @@ def evaluation(store: Store, key: str, *corpora: str, file: Path | None = None) 
     return EvaluateJob(reference(store, key), "a task", source, corpora)
 
 
-def pids(workers: WorkerPool) -> set[int]:
-    return {worker._process.pid for worker in (*workers._idle, *workers._busy)}
-
-
 def test_a_proxy_is_trained_and_evaluated(workers: WorkerPool, store: Store, tmp_path: Path) -> None:
     assert load_run(store, "a") is None
     run = workers.run(training(store, "a"))
@@ -88,7 +85,7 @@ def test_a_proxy_is_trained_and_evaluated(workers: WorkerPool, store: Store, tmp
 
 def test_an_error_keeps_its_type_and_the_worker_stays(workers: WorkerPool, store: Store, tmp_path: Path) -> None:
     workers.run(training(store, "a"))
-    before = pids(workers)
+    before = workers.processes
     with pytest.raises(TrainingError, match="found 7 tokens to train on; expected more than one sequence of 32"):
         workers.run(training(store, "d", leaf="short"))
     assert load_run(store, "d") is None
@@ -97,7 +94,7 @@ def test_an_error_keeps_its_type_and_the_worker_stays(workers: WorkerPool, store
         workers.run(evaluation(store, "a", file=tmp_path / "task.jsonl"))
     with pytest.raises(EvaluationError, match="proxy a on task 'a task': BPB is nan"):
         workers.run(evaluation(store, "a", "short"))
-    assert pids(workers) == before
+    assert workers.processes == before
     assert len(before) == 1
 
 
@@ -110,12 +107,12 @@ class UnknownJob(Job[ProxyRun]):
 def test_a_defect_in_a_job_is_quoted(workers: WorkerPool, store: Store) -> None:
     with pytest.raises(WorkerEndedError, match=r"(?s)ended with status 1: .*ValueError: found a job of kind 'unknown'"):
         workers.run(UnknownJob(reference(store, "a")))
-    assert not pids(workers)
+    assert not workers.processes
 
 
 def test_a_killed_worker_is_reported_and_replaced(workers: WorkerPool, store: Store) -> None:
     workers.run(training(store, "a"))
-    [first] = pids(workers)
+    [first] = workers.processes
 
     def kill(state: TrainingProgress) -> None:
         os.kill(first, signal.SIGKILL)
@@ -123,10 +120,10 @@ def test_a_killed_worker_is_reported_and_replaced(workers: WorkerPool, store: St
     with pytest.raises(TrainingError, match="a worker process was killed by signal 9"):
         workers.run(training(store, "killed", ENDLESS), kill)
     assert load_run(store, "killed") is None
-    assert not pids(workers)
+    assert not workers.processes
 
     workers.run(training(store, "b"))
-    second = pids(workers)
+    second = workers.processes
     assert second.isdisjoint({first})
     # Another process, but the same weights.
     a, b = (load_file(store.local_copy(proxy_model_path(key))) for key in "ab")
@@ -138,7 +135,7 @@ def test_a_killed_worker_is_reported_and_replaced(workers: WorkerPool, store: St
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     workers.run(training(store, "c"))
-    assert pids(workers).isdisjoint(second)
+    assert workers.processes.isdisjoint(second)
 
 
 def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: WorkerPool, store: Store) -> None:
@@ -148,7 +145,7 @@ def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Worker
     job = replace(training(store, "interrupted", recipe), checkpoint_seconds=0.05)
     earliest = 0.0
     for _ in range(2):
-        [pid] = pids(workers)
+        [pid] = workers.processes
         stop = random.uniform(earliest, earliest + 0.4)
 
         def kill(state: TrainingProgress, stop: float = stop, pid: int = pid) -> None:
@@ -185,14 +182,18 @@ def test_workers_share_the_visible_gpus(store: Store, monkeypatch: pytest.Monkey
     monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
     assert workers_module.at_once() == 2
     workers = WorkerPool()
-    try:
-        started = [workers._new() for _ in range(3)]
-        gpus = [psutil.Process(one._process.pid).environ()["CUDA_VISIBLE_DEVICES"] for one in started]
-        for one in started:
-            one.close()
-    finally:
-        workers.close()
-    assert gpus == ["3", "GPU-5", "3"]
+    with ThreadPoolExecutor() as threads:
+        jobs = [threads.submit(workers.run, training(store, str(number), ENDLESS)) for number in range(3)]
+        try:
+            while len(workers.busy_processes) < 3:
+                time.sleep(0.01)
+            gpus = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in workers.busy_processes]
+        finally:
+            workers.close()
+        for job in jobs:
+            with pytest.raises(WorkerLostError):
+                job.result()
+    assert sorted(gpus) == ["3", "3", "GPU-5"]
 
 
 def test_a_worker_is_replaced_when_the_visible_gpus_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +203,7 @@ def test_a_worker_is_replaced_when_the_visible_gpus_change(store: Store, monkeyp
         for gpu in ("0", "0", "1"):
             monkeypatch.setattr(workers_module, "visible_gpus", lambda gpu=gpu: [gpu])
             workers.run(replace(training(store, "gpus"), checkpoint_seconds=0.0))
-            [pid] = pids(workers)
+            [pid] = workers.processes
             used.append((pid, psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"]))
     finally:
         workers.close()
@@ -243,7 +244,7 @@ def test_two_jobs_run_at_once_and_closing_ends_them(workers: WorkerPool, store: 
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(job, key) for key in ("g", "h")]
         running.wait()
-        busy = pids(workers)
+        busy = workers.processes
         workers.close()
         errors = [future.exception(timeout=120) for future in futures]
     assert len(busy) == 2

@@ -1,6 +1,7 @@
 """A step: what is there is not computed again, and it is tried again only where that can help; its log says of what."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -87,9 +88,9 @@ def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
     def kill_one() -> None:
         deadline = time.monotonic() + 200
         while not killed and time.monotonic() < deadline:
-            for worker in list(worker_pool._busy):
-                worker._process.send_signal(signal.SIGKILL)
-                killed.append(worker._process.pid)
+            for process in worker_pool.busy_processes:
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
                 return
             time.sleep(0.01)
 

@@ -87,7 +87,7 @@ def test_a_deployment_needs_a_server() -> None:
 def test_the_number_of_threads_is_that_of_the_workers() -> None:
     with get_runner("threads").start(Execution(), "mix.yaml", 3) as task_runner:
         assert isinstance(task_runner, ThreadPoolTaskRunner)
-        assert task_runner._max_workers == 3
+        assert task_runner._max_workers == 3  # noqa: SLF001 - Prefect tells it nowhere else
 
 
 def test_a_job_gets_the_resources_of_a_proxy_and_the_variables_of_the_user() -> None:
