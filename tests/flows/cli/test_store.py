@@ -19,6 +19,7 @@ from olmix_core.mixes.gc import garbage
 from olmix_core.mixes.record import read_mix
 from olmix_core.storage.integrity import unseal
 from olmix_core.storage.store import Store
+from tests.support.properties import tries
 from tests.support.store_files import first_file
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
@@ -53,10 +54,11 @@ def test_a_store_after_a_run_is_whole(store: Store) -> None:
     assert "is whole" in result.output
 
 
+@pytest.mark.scaled
 def test_every_flipped_bit_is_found_or_harmless(store: Store) -> None:
     files = [path for path in sorted(Path(store.root).rglob("*")) if path.is_file() and path.name not in NOT_READ]
     draws = random.Random(1)
-    for path in draws.choices(files, k=200):
+    for path in draws.choices(files, k=tries(60, 200)):
         before = path.read_bytes()
         damage(path, draws)
         found = [finding for finding in check(store) if finding.is_harm]

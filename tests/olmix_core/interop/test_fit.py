@@ -131,6 +131,7 @@ def released(name: str, folder: Path, **priors: Any) -> Path:
 
 
 @needs_swarms
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "held_out"), [("dclm24", 63), ("pdf22", 0)])
 def test_released_swarms(name: str, held_out: int, tmp_path: Path) -> None:
     fit = fit_published(released(name, tmp_path), tmp_path / "out", outputs=())

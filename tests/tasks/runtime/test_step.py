@@ -77,9 +77,6 @@ def test_a_result_that_is_damaged_or_no_plain_json_counts_as_missing(content: by
     assert known_result(store, "tried/b") is None
 
 
-LONG = {"layers": 2, "width": 32, "heads": 1, "sequence_length": 64, "batch_size": 4, "tokens": 65_536}
-
-
 def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
     project: Callable[..., Path], run_flow: Callable[[Path], Any]
 ) -> None:
@@ -96,7 +93,7 @@ def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
 
     thread = threading.Thread(target=kill_one)
     thread.start()
-    record, executed = run_flow(project(proxy=LONG))
+    record, executed = run_flow(project())
     thread.join()
     assert len(killed) == 1
     assert executed["train"] == 6
