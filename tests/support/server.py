@@ -39,22 +39,36 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    @property
+    def command(self) -> list[str]:
+        """What runs the server."""
+        prefect = str(Path(sys.executable).with_name("prefect"))
+        return [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(self.port), "--no-ui"]
+
+    @property
+    def log(self) -> Path:
+        return self.home / "server.log"
+
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        prefect = str(Path(sys.executable).with_name("prefect"))
-        command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(self.port), "--no-ui"]
-        with (self.home / "server.log").open("ab") as log:
+        environment = {**os.environ, **self.environment}
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**os.environ, **self.environment}, start_new_session=True
+                self.command, stdout=log, stderr=log, env=environment, start_new_session=True
             )
+        if not self.answers():
+            self.kill()
+            sys.exit(f"the Prefect server did not start: see {self.log}")
+
+    def answers(self) -> bool:
+        """Wait until the server answers, for as long as it may take to start; whether it does."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+                    return True
             time.sleep(0.2)
-        self.kill()
-        sys.exit(f"the Prefect server did not start: see {self.home / 'server.log'}")
+        return False
 
     def kill(self) -> None:
         """End it at once, as if the machine had lost it."""

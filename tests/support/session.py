@@ -16,8 +16,13 @@ from pathlib import Path
 from tests.support.server import Server
 
 VARIABLE = "OLMIX_TEST_SESSION"
-# Ends the process group $1 once the process $0 has ended, however that came about.
-GUARD = 'while kill -0 "$0" 2>/dev/null; do sleep 1; done; kill -9 -- "-$1"'
+# Starts the command "$@" in the background, and prints the process group that it is in. The group ends once the process
+# $SESSION has ended, however that came about.
+BACKGROUND = """
+"$@" >>"$LOG" 2>&1 </dev/null &
+(while kill -0 "$SESSION" 2>/dev/null; do sleep 1; done; kill -9 -- "-$$") >/dev/null 2>&1 </dev/null &
+echo $$
+"""
 
 
 def begin() -> None:
@@ -35,7 +40,7 @@ def folder() -> Path:
 def end() -> None:
     """End the server and remove the folder; for the process that began the session."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        os.killpg(int((folder() / "server/pid").read_text()), signal.SIGKILL)
+        os.killpg(int((folder() / "server/group").read_text()), signal.SIGKILL)
     shutil.rmtree(folder(), ignore_errors=True)
     del os.environ[VARIABLE]
 
@@ -56,9 +61,16 @@ def server_address() -> str:
         address = home / "address"
         if not address.exists():
             server = Server(home)
-            server.start()
-            (home / "pid").write_text(str(server.process.pid))
-            guard = ["/bin/sh", "-c", GUARD, (folder() / "pid").read_text(), str(server.process.pid)]
-            subprocess.Popen(guard, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+            session = {"SESSION": (folder() / "pid").read_text(), "LOG": str(server.log)}
+            started = subprocess.run(
+                ["/bin/sh", "-c", BACKGROUND, "sh", *server.command],
+                env={**os.environ, **server.environment, **session},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+                start_new_session=True,
+            )
+            (home / "group").write_text(started.stdout)
+            assert server.answers(), server.log.read_text()
             address.write_text(server.address)
         return address.read_text()
