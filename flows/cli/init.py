@@ -18,5 +18,7 @@ def init(
     """Write a commented starter configuration for a folder of text."""
     from olmix_core.data.starter import write_starter
 
-    domains = write_starter(folder, output, overwrite=force)
-    console.print(f"Wrote [bold]{output}[/bold] with {domains} domains. Next: olmix run {output}")
+    starter = write_starter(folder, output, overwrite=force)
+    for line in starter.left_out:
+        console.print(f"not read: {line}", markup=False, style="yellow")
+    console.print(f"Wrote [bold]{output}[/bold] with {starter.domains} domains. Next: olmix run {output}")

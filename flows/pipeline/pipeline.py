@@ -12,12 +12,14 @@ from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, s
 from flows.pipeline.swarm_round import SwarmProgress, train_round
 from olmix_core.config.tokenizer import TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
+from olmix_core.data.domains import Leaf
 from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
 from olmix_core.mixes.record import read_latest
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.planning.preflight import check_statistics
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
+from tasks.runtime.artifacts import Where
 from tasks.runtime.step import Call
 from tasks.steps.evaluate import evaluate
 from tasks.steps.next_round import NextRoundPayload, next_round
@@ -82,12 +84,13 @@ def _make_tokenizer(context: RunContext) -> str:
 def _count_leaves(context: RunContext) -> dict[str, LeafStatistics]:
     """Statistics by leaf, in the order of the leaves."""
     leaves, fingerprint = context.inputs.domains.leaves, context.state.tokenizer
-    calls = [
-        Call(StatisticsPayload(leaf.fingerprint, fingerprint), {"label": leaf.label, "files": leaf.files})
-        for leaf in leaves
-    ]
+    calls = [Call(StatisticsPayload(leaf.fingerprint, fingerprint), _statistics_where(leaf)) for leaf in leaves]
     results = context.executor.run_all(statistics, calls)
     return {leaf.fingerprint: result.statistics for leaf, result in zip(leaves, results, strict=True)}
+
+
+def _statistics_where(leaf: Leaf) -> Where:
+    return {"label": leaf.label, "files": leaf.files, **({"skipped": leaf.skipped} if leaf.skipped else {})}
 
 
 def _carry_over(context: RunContext) -> None:

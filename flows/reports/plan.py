@@ -247,7 +247,7 @@ def _coupling(prospect: Forecast) -> Coupling | None:
 
 def _notes(prospect: Forecast) -> list[str]:
     outcome = prospect.outcome
-    notes: list[str] = []
+    notes = [f"{leaf.label}: skips {leaf.skipped}" for leaf in prospect.inputs.domains.leaves if leaf.skipped]
     if outcome.base.change is not None:
         notes += outcome.base.change.notes
     if outcome.pool.proxies:

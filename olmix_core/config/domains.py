@@ -25,13 +25,17 @@ class Domain(Section):
         None,
         description="Leaf of the last mix that this node and its siblings replace, if the text is in new files.",
     )
+    skip: list[str] = Field(
+        [],
+        description="Globs of files to leave out, here and below, such as *.pdf; matched with the end of a path.",
+    )
     text_field: str = Field("text", description="Field (JSON) or column (Parquet, Arrow, CSV) that holds the text.")
     dtype: Literal["uint16", "uint32", "int32", "int64"] | None = Field(
         None,
         description="Type of raw token files; by default the smallest that fits the tokenizer's vocabulary.",
     )
 
-    @field_validator("paths", mode="before")
+    @field_validator("paths", "skip", mode="before")
     @classmethod
     def _one_path_is_a_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
@@ -45,6 +49,8 @@ class Domain(Section):
             )
         if self.paths is not None and (not self.paths or not all(path.strip() for path in self.paths)):
             raise ValueError("found an empty path; expected at least one file or glob")
+        if not all(pattern.strip("/ ") for pattern in self.skip):
+            raise ValueError("found an empty glob in skip; expected globs such as *.pdf")
         children = self.children
         if self.paths is None and not children:
             raise ValueError(f"found an empty list of {given[0]}; expected at least one")

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from olmix_core.config.config import Config
 from olmix_core.config.domains import Domain
 from olmix_core.config.tokenizer import TokenizerFile
-from olmix_core.data.formats import formats_at, suffixes, suffixes_in_words
+from olmix_core.data.formats import formats_at
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import Content, LeafFiles, read_files
+from olmix_core.data.selection import Selection, describe_files, select
 from olmix_core.errors import ConfigError, OlmixError
 from olmix_core.identity import content_fingerprint
 from olmix_core.mixture import Mixture
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import reason_of
-from olmix_core.storage.listing import ListedFile, expand_all
+from olmix_core.storage.listing import ListedFile, expand, expand_all, stat_files
+
+SIMILAR = 3  # files that a message about a missing one names
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Leaf:
         column: The free dimension that it belongs to; leaves with pinned weights share one.
         share: Its part of that dimension.
         partition_of: The label of the former leaf that it is declared to be a part of.
+        skipped: The files at its paths that the configuration skips, in words; empty where there are none.
     """
 
     label: str
@@ -45,6 +49,7 @@ class Leaf:
     column: str
     share: float
     partition_of: str | None = None
+    skipped: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,20 +100,21 @@ def read_domains(config: Config, config_file: str, index: ContentIndex) -> Domai
         The leaves.
 
     Raises:
-        ConfigError: A path matches nothing or cannot be read, a format is unknown, or two leaves hold the same
-            content.
+        ConfigError: A path matches nothing or cannot be read, a format is unknown and not skipped, or two leaves hold
+            the same content.
     """
     places = list(_walk(config.domains, "domains", "", _Above()))
     patterns = sorted({path for place in places for path in place.node.paths or ()})
-    listed = dict(zip(patterns, expand_all(patterns, suffixes()), strict=True))
+    listed = dict(zip(patterns, expand_all(patterns), strict=True))
     leaves: dict[str, Leaf] = {}
     for place in places:
         field = f"{place.field}.paths"
-        files = _listed_files(place.node, listed, config_file, field)
-        for file in files:
-            _check_format(file.url, config, config_file, field)
+        selection = _selected_files(place, listed, config_file, field)
+        for file in selection.files:
+            _check_tokenizer(file.url, config, config_file)
         try:
-            leaf = _leaf(place, read_files(files, place.node.text_field, place.node.dtype, index))
+            files = read_files(selection.files, place.node.text_field, place.node.dtype, index)
+            leaf = _leaf(place, files, describe_files(selection.skipped) if selection.skipped else "")
         except OSError as error:
             raise ConfigError(config_file, field, reason_of(error), "files that can be read") from error
         if not leaf.size:
@@ -131,6 +137,7 @@ class _Above:
     column: str | None = None
     share: float = 1.0
     partition_of: str | None = None
+    skip: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ class _Place:
     above: _Above
 
 
-def _leaf(place: _Place, files: LeafFiles) -> Leaf:
+def _leaf(place: _Place, files: LeafFiles, skipped: str) -> Leaf:
     return Leaf(
         label=place.label,
         fingerprint=content_fingerprint(files.contents),
@@ -153,6 +160,7 @@ def _leaf(place: _Place, files: LeafFiles) -> Leaf:
         column=place.above.column or place.label,
         share=place.above.share,
         partition_of=place.above.partition_of,
+        skipped=skipped,
     )
 
 
@@ -163,7 +171,7 @@ def _walk(nodes: list[Domain], field: str, prefix: str, above: _Above) -> Iterat
         if node.weight is not None:
             # The first pinned level opens a column, named by the node above it; levels below multiply its shares.
             column, share = column or prefix, share * node.weight
-        below = _Above(column, share, node.partition_of or above.partition_of)
+        below = _Above(column, share, node.partition_of or above.partition_of, (*above.skip, *node.skip))
         if node.paths is not None:
             yield _Place(node, here, label, below)
         else:
@@ -171,12 +179,12 @@ def _walk(nodes: list[Domain], field: str, prefix: str, above: _Above) -> Iterat
             yield from _walk(node.children, f"{here}.{kind}", f"{label}:", below)
 
 
-def _listed_files(
-    node: Domain, listed: dict[str, list[ListedFile] | Exception], config_file: str, field: str
-) -> list[ListedFile]:
-    """The files of a leaf, each once, sorted by name."""
-    files: dict[str, ListedFile] = {}
-    for pattern in node.paths or []:
+def _selected_files(
+    place: _Place, listed: dict[str, list[ListedFile] | Exception], config_file: str, field: str
+) -> Selection:
+    """The files at the paths of a leaf, by what is done with them."""
+    files: list[ListedFile] = []
+    for pattern in place.node.paths or []:
         matches = listed[pattern]
         if isinstance(matches, OlmixError):
             raise matches
@@ -185,17 +193,32 @@ def _listed_files(
             raise ConfigError(
                 config_file, field, f"{pattern}: {reason}", "a path or URL that can be opened"
             ) from matches
-        if not matches:
-            raise ConfigError(config_file, field, f"no file at {pattern}", "at least one file")
-        files |= {file.url: file for file in matches}
-    return [files[url] for url in sorted(files)]
+        matches = matches or _by_prefix(pattern, config_file, field)
+        selection = select(matches, place.above.skip)
+        selection.check(config_file, field, "name them in skip if they are no data")
+        if not selection.files:
+            nothing = f"nothing to read at {pattern}: {describe_files(matches)} skipped or passed over"
+            raise ConfigError(config_file, field, nothing, "at least one file of data")
+        files += matches
+    return select(files, place.above.skip)
 
 
-def _check_format(url: str, config: Config, config_file: str, field: str) -> None:
-    candidates = formats_at(url)
-    if not candidates:
-        raise ConfigError(config_file, field, f"a file of unknown format: {url}", f"one of {suffixes_in_words()}")
-    if candidates[0].kind == "tokens" and not isinstance(config.tokenizer, TokenizerFile):
+def _by_prefix(pattern: str, config_file: str, field: str) -> list[ListedFile]:
+    """The pairs of Megatron that a pattern without a match is the prefix of; ConfigError where it is of none."""
+    try:
+        tokens = expand(f"{pattern}.bin")
+        indexes = stat_files([f"{file.url[: -len('.bin')]}.idx" for file in tokens])
+        if tokens and all(indexes):
+            return tokens
+        similar = [file.url for file in expand(f"{pattern.rstrip('/')}*")][:SIMILAR]
+    except (OSError, ValueError, OlmixError):
+        similar = []
+    hint = f": such as {', '.join(similar)}" if similar else ""
+    raise ConfigError(config_file, field, f"no file at {pattern}", f"at least one file{hint}")
+
+
+def _check_tokenizer(url: str, config: Config, config_file: str) -> None:
+    if formats_at(url)[0].kind == "tokens" and not isinstance(config.tokenizer, TokenizerFile):
         raise ConfigError(
             config_file,
             "tokenizer",

@@ -1,13 +1,16 @@
 """The starter configuration: a commented file for a folder of text, ready to run."""
 
 import glob
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from olmix_core.config.load import load_config
 from olmix_core.data.formats import suffix_of, suffixes, suffixes_in_words
+from olmix_core.data.selection import Selection, describe_files, globs, select
 from olmix_core.errors import DataError
+from olmix_core.storage.listing import ListedFile, list_below
 
 TEMPLATE = """\
 # What to mix, how to learn, and what to ask for. Every field is described in docs/config.md.
@@ -48,7 +51,35 @@ proposal:
 """
 
 
-def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int:
+@dataclass(frozen=True)
+class Starter:
+    """A starter configuration that was written.
+
+    Attributes:
+        domains: Its domains.
+        left_out: Files of the folder that are in none of them, in words, by the folder that they are in.
+    """
+
+    domains: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _FoundDomain:
+    """A folder or file of text.
+
+    Attributes:
+        paths: Its path, or a glob of the files in it.
+        left_out: Files in the folder that are not read, in words.
+        skip: Globs of these, where `paths` matches them.
+    """
+
+    paths: str
+    left_out: str = ""
+    skip: tuple[str, ...] = ()
+
+
+def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> Starter:
     """Write a configuration for a folder of text.
 
     Args:
@@ -57,7 +88,7 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
         overwrite: Whether `output` may be there already.
 
     Returns:
-        The number of domains.
+        What was written.
 
     Raises:
         DataError: There is no text, or `output` is there already.
@@ -68,55 +99,85 @@ def write_starter(folder: Path, output: Path, *, overwrite: bool = False) -> int
         raise DataError(f"{output}: found no folder {output.parent}; expected one that is there")
     if not folder.is_dir():
         raise DataError(f"{folder}: found no such folder; expected a folder of text")
-    paths_by_name = _domains(folder, output.resolve().parent)
-    if not paths_by_name:
+    domains_by_name, beside = _domains(folder, output)
+    if not domains_by_name:
         raise DataError(f"{folder}: found no text; expected files of {suffixes_in_words('text')}")
-    domains = "".join(
-        f"  - name: {_quoted(name)}\n    paths: {_quoted(paths)}\n" for name, paths in paths_by_name.items()
-    )
-    tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in paths_by_name)
+    domains = "".join(_section(name, domain) for name, domain in domains_by_name.items())
+    tasks = "".join(f"    - heldout: {_quoted(name)}\n" for name in domains_by_name)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.resolve().name.lower())
     name = name.strip("-")[:60].rstrip("-") or "mix"
     text = TEMPLATE.format(name=_quoted(name), domains=domains, tasks=tasks)
     output.write_text(text, encoding="utf-8")
     load_config(output)  # what is written here must be a valid configuration
-    return len(paths_by_name)
+    left_out = [f"{name}: {domain.left_out}" for name, domain in domains_by_name.items() if domain.left_out]
+    return Starter(len(domains_by_name), (*left_out, *([f"{folder}: {beside}"] if beside else [])))
+
+
+def _section(name: str, domain: _FoundDomain) -> str:
+    text = f"  - name: {_quoted(name)}\n    paths: {_quoted(domain.paths)}\n"
+    if domain.left_out:
+        text += "".join(f"    # not read: {line}\n" for line in domain.left_out.splitlines())
+    if domain.skip:
+        text += f"    skip: [{', '.join(map(_quoted, domain.skip))}]\n"
+    return text
 
 
 def _quoted(text: str) -> str:
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10_000).strip()
 
 
-def _domains(folder: Path, base: Path) -> dict[str, str]:
-    """{name: glob}, relative to `base` where it lies below it."""
+def _domains(folder: Path, output: Path) -> tuple[dict[str, _FoundDomain], str]:
+    """{name: domain}, with paths relative to `output` where they lie below it; and the other files of `folder`."""
+    base = output.resolve().parent
 
-    def shown(path: Path) -> str:
-        resolved = path.resolve()
-        if not resolved.is_relative_to(base):
-            return str(resolved)
-        relative = resolved.relative_to(base).as_posix()
+    def shown(name: str) -> str:
+        path = folder.resolve() / name  # a link keeps its name, whose suffix counts
+        if not path.is_relative_to(base):
+            return str(path)
+        relative = path.relative_to(base).as_posix()
         return f"./{relative}" if relative.startswith("~") else relative
 
-    paths_by_label: dict[str, str] = {}
-    text_suffixes = suffixes("text")
+    domains: dict[str, _FoundDomain] = {}
 
-    def add(name: str, paths: str) -> None:
+    def add(name: str, domain: _FoundDomain) -> None:
         label = stem = "".join("-" if c in ":/\\" or ord(c) < 32 else c for c in name)[:90]
         number = 1
-        while label in paths_by_label:  # a folder and a file, or files of two kinds, may have one name
+        while label in domains:  # a folder and a file, or files of two kinds, may have one name
             number += 1
             label = f"{stem} {number}"
-        paths_by_label[label] = paths
+        domains[label] = domain
 
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            continue
+    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    top = select(
+        replace(file, is_named=False)
+        for entry in entries
+        if not entry.is_dir() and entry.resolve() != output.resolve()
+        for file in list_below(entry)
+    )
+    texts_beside = {file.url.rpartition("/")[2] for file in _texts(top)}
+    for entry in entries:
         if entry.is_dir():
-            within = {suffix_of(str(path)) for path in entry.rglob("*") if path.is_file()}
-            texts = [suffix for suffix in text_suffixes if suffix in within]
-            if texts:
-                pattern = f"**/*{texts[0]}" if len(texts) == 1 else "**"
-                add(entry.name, f"{glob.escape(shown(entry))}/{pattern}")
-        elif (suffix := suffix_of(entry.name)) and suffix in text_suffixes:
-            add(entry.name[: -len(suffix)], shown(entry))
-    return paths_by_label
+            selection = select(list_below(entry))
+            if found := {suffix_of(file.url) for file in _texts(selection)}:
+                add(entry.name, _folder_domain(glob.escape(shown(entry.name)), found, _left_out(selection)))
+        elif entry.name in texts_beside:
+            add(entry.name[: -len(suffix_of(entry.name) or "")], _FoundDomain(shown(entry.name)))
+    left_out = _left_out(top)
+    return domains, describe_files(left_out) if left_out else ""
+
+
+def _folder_domain(folder: str, found: set[str | None], left_out: list[ListedFile]) -> _FoundDomain:
+    words = describe_files(left_out) if left_out else ""
+    if len(found) == 1:
+        return _FoundDomain(f"{folder}/**/*{found.pop()}", words)
+    return _FoundDomain(f"{folder}/**", words, tuple(globs(left_out)))
+
+
+def _texts(selection: Selection) -> list[ListedFile]:
+    return [file for file in selection.files if suffix_of(file.url) in suffixes("text")]
+
+
+def _left_out(selection: Selection) -> list[ListedFile]:
+    """The files that are no text, or whose format is unknown; and links that lead nowhere."""
+    tokens = [file for file in selection.files if suffix_of(file.url) in suffixes("tokens")]
+    return [*tokens, *selection.unknown, *selection.broken]

@@ -22,6 +22,7 @@ from olmix_core.data.domains import DomainSet
 from olmix_core.data.encoding import HALF_A_CHARACTER, is_utf8
 from olmix_core.data.formats import suffix_of, suffixes, suffixes_in_words
 from olmix_core.data.input_file import InputFile
+from olmix_core.data.selection import select
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.identity import digest, seed_of
 from olmix_core.serialization import JsonRecord
@@ -148,7 +149,9 @@ def _read_texts(patterns: Sequence[str], config_file: str, field: str, index: Co
     """The source and fingerprint of a task on plain text."""
     texts, contents = [], []
     try:
-        for file in (file for pattern in patterns for file in expand(pattern, suffixes())):
+        selection = select(file for pattern in patterns for file in expand(pattern))
+        selection.check(config_file, field, "name the texts by a narrower path")
+        for file in selection.files:
             suffix = suffix_of(file.url)
             if suffix not in suffixes("text"):
                 raise ConfigError(config_file, field, file.url, f"text: {suffixes_in_words('text')}")

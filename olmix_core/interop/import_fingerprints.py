@@ -139,7 +139,7 @@ def _fingerprint(file: Path, column: str, entry: Content, index: ContentIndex) -
     """The fingerprint of the files of a column."""
     given = [entry.paths] if isinstance(entry.paths, str) else entry.paths or []
     paths = [path if "://" in path else str(_path(file, path)) for path in given]
-    leaf = Domain(name="any", paths=paths, text_field=entry.text_field, dtype=entry.dtype)
+    leaf = Domain(name="any", paths=paths, text_field=entry.text_field, dtype=entry.dtype, skip=entry.skip)
     try:
         return read_domains(_config([leaf], "any"), str(file), index).fingerprints[0]
     except ConfigError as error:

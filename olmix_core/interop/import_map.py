@@ -57,7 +57,7 @@ Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]
 Share = Annotated[float, Field(ge=0)]
 
 
-_DETAILS = ("text_field", "dtype", "eos")  # fields beside the one that is given
+_DETAILS = ("text_field", "dtype", "eos", "skip")  # fields beside the one that is given
 
 
 class Choice(Section):
@@ -85,8 +85,9 @@ class Content(Entry):
     paths: list[str] | str | None = None
     manifest: str | None = None
     mixture: dict[str, Share] | None = None
+    skip: list[str] = Field([])
     text_field: str = "text"
-    dtype: Literal["uint16", "uint32"] | None = None
+    dtype: Literal["uint16", "uint32", "int32", "int64"] | None = None
 
 
 class Measured(Entry):

@@ -2,8 +2,8 @@
 
 A content hash identifies the bytes of a file, wherever it is. It is the MD5 of the content, because object stores
 report that as the ETag of a plain upload: the same file has the same identity on a disk and on S3. The hash of a local
-file is remembered by (path, size, modification time), as in git's index. Facts are remembered by content, so that no
-file is opened twice to learn the same.
+file is remembered by (path without links, size, modification time), as in git's index. Facts are remembered by content,
+so that no file is opened twice to learn the same.
 """
 
 import hashlib
@@ -97,6 +97,7 @@ class ContentIndex:
             self._database.executemany("INSERT OR REPLACE INTO learnt VALUES (?, ?, ?)", answers)
 
     def _hash_local(self, path: Path) -> tuple[str, int]:
+        path = path.resolve()  # a link may lead to another file tomorrow, of the same size and time
         status = path.stat()
         row = self._database.execute(
             "SELECT hash FROM files WHERE path = ? AND size = ? AND mtime_ns = ?",

@@ -10,14 +10,17 @@ import glob
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from olmix_core.serialization import JsonMapping
 from olmix_core.storage.filesystem import filesystem, is_local, is_s3
+from olmix_core.storage.local_listing import LocalEntry, list_file, walk
 
 AT_ONCE = 16  # requests in progress
 
@@ -30,19 +33,24 @@ class ListedFile:
         url: its URL.
         size: its size in bytes.
         content: content hash (`content_index`), None where the listing has none.
+        is_named: whether the pattern is the name of this file.
+        real: path of a local file without links: the same for all links to a file.
+        leads_to: where a local link leads to that leads nowhere; None for files.
     """
 
     url: str
     size: int
     content: str | None = None
+    is_named: bool = False
+    real: str | None = None
+    leads_to: str | None = None
 
 
-def expand_all(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[list[ListedFile] | Exception]:
+def expand_all(patterns: Sequence[str]) -> list[list[ListedFile] | Exception]:
     """Expand many patterns at once.
 
     Args:
         patterns: paths, folders or globs.
-        suffixes: as for `expand`.
 
     Returns:
         For each pattern its files, or the error that `expand` raised.
@@ -50,7 +58,7 @@ def expand_all(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[li
 
     def expand_one(pattern: str) -> list[ListedFile] | Exception:
         try:
-            return expand(pattern, suffixes)
+            return expand(pattern)
         except Exception as error:  # each kind of store has exceptions of its own
             return error
 
@@ -58,16 +66,15 @@ def expand_all(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[li
         return list(pool.map(expand_one, patterns))
 
 
-def expand(pattern: str, suffixes: Sequence[str] = ()) -> list[ListedFile]:
-    """List the files at a path, in a folder, or of a glob.
+def expand(pattern: str) -> list[ListedFile]:
+    """List the files at a path, in a folder, or of a glob. Local links are followed.
 
     Args:
         pattern: the path, folder or glob.
-        suffixes: where some files have one of these (in lower case), the others are left out: a folder may hold an
-            index or a licence beside its data.
 
     Returns:
-        The files, sorted by name; a file that is named exactly is listed whatever its suffix.
+        The files, sorted by name, and the links among them that lead nowhere. Hidden files and folders are left out,
+        unless the pattern leads into them.
 
     Raises:
         OlmixError: the pattern carries credentials.
@@ -75,14 +82,30 @@ def expand(pattern: str, suffixes: Sequence[str] = ()) -> list[ListedFile]:
         ValueError: the pattern is malformed.
     """
     fs, path = filesystem(pattern)
-    is_exact, files = _list_s3(fs, path) if is_s3(pattern) else _list_other(fs, path)
-    if is_exact:
-        return files
-    # Hidden files and folders are no data, unless the pattern leads into them.
+    if is_s3(pattern):
+        is_named, files = _list_s3(fs, path)
+    else:
+        is_named, files = _list_local(fs, path) if is_local(fs) else _list_other(fs, path)
+    if is_named:
+        return [replace(file, is_named=True) for file in files]
     fixed = len(_fixed_parts(path))
     shown = [file for file in files if not any(part.startswith(".") for part in _parts(file.url)[fixed:])]
-    with_suffix = [file for file in shown if file.url.lower().endswith(tuple(suffixes))]
-    return sorted(with_suffix or shown, key=lambda file: file.url)
+    return sorted(shown, key=lambda file: file.url)
+
+
+def list_below(path: Path) -> list[ListedFile]:
+    """List the files in a local folder, whatever it is called; links are followed.
+
+    Args:
+        path: the folder, or a file.
+
+    Returns:
+        The files, and links that lead nowhere, without hidden ones.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+    return _list_local(LocalFileSystem(), str(path.absolute()))[1]
 
 
 def stat_files(urls: Sequence[str]) -> list[ListedFile | None]:
@@ -130,8 +153,25 @@ def content_hash(info: JsonMapping) -> str | None:
     return str(etag).strip('"') if etag else None
 
 
+def _list_local(fs: Any, path: str) -> tuple[bool, list[ListedFile]]:
+    """List the files of a pattern on this machine; the first value tells whether `path` names a file exactly."""
+
+    def listed(entry: LocalEntry) -> ListedFile:
+        return ListedFile(fs.unstrip_protocol(entry.path), entry.size, real=entry.real, leads_to=entry.leads_to)
+
+    # A file of this very name is meant, even where the name has the signs of a glob.
+    if (entry := list_file(path)) is not None:
+        return True, [listed(entry)]
+    if Path(path).is_dir():
+        return False, [listed(entry) for entry in walk(path, ["**"])]
+    if not glob.has_magic(path):
+        return False, []
+    fixed = _fixed_parts(path)
+    return False, [listed(entry) for entry in walk("/".join(fixed), path.split("/")[len(fixed) :])]
+
+
 def _list_other(fs: Any, path: str) -> tuple[bool, list[ListedFile]]:
-    """List the files of a pattern that is not on S3; the first value tells whether `path` names a file exactly."""
+    """List the files of a pattern on another kind of store; the first value tells whether `path` names a file."""
     # A file of this very name is meant, even where the name has the signs of a glob.
     if fs.isfile(path):
         return True, [_of_info(fs, path, fs.info(path))]
@@ -153,9 +193,13 @@ def _list_s3(fs: Any, path: str) -> tuple[bool, list[ListedFile]]:
     if not key:
         return False, _flat(fs, bucket, [""])
     first = fs.first(bucket, key.rstrip("/"))
-    if first is not None and first["Key"] == key:
+    is_named = first is not None and first["Key"] == key
+    if first is not None and is_named and int(first["Size"]):
         return True, [_of_entry(bucket, first)]
+    # An object without content beside others below its name is what some tools leave for a folder.
     below = _flat(fs, bucket, [f"{key.rstrip('/')}/"]) if first is not None else []
+    if first is not None and is_named and not below:
+        return True, [_of_entry(bucket, first)]
     return False, below or (_walk(fs, bucket, key) if glob.has_magic(key) else [])
 
 
@@ -191,7 +235,14 @@ def _level(fs: Any, bucket: str, prefixes: Iterable[str]) -> tuple[list[str], li
             objects += _objects(bucket, page)
         return folders, objects
 
-    return _gather(of_prefix, prefixes)
+    folders, objects = _gather(of_prefix, prefixes)
+    return folders, _without_markers(objects, folders)
+
+
+def _without_markers(objects: Iterable[ListedFile], folders: Iterable[str]) -> list[ListedFile]:
+    """The objects without the empty ones that are called as a folder: some tools leave them for it."""
+    names = {folder.rstrip("/") for folder in folders}
+    return [file for file in objects if file.size or file.url.partition("://")[2].partition("/")[2] not in names]
 
 
 def _flat(fs: Any, bucket: str, folders: Iterable[str]) -> list[ListedFile]:
@@ -201,7 +252,9 @@ def _flat(fs: Any, bucket: str, folders: Iterable[str]) -> list[ListedFile]:
         return [], list(chain.from_iterable(_objects(bucket, page) for page in fs.pages(bucket, prefix)))
 
     below, objects = _level(fs, bucket, folders)
-    return objects + _gather(below_prefix, below)[1]
+    objects += _gather(below_prefix, below)[1]
+    keys = [file.url.partition("://")[2].partition("/")[2] for file in objects]
+    return _without_markers(objects, {str(folder) for key in keys for folder in PurePosixPath(key).parents})
 
 
 def _gather(
@@ -216,7 +269,7 @@ def _gather(
 
 
 def _objects(bucket: str, page: dict[str, Any]) -> list[ListedFile]:
-    # A key that ends in a slash is no file but what some tools leave for a folder.
+    # A key that ends in a slash is a marker of a folder too.
     return [_of_entry(bucket, entry) for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
 
 

@@ -56,7 +56,13 @@ def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifa
         }
         for outcome in done
     ]
-    return [f"{amount(total)} tokens to train on in {len(done)} domains.", "", *table(rows)]
+    skipped = [
+        {"domain": one.where["label"], "files that are skipped": one.where["skipped"]}
+        for one in done
+        if one.where.get("skipped")
+    ]
+    lines = [f"{amount(total)} tokens to train on in {len(done)} domains.", "", *table(rows)]
+    return [*lines, "", *table(skipped)] if skipped else lines
 
 
 @step(
@@ -84,6 +90,7 @@ def statistics(
         store: The store.
         label: Label of the leaf, to show.
         files: Its input files.
+        skipped: Files that are left out of it, to show.
 
     Returns:
         Its statistics.

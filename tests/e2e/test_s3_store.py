@@ -87,7 +87,8 @@ def test_paths_folders_and_globs_find_what_they_find_on_a_disk(bucket: str, tmp_
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
         fs.pipe_file(f"{bucket}/{name}", name.encode())
-    fs.pipe_file(f"{bucket}/a/b/", b"")  # what some tools leave for a folder
+    for marker in ("a/b/", "a/b", "a"):  # what some tools leave for a folder
+        fs.pipe_file(f"{bucket}/{marker}", b"")
     index = ContentIndex(tmp_path / "cache")
     for pattern in PATTERNS:
         here, there = expand(f"{tmp_path}/{pattern}"), expand(f"s3://{bucket}/{pattern}")

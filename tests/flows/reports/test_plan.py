@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -111,6 +112,21 @@ def test_a_first_plan_needs_no_store(project: Callable[..., Path], run: Run, tmp
     assert not (tmp_path / "store").exists()
     _, executed = run(config)
     assert {step: counts.executed for step, counts in plan.steps.items()} == executed
+
+
+def test_the_plan_counts_and_names_the_files_that_are_skipped(project: Callable[..., Path], tmp_path: Path) -> None:
+    config = project()
+    keys = planned(config)
+    for domain in (changed := yaml.safe_load(config.read_text()))["domains"]:
+        if domain["name"] == "code":
+            (tmp_path / "code").mkdir()
+            (tmp_path / "code.jsonl").rename(tmp_path / "code" / "code.jsonl")
+            (tmp_path / "code" / "notes.pdf").write_text("no text")
+            domain |= {"paths": "code", "skip": "*.pdf"}
+    config.write_text(yaml.safe_dump(changed))
+    plan = planned(config)
+    assert "code: skips 1 file (1 *.pdf: notes.pdf)" in plan.notes
+    assert plan.leaves == keys.leaves
 
 
 def test_every_leaf_has_its_change_and_action(edited: Edit, tmp_path: Path) -> None:

@@ -251,6 +251,94 @@ def test_what_is_hidden_or_of_no_known_format_is_left_out_of_a_folder(read: Read
         read(source("s", paths="x/LICENSE"))
 
 
+def counted(domains: DomainSet) -> int:
+    """Words of all files that are read."""
+    files = [Path(file.url.removeprefix("file://")) for leaf in domains.leaves for file in leaf.files]
+    return sum(len(path.read_text().split()) for path in files)
+
+
+def linked_folder(tmp_path: Path) -> None:
+    """A folder of which two thirds are links: to files, and to a folder."""
+    for name, text in (("blobs/1", "a b"), ("blobs/2", "c d e"), ("more/4.txt", "f"), ("mixed/own.txt", "g h i j")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "mixed" / "1.txt").symlink_to("../blobs/1")
+    (tmp_path / "mixed" / "2.txt").symlink_to(tmp_path / "blobs" / "2")
+    (tmp_path / "mixed" / "more").symlink_to("../more")
+    (tmp_path / "mixed" / "more-again").symlink_to("../more")
+    (tmp_path / "more" / "loop").symlink_to("../more")
+    (tmp_path / "mixed" / "latest.txt").symlink_to("own.txt")
+
+
+@pytest.mark.parametrize("paths", ["mixed", "mixed/**", "mixed/**/*.txt", ["mixed/*.txt", "mixed/*/*.txt"]])
+def test_links_are_read_and_each_file_once(read: Read, tmp_path: Path, paths: str | list[str]) -> None:
+    linked_folder(tmp_path)
+    domains = read(source("s", paths=paths))
+    assert counted(domains) == 10
+    # The same files without links are the same leaf.
+    for name in ("blobs/1", "blobs/2", "more/4.txt", "mixed/own.txt"):
+        (tmp_path / "plain" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "plain" / name).with_suffix(".txt").write_bytes((tmp_path / name).read_bytes())
+    assert read(source("s", paths="plain")).fingerprints == domains.fingerprints
+
+
+def test_a_link_in_a_folder_that_leads_nowhere_is_an_error(read: Read, tmp_path: Path) -> None:
+    linked_folder(tmp_path)
+    (tmp_path / "blobs" / "1").unlink()
+    for paths in ("mixed", "mixed/*.txt", "mixed/**/1.txt", "mixed/1.txt"):
+        with pytest.raises(
+            ConfigError, match=r"paths: found the link .*/mixed/1\.txt to \.\./blobs/1, where there is"
+        ) as raised:
+            read(source("s", paths=paths))
+        assert "git annex get" in str(raised.value)
+    assert counted(read(source("s", paths="mixed", skip="1.txt"))) == 8
+
+
+def test_a_file_of_unknown_format_beside_others_is_named_with_what_skips_it(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "x" / "deep").mkdir(parents=True)
+    for name in ("a.txt", "b.pages", "c.pages", "deep/d.txt.lz4"):
+        (tmp_path / "x" / name).write_text("text of some length")
+    for paths in ("x", "x/**", "x/*"):
+        with pytest.raises(
+            ConfigError, match=r"domains\[0\]\.paths: found [23] files \(.*b\.pages, c\.pages.*\) of unknown"
+        ) as raised:
+            read(source("s", paths=paths))
+        assert "beside 1 that can be read" in str(raised.value)
+        assert '"*.pages"]' in str(raised.value)
+    assert names(read(source("s", paths="x/*.txt")), "s") == ["a.txt"]
+    domains = read(source("s", paths="x", skip=["*.pages", "*.lz4"]))
+    assert names(domains, "s") == ["a.txt"]
+    assert domains.leaves[0].skipped == "3 files (1 *.lz4, 2 *.pages: b.pages, c.pages, d.txt.lz4)"
+    # What is skipped is no part of the content.
+    assert domains.fingerprints == read(source("s", paths="x/a.txt")).fingerprints
+    assert read(source("s", paths="x/a.txt")).leaves[0].skipped == ""
+    with pytest.raises(ConfigError, match=r"found nothing to read at .*/x: 4 files \(.*\) skipped or passed over"):
+        read(source("s", paths=["x", "a.txt"], skip=["*"]))
+    (tmp_path / "licence").mkdir()
+    (tmp_path / "licence" / "LICENSE").write_text("text")
+    with pytest.raises(ConfigError, match=r"nothing to read at .*/licence: 1 file \(1 LICENSE: LICENSE\) skipped or"):
+        read(source("s", paths=["a.txt", "licence"]))
+
+
+def test_skip_holds_for_all_nodes_below(read: Read, tmp_path: Path) -> None:
+    for name in ("x/a.txt", "x/b.pdf", "y/c.txt", "y/d.doc", "y/e.pdf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    tree = source("web", skip="*.pdf", topics=[source("x", paths="x"), source("y", paths="y", skip="*.doc")])
+    assert {leaf.label: len(leaf.files) for leaf in read(tree).leaves} == {"web:x": 1, "web:y": 1}
+
+
+def test_a_missing_path_is_answered_with_files_that_begin_with_it(read: Read, tmp_path: Path) -> None:
+    for name in ("web-1.txt", "web-2.txt"):
+        (tmp_path / name).write_text(name)
+    with pytest.raises(
+        ConfigError, match=r"no file at .*/web; expected at least one file: such as .*web-1\.txt, .*web-2"
+    ):
+        read(source("s", paths="web"))
+    with pytest.raises(ConfigError, match=r"no file at .*/web-1; expected at least one file: such as .*web-1\.txt"):
+        read(source("s", paths="web-1"))
+
+
 @pytest.mark.parametrize("folder", ["with space", "we[i]rd", "a*b", "wh?t", "日本語", "q'uo\"te", "ha#sh", "100%25"])
 def test_the_names_of_files_and_folders_are_free(read: Read, tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
@@ -267,7 +355,7 @@ def test_a_path_without_a_file_is_named(read: Read, path: str) -> None:
 
 def test_a_link_that_leads_nowhere_is_named(read: Read, tmp_path: Path) -> None:
     (tmp_path / "loop.txt").symlink_to("loop.txt")
-    with pytest.raises(ConfigError, match=r"domains\[0\]\.paths: found no file at .*loop\.txt"):
+    with pytest.raises(ConfigError, match=r"domains\[0\]\.paths: found the link .*loop\.txt to loop\.txt, where"):
         read(source("a", paths="loop.txt"))
 
 
@@ -291,6 +379,26 @@ def test_a_megatron_pair_is_one_file(read: Read, tmp_path: Path) -> None:
     [raw] = read(source("s", paths="m"), **fields).leaves
     assert raw.files[0].reader == "tokens-raw"
     assert raw.fingerprint != leaf.fingerprint
+
+
+@pytest.mark.parametrize("prefix", ["m/a_text_document", "m/*_text_document", "m/[a]_text_document"])
+def test_the_prefix_of_a_megatron_pair_is_the_pair(read: Read, tmp_path: Path, prefix: str) -> None:
+    tokenizer = train_bpe(["some text to learn from"], 300)
+    (tmp_path / "tokenizer.json").write_text(str(tokenizer.to_json()["definition"]))
+    (tmp_path / "m").mkdir()
+    np.arange(5, dtype="<u2").tofile(tmp_path / "m" / "a_text_document.bin")
+    head = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, 8, 1, 2)
+    (tmp_path / "m" / "a_text_document.idx").write_bytes(head + struct.pack("<iqqq", 5, 0, 0, 1))
+    fields = {"tokenizer": {"path": str(tmp_path / "tokenizer.json")}}
+    whole = read(source("s", paths="m/a_text_document.bin"), **fields)
+    assert whole.leaves[0].files[0].reader == "tokens-megatron"
+    assert read(source("s", paths=prefix), **fields).leaves == whole.leaves
+    with pytest.raises(ConfigError, match=r"no file at .*/m/a; expected .*such as .*a_text_document\.bin"):
+        read(source("s", paths="m/a"), **fields)
+    # Without its index the .bin may be any kind of tokens: named, not taken.
+    (tmp_path / "m" / "a_text_document.idx").unlink()
+    with pytest.raises(ConfigError, match=r"no file at .*_text_document; expected at least one file"):
+        read(source("s", paths=prefix), **fields)
 
 
 def test_the_type_of_raw_tokens_is_part_of_the_content(read: Read, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_every_folder_and_every_file_is_a_domain(tmp_path: Path) -> None:
     (tmp_path / "data" / "notes.md").write_text("no text format")
     fill(tmp_path / "data", ".hidden/f.txt", "pictures/g.png")
     output = tmp_path / "mix.yaml"
-    assert write_starter(tmp_path / "data", output) == 5
+    assert write_starter(tmp_path / "data", output).domains == 5
     assert files_of(output) == {
         "web": ["a.txt", "b.txt"],
         "code": ["c.jsonl"],
@@ -120,7 +120,7 @@ WEIRD = [
 def test_folders_and_files_may_have_any_name(tmp_path: Path, name: str) -> None:
     fill(tmp_path / "data", f"{name}/a.txt", f"{name}/sub/b.txt", f"file {name}.txt", "other.txt")
     output = tmp_path / "data" / "mix.yaml"  # so that paths in it begin with the names
-    assert write_starter(tmp_path / "data", output) == 3
+    assert write_starter(tmp_path / "data", output).domains == 3
     assert sorted(files_of(output).values()) == sorted([["a.txt", "b.txt"], [f"file {name}.txt"], ["other.txt"]])
 
 
@@ -148,12 +148,43 @@ def test_the_mix_is_called_as_the_folder(tmp_path: Path, name: str, mix: str) ->
 def test_what_shares_a_name_is_not_lost(tmp_path: Path) -> None:
     fill(tmp_path / "data", "a/x.txt", "a.txt", "a.jsonl", "a:b.txt", "a-b.txt", "a\\b/y.txt")
     output = tmp_path / "mix.yaml"
-    assert write_starter(tmp_path / "data", output) == 6
+    assert write_starter(tmp_path / "data", output).domains == 6
     found = files_of(output)
     assert len(found) == 6
     assert sorted(file for files in found.values() for file in files) == sorted(
         ["x.txt", "a.txt", "a.jsonl", "a:b.txt", "a-b.txt", "y.txt"]
     )
+
+
+def test_links_are_domains_as_what_they_lead_to(tmp_path: Path) -> None:
+    fill(tmp_path / "blobs", "1.txt", "2.txt", "folder/3.txt", "part/4.txt")
+    (tmp_path / "blobs" / "1.txt").rename(tmp_path / "blobs" / "1")
+    data = tmp_path / "data"
+    (data / "mixed").mkdir(parents=True)
+    (data / "file.txt").symlink_to("../blobs/1")  # a name without a suffix behind it
+    (data / "folder").symlink_to("../blobs/folder")
+    (data / "mixed" / "2.txt").symlink_to("../../blobs/2.txt")
+    (data / "mixed" / "part").symlink_to("../../blobs/part")
+    output = tmp_path / "mix.yaml"
+    assert write_starter(data, output).domains == 3
+    assert files_of(output) == {"file": ["file.txt"], "folder": ["3.txt"], "mixed": ["2.txt", "4.txt"]}
+
+
+def test_what_is_not_read_is_told_in_the_file_and_on_the_screen(tmp_path: Path) -> None:
+    data = fill(tmp_path / "data", "one/a.txt", "one/b.pages", "two/c.txt", "two/d.jsonl", "two/e.pages", "f.pages")
+    fill(data, "two/README.md", "LICENSE", "two/tokens.npy")
+    (data / "two" / "gone.txt").symlink_to("nowhere")
+    output = data / "mix.yaml"
+    starter = write_starter(data, output)
+    assert starter.left_out == (
+        "one: 1 file (1 *.pages: b.pages)",
+        "two: 3 files (1 *.npy, 1 *.pages, 1 *.txt: e.pages, gone.txt, tokens.npy)",
+        f"{data}: 1 file (1 *.pages: f.pages)",
+    )
+    assert all(line.partition(": ")[2] in output.read_text() for line in starter.left_out[:2])
+    (data / "two" / "gone.txt").unlink()
+    assert write_starter(data, output, overwrite=True).domains == 2
+    assert files_of(output) == {"one": ["a.txt"], "two": ["c.txt", "d.jsonl"]}
 
 
 # What is refused
@@ -197,5 +228,5 @@ def test_any_names_give_a_valid_configuration(tmp_path_factory: pytest.TempPathF
     for name in names:
         (folder / "data" / name).mkdir(parents=True)
         (folder / "data" / name / "a.txt").write_text(name)
-    assert write_starter(folder / "data", folder / "mix.yaml") == len(names)
+    assert write_starter(folder / "data", folder / "mix.yaml").domains == len(names)
     assert len(load_config(folder / "mix.yaml").domains) == len(names)

@@ -224,6 +224,27 @@ def test_plain_text_is_known_by_its_content(read: Read, tmp_path: Path) -> None:
         read({"text": str(tmp_path / "tokens.npy")})
 
 
+def test_the_texts_of_a_task_may_be_links(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "texts").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "blobs" / name).write_text(name)
+        (tmp_path / "texts" / f"{name}.txt").symlink_to(f"../blobs/{name}")
+    (tmp_path / "folder").symlink_to("texts")
+    (tmp_path / "texts" / "loop").symlink_to("../texts")
+    for text in ("texts", "folder", "folder/*.txt", "folder/**/*.txt"):
+        [task] = read({"text": str(tmp_path / text)})
+        assert sorted(Path(file.url).name for file in task.source.texts) == ["one.txt", "two.txt"]
+    (tmp_path / "texts" / "three.pages").write_text("three")
+    with pytest.raises(
+        ConfigError, match=r"text: found 1 file \(1 \*\.pages: three\.pages\) of unknown format beside 2"
+    ):
+        read({"text": str(tmp_path / "texts")})
+    (tmp_path / "blobs" / "one").unlink()
+    with pytest.raises(ConfigError, match=r"text: found the link .*one\.txt to \.\./blobs/one, where there is nothing"):
+        read({"text": str(tmp_path / "folder")})
+
+
 def test_a_metric_is_known_by_its_name(read: Read) -> None:
     [task] = read({"metric": "arc", "name": "ARC", "family": "qa"})
     assert (task.label, task.source.metric, task.family) == ("ARC", "arc", "qa")

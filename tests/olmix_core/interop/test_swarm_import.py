@@ -62,6 +62,32 @@ def test_columns_declared_by_their_label(read: Callable[..., Imported]) -> None:
     assert len({row.proxy for row in found.rows}) == len(RUNS)
 
 
+def test_the_files_of_a_column_may_be_links_beside_others_that_are_skipped(
+    read: Callable[..., Imported], tmp_path: Path
+) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "plain").mkdir()
+    for name in ("a", "b"):
+        for path in (tmp_path / "blobs" / name, tmp_path / "plain" / f"{name}.txt"):
+            path.write_text(f"text {name}")
+        (tmp_path / "linked" / f"{name}.txt").symlink_to(f"../blobs/{name}")
+    (tmp_path / "linked" / "c.pages").write_text("no known format")
+
+    def content(**entry: Any) -> set[str]:
+        rows = read(domains={"web": entry, "wiki": "declared"}).rows
+        return {leaf for row in rows for leaf in row.mixture} - {declared("wiki")}
+
+    assert content(paths="linked", skip=["*.pages"]) == content(paths="linked/*.txt") == content(paths="plain")
+    with pytest.raises(
+        ConfigError, match=r"domains\.web\.paths: found 1 file \(1 \*\.pages: c\.pages\) of unknown format"
+    ):
+        content(paths="linked")
+    (tmp_path / "blobs" / "a").unlink()
+    with pytest.raises(ConfigError, match=r"domains\.web\.paths: found the link .*a\.txt to \.\./blobs/a, where"):
+        content(paths="linked/*.txt")
+
+
 def test_content_and_tasks_have_the_fingerprints_of_a_configuration(
     read: Callable[..., Imported], project: Project, tmp_path: Path
 ) -> None:
