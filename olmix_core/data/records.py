@@ -25,8 +25,8 @@ def text_of(record: object, file: InputFile, where: str) -> str:
     if not isinstance(text, str):
         kind = type(text).__name__ if isinstance(record, dict) and file.text_field in record else "nothing"
         raise DataError(
-            f"{where}: field {file.text_field!r}: found {kind}; expected text (set text_field to its name, or skip the"
-            " file if it is no data)"
+            f"{where}: field {file.text_field!r}: found {kind}; expected text (set text_field to its name); name the"
+            " file in skip if it is no data"
         )
     if not is_utf8(text):
         raise DataError(f"{where}: field {file.text_field!r}: {HALF_A_CHARACTER}")
