@@ -26,10 +26,10 @@ class ConfigError(OlmixError):
     """The configuration is invalid.
 
     Attributes:
-        file: the configuration file.
-        field: the field, such as ``swarm.runs``.
-        found: its value, or the problem with it.
-        expected: a valid value.
+        file: The configuration file.
+        field: The field, such as ``swarm.runs``.
+        found: Its value, or the problem with it.
+        expected: A valid value.
     """
 
     def __init__(self, file: str, field: str, found: str, expected: str) -> None:
@@ -49,8 +49,8 @@ class DamageError(StoreError):
     """A file of the store is not what was written, and is not used.
 
     Attributes:
-        where: the file.
-        found: what is wrong with it.
+        where: The file.
+        found: What is wrong with it.
     """
 
     def __init__(self, where: str, found: str) -> None:

@@ -5,7 +5,7 @@ def duration(seconds: float) -> str:
     """Format a duration.
 
     Args:
-        seconds: the duration in seconds.
+        seconds: The duration in seconds.
 
     Returns:
         A short text, such as ``45 s``, ``12 min`` or ``3.4 h``.
@@ -21,7 +21,7 @@ def amount(tokens: float) -> str:
     """Format an amount.
 
     Args:
-        tokens: number of tokens or bytes.
+        tokens: Number of tokens or bytes.
 
     Returns:
         A short text, such as ``950``, ``12.3k``, ``4.5M`` or ``1.2T``.

@@ -18,13 +18,13 @@ def canonical(value: object) -> bytes:
     """Write a value as canonical JSON: sorted keys, no white space, shortest floats.
 
     Args:
-        value: a value of None, bool, int, finite float, str, list, tuple and dict with names of type str.
+        value: A value of None, bool, int, finite float, str, list, tuple and dict with names of type str.
 
     Returns:
         The one text of the value, UTF-8.
 
     Raises:
-        TypeError: the value holds anything else, subclasses of these types included.
+        TypeError: The value holds anything else, subclasses of these types included.
     """
     _check(value, "payload")
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -54,13 +54,13 @@ def digest(value: object) -> str:
     """Digest a value.
 
     Args:
-        value: as for `canonical`.
+        value: As for `canonical`.
 
     Returns:
         SHA-256 of the canonical JSON of the value, in hexadecimal.
 
     Raises:
-        TypeError: the value has no canonical form.
+        TypeError: The value has no canonical form.
     """
     return hashlib.sha256(canonical(value)).hexdigest()
 
@@ -69,8 +69,8 @@ def fields(value: JsonMapping, prefix: str = "") -> JsonObject:
     """Flatten a payload or record, to compare two of them field by field.
 
     Args:
-        value: the fields of the record; a list counts as one value.
-        prefix: first characters of every path.
+        value: The fields of the record; a list counts as one value.
+        prefix: First characters of every path.
 
     Returns:
         {dotted path: value}.
@@ -89,15 +89,15 @@ def step_key(step: str, code_version: int, payload: JsonMapping) -> str:
     """Compute the key of a result.
 
     Args:
-        step: name of the step.
-        code_version: version of its code.
-        payload: everything else that the result depends on.
+        step: Name of the step.
+        code_version: Version of its code.
+        payload: Everything else that the result depends on.
 
     Returns:
         The key, 64 hexadecimal digits.
 
     Raises:
-        TypeError: the payload has no canonical form.
+        TypeError: The payload has no canonical form.
     """
     return digest({"step": step, "code_version": code_version, "payload": payload})
 
@@ -118,7 +118,7 @@ def seed_of(*parts: str | int) -> np.random.Generator:
     """Make a random generator.
 
     Args:
-        parts: names and numbers that the generator depends on, and nothing else.
+        parts: Names and numbers that the generator depends on, and nothing else.
 
     Returns:
         The generator.

@@ -162,7 +162,7 @@ def trade_offs_view(trade_offs: pd.DataFrame) -> Group:
     """Show what other settings of the proposal would give.
 
     Args:
-        trade_offs: trade_offs.csv, a row per value of a setting.
+        trade_offs: Trade_offs.csv, a row per value of a setting.
 
     Returns:
         The view.

@@ -44,7 +44,7 @@ def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, execut
         Everything that is published of the mix.
 
     Raises:
-        OlmixError: if a step fails.
+        OlmixError: If a step fails.
     """
     context, tracked = RunContext.begin(config, config_file, inputs, executor), progress.current()
     run_chain(context)

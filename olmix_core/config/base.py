@@ -21,7 +21,7 @@ def check_ranges(bounds: Mapping[str, tuple[float, float]]) -> None:
         bounds: {name: (low, high)}.
 
     Raises:
-        ValueError: a range is impossible.
+        ValueError: A range is impossible.
     """
     for name, (low, high) in bounds.items():
         if not 0 <= low <= high <= 1:

@@ -11,7 +11,7 @@ def default_runs(free_dimensions: int) -> int:
     """Number K of proxies of a swarm, 3 (d + 1) (section 4).
 
     Args:
-        free_dimensions: number d of free dimensions of the mixture.
+        free_dimensions: Number d of free dimensions of the mixture.
 
     Returns:
         The number of proxies.

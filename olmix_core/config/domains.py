@@ -79,10 +79,10 @@ def check_siblings(nodes: list[Domain]) -> None:
     """Check that siblings have different names, and that all of their weights or none are pinned.
 
     Args:
-        nodes: the siblings.
+        nodes: The siblings.
 
     Raises:
-        ValueError: they do not.
+        ValueError: They do not.
     """
     names = [node.name for node in nodes]
     for name in names:

@@ -18,9 +18,9 @@ def first_problem(model: type[Section], path: Path, error: ValidationError) -> C
     """Convert the first problem of a validation error.
 
     Args:
-        model: what the file was validated as.
-        path: the file.
-        error: the validation error.
+        model: What the file was validated as.
+        path: The file.
+        error: The validation error.
 
     Returns:
         The error to raise.

@@ -55,7 +55,7 @@ class Task(Section):
         """Resolve the paths of the task.
 
         Args:
-            place: resolves a path.
+            place: Resolves a path.
 
         Returns:
             The task with resolved paths.

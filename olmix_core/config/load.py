@@ -27,14 +27,14 @@ def load_config(path: str | Path, changes: JsonMapping | None = None) -> Config:
     """Read a configuration file. Relative paths in it are resolved against its folder.
 
     Args:
-        path: the file.
+        path: The file.
         changes: {field: value} or {section: {field: value}} that replace what the file says.
 
     Returns:
         The configuration, with all lists of tasks read.
 
     Raises:
-        ConfigError: the file cannot be read, is not YAML, or is invalid.
+        ConfigError: The file cannot be read, is not YAML, or is invalid.
     """
     path = Path(path)
     data = read_mapping(path, "a mapping with name, domains and evaluation")
@@ -56,15 +56,15 @@ def with_runner(config: Config, runner: str, path: str) -> Config:
     """Replace `execution.runner`. Settings of the former runner alone are dropped.
 
     Args:
-        config: the configuration.
-        runner: name of the new runner.
-        path: the configuration file, for messages.
+        config: The configuration.
+        runner: Name of the new runner.
+        path: The configuration file, for messages.
 
     Returns:
         The changed configuration.
 
     Raises:
-        ConfigError: the runner does not exist, or does not accept a setting.
+        ConfigError: The runner does not exist, or does not accept a setting.
     """
     kept = config.execution.model_dump(exclude_unset=True, exclude={"runner"})
     if runner != config.execution.runner:
@@ -125,15 +125,15 @@ def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
     """Read a list of tasks.
 
     Args:
-        entry: the task with the field `list`; its sample and weight apply to tasks that set none.
-        config_file: the configuration file, for messages.
-        field: the field of the list, for messages.
+        entry: The task with the field `list`; its sample and weight apply to tasks that set none.
+        config_file: The configuration file, for messages.
+        field: The field of the list, for messages.
 
     Returns:
         The tasks, with paths resolved against the folder of the list.
 
     Raises:
-        ConfigError: the file cannot be read, or is no list of tasks.
+        ConfigError: The file cannot be read, or is no list of tasks.
     """
     assert entry.list is not None
     try:

@@ -138,7 +138,7 @@ class ProxyRecipe(Section):
         """Count the parameters; the embeddings, tied to the output layer, count once.
 
         Args:
-            vocab_size: entries of the vocabulary.
+            vocab_size: Entries of the vocabulary.
 
         Returns:
             Number of parameters.
@@ -156,8 +156,8 @@ class ProxyRecipe(Section):
         """Replace relative settings by numbers.
 
         Args:
-            vocab_size: entries of the vocabulary.
-            target_tokens: tokens R of the run that the mixture is for; needed for ``leaf_share: match``.
+            vocab_size: Entries of the vocabulary.
+            target_tokens: Tokens R of the run that the mixture is for; needed for ``leaf_share: match``.
 
         Returns:
             The recipe with `tokens`, in whole batches, in place of `chinchilla`, and with ``leaf_share: match`` as
@@ -195,7 +195,7 @@ def caution(parameters: int) -> str | None:
     """Word a caution about proxies that are too small to rank mixtures reliably.
 
     Args:
-        parameters: number of parameters of a proxy.
+        parameters: Number of parameters of a proxy.
 
     Returns:
         The caution, or None from `RELIABLE_PARAMETERS` on.

@@ -14,14 +14,14 @@ def read_mapping(path: Path, expected: str) -> JsonObject:
     """Read a file that holds a mapping.
 
     Args:
-        path: the file.
-        expected: description of the mapping, for messages.
+        path: The file.
+        expected: Description of the mapping, for messages.
 
     Returns:
         {field: value}.
 
     Raises:
-        ConfigError: the file cannot be read, is not YAML, or holds something else.
+        ConfigError: The file cannot be read, is not YAML, or holds something else.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def shown(value: Any) -> str:
     """Quote a value in a message.
 
     Args:
-        value: the value.
+        value: The value.
 
     Returns:
         At most 60 characters.
@@ -61,14 +61,14 @@ class UniqueKeys(yaml.SafeLoader):
         """Construct a mapping.
 
         Args:
-            node: the node of the mapping.
-            deep: whether nested values are constructed at once.
+            node: The node of the mapping.
+            deep: Whether nested values are constructed at once.
 
         Returns:
             {key: value}.
 
         Raises:
-            yaml.MarkedYAMLError: a key is given twice or is not text.
+            yaml.MarkedYAMLError: A key is given twice or is not text.
         """
         seen = set()
         for key_node, _ in node.value:

@@ -41,8 +41,8 @@ def atom_matrix(leaves: Sequence[str], atoms: Sequence[str], splits: Split) -> A
     """Write leaves over atoms.
 
     Args:
-        leaves: m leaves.
-        atoms: a atoms, all that the leaves are made of among them.
+        leaves: M leaves.
+        atoms: A atoms, all that the leaves are made of among them.
         splits: {leaf: {finer leaf: share}}.
 
     Returns:
@@ -58,7 +58,7 @@ def may_have_trained_on(leaf: str, mixture: Mapping[str, float], origins: Mappin
     theirs) holds out another part of the text than they did.
 
     Args:
-        leaf: the leaf.
+        leaf: The leaf.
         mixture: {leaf: weight} that the proxy trained on.
         origins: {leaf: leaves that its content comes from}.
 

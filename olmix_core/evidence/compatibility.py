@@ -32,11 +32,11 @@ class Requirements:
     """The requirements on compatible rows.
 
     Attributes:
-        recipe_key: identity of the recipe (`rows.recipe_key`).
-        tokenizer: fingerprint of the tokenizer.
-        evaluation: code_version of the current evaluation.
-        tasks: fingerprints of the tasks, of which one is enough.
-        contents: fingerprints of content, of which one is enough.
+        recipe_key: Identity of the recipe (`rows.recipe_key`).
+        tokenizer: Fingerprint of the tokenizer.
+        evaluation: Code_version of the current evaluation.
+        tasks: Fingerprints of the tasks, of which one is enough.
+        contents: Fingerprints of content, of which one is enough.
     """
 
     recipe_key: str
@@ -51,7 +51,7 @@ class CompatibleEvidence:
     """Evidence that meets the requirements.
 
     Attributes:
-        usable: the compatible proxies.
+        usable: The compatible proxies.
         left_out: {reason: number of proxies left out}.
     """
 
@@ -63,8 +63,8 @@ def select_compatible(table: pa.Table, requirements: Requirements) -> Compatible
     """Select the compatible rows of the ledger.
 
     Args:
-        table: rows of the ledger with at least the columns `NEEDED`.
-        requirements: the requirements.
+        table: Rows of the ledger with at least the columns `NEEDED`.
+        requirements: The requirements.
 
     Returns:
         The compatible evidence; a proxy that is left out counts under its first reason.
@@ -113,7 +113,7 @@ def measured_currently(table: pa.Table, evaluation: int) -> NDArray[np.bool_]:
 
     Args:
         table: N rows of the ledger.
-        evaluation: code_version of the current evaluation.
+        evaluation: Code_version of the current evaluation.
 
     Returns:
         Mask of the rows, shape [N].

@@ -33,14 +33,14 @@ def append(store: Store, rows: Sequence[EvidenceRow]) -> str | None:
     """Add rows to the ledger as one new file, unless there is a file of exactly these rows.
 
     Args:
-        store: the store.
-        rows: the rows.
+        store: The store.
+        rows: The rows.
 
     Returns:
         Name of the file, or None if there are no rows.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: The store cannot be written.
     """
     return append_table(store, to_table(rows))
 
@@ -49,14 +49,14 @@ def append_table(store: Store, table: pa.Table) -> str | None:
     """Add rows to the ledger as one new file, unless there is a file of exactly these rows.
 
     Args:
-        store: the store.
-        table: a table of `rows.SCHEMA`, each id once.
+        store: The store.
+        table: A table of `rows.SCHEMA`, each id once.
 
     Returns:
         Name of the file, or None if there are no rows.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: The store cannot be written.
     """
     if not len(table):
         return None
@@ -69,15 +69,15 @@ def read(store: Store, columns: Sequence[str] = SCHEMA.names, rows: Collection[s
     """Read the ledger.
 
     Args:
-        store: the store.
-        columns: columns to read, besides `row` and `recorded`.
-        rows: ids of the rows to read, by default all.
+        store: The store.
+        columns: Columns to read, besides `row` and `recorded`.
+        rows: Ids of the rows to read, by default all.
 
     Returns:
         The rows in no particular order, each id once: the copy recorded first.
 
     Raises:
-        StoreError: a file is damaged or cannot be read.
+        StoreError: A file is damaged or cannot be read.
     """
     selected = [name for name in SCHEMA.names if name in {*columns, "row", "recorded"}]
     only = None if rows is None else frozenset(rows)
@@ -95,11 +95,11 @@ def check_file(store: Store, name: str) -> None:
     """Check a file of the ledger.
 
     Args:
-        store: the store.
-        name: name of the file.
+        store: The store.
+        name: Name of the file.
 
     Raises:
-        StoreError: the file is not what was written.
+        StoreError: The file is not what was written.
     """
     read_file(store, name, SCHEMA.names)
 
@@ -108,14 +108,14 @@ def pin(store: Store, rows: Collection[str]) -> str:
     """Write the ids of a set of rows, so that exactly these can be read again.
 
     Args:
-        store: the store.
-        rows: ids of the rows.
+        store: The store.
+        rows: Ids of the rows.
 
     Returns:
         Name of the set.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: The store cannot be written.
     """
     name = set_name(rows)
     path = evidence_set_path(name)
@@ -129,7 +129,7 @@ def set_name(rows: Collection[str]) -> str:
     """Name a set of rows.
 
     Args:
-        rows: ids of the rows.
+        rows: Ids of the rows.
 
     Returns:
         Digest of the ids.
@@ -141,14 +141,14 @@ def pinned_rows(store: Store, name: str) -> pa.Array:
     """Read the ids of a set of rows.
 
     Args:
-        store: the store.
-        name: name of the set.
+        store: The store.
+        name: Name of the set.
 
     Returns:
         Ids of its rows.
 
     Raises:
-        StoreError: the set is damaged, or there is none of this name.
+        StoreError: The set is damaged, or there is none of this name.
     """
     path = evidence_set_path(name)
     try:
@@ -164,15 +164,15 @@ def pinned(store: Store, name: str, columns: Sequence[str] = SCHEMA.names) -> pa
     """Read the rows of a set.
 
     Args:
-        store: the store.
-        name: name of the set.
-        columns: as for `read`.
+        store: The store.
+        name: Name of the set.
+        columns: As for `read`.
 
     Returns:
         The rows, as `read` returns them.
 
     Raises:
-        StoreError: a row is no longer on record, or a file is damaged.
+        StoreError: A row is no longer on record, or a file is damaged.
     """
     ids = pinned_rows(store, name)
     return _complete(store, name, ids, read(store, columns, ids.to_pylist()))
@@ -182,15 +182,15 @@ def of_set(store: Store, name: str, table: pa.Table) -> pa.Table:
     """Select the rows of a set from a table.
 
     Args:
-        store: the store.
-        name: name of the set.
-        table: rows of the ledger.
+        store: The store.
+        name: Name of the set.
+        table: Rows of the ledger.
 
     Returns:
         The rows of the set.
 
     Raises:
-        StoreError: a row is missing in the table, or the set is damaged.
+        StoreError: A row is missing in the table, or the set is damaged.
     """
     return _complete(store, name, pinned_rows(store, name), table)
 
@@ -210,9 +210,9 @@ class Compaction:
     """The outcome of a compaction.
 
     Attributes:
-        files: number of files that were merged.
-        rows: number of different rows in them.
-        copies: number of further copies of rows in them, which were dropped.
+        files: Number of files that were merged.
+        rows: Number of different rows in them.
+        copies: Number of further copies of rows in them, which were dropped.
     """
 
     files: int
@@ -224,13 +224,13 @@ def compact(store: Store) -> Compaction:
     """Merge all files of the ledger into one. Safe beside writers, readers and another compaction.
 
     Args:
-        store: the store.
+        store: The store.
 
     Returns:
         What was merged.
 
     Raises:
-        StoreError: the store cannot be read or written, or the new file does not hold all rows; no row is lost.
+        StoreError: The store cannot be read or written, or the new file does not hold all rows; no row is lost.
     """
     names = file_names(store)
     tables = {name: read_file(store, name, ["row", "recorded"]) for name in names}

@@ -29,15 +29,15 @@ def write_file(store: Store, identity: str, tables: Iterable[pa.Table]) -> str:
     """Write a file.
 
     Args:
-        store: the store.
-        identity: digest of the ids of its rows.
-        tables: its rows, in tables of `rows.SCHEMA`.
+        store: The store.
+        identity: Digest of the ids of its rows.
+        tables: Its rows, in tables of `rows.SCHEMA`.
 
     Returns:
         Name of the file: `identity` and the checksum of its content.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: The store cannot be written.
     """
     content = pa.BufferOutputStream()
     with pq.ParquetWriter(content, SCHEMA, **WRITING) as out:
@@ -53,13 +53,13 @@ def file_names(store: Store) -> list[str]:
     """List the files. A file that a killed writer left has another kind of name.
 
     Args:
-        store: the store.
+        store: The store.
 
     Returns:
         Names of the files.
 
     Raises:
-        StoreError: the store cannot be listed.
+        StoreError: The store cannot be listed.
     """
     return ledger_files(store.list(EVIDENCE_FOLDER))
 
@@ -70,17 +70,17 @@ def read_file(
     """Read a file and check it.
 
     Args:
-        store: the store.
-        name: name of the file.
-        columns: columns to read.
-        coded: whether fingerprints are dictionary-encoded.
-        only: ids of the rows to read, by default all.
+        store: The store.
+        name: Name of the file.
+        columns: Columns to read.
+        coded: Whether fingerprints are dictionary-encoded.
+        only: Ids of the rows to read, by default all.
 
     Returns:
         The rows, or None for a file that compaction has removed.
 
     Raises:
-        StoreError: the file is not what was written, or cannot be read.
+        StoreError: The file is not what was written, or cannot be read.
     """
     path = evidence_path(name)
     try:

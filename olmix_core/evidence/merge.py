@@ -26,10 +26,10 @@ class SparseColumn:
     """Numbers by proxy and name, each pair at most once.
 
     Attributes:
-        run: number of the proxy of each entry, shape [entries].
-        name: position in `names` of each entry, shape [entries].
-        value: value of each entry, shape [entries].
-        names: the names.
+        run: Number of the proxy of each entry, shape [entries].
+        name: Position in `names` of each entry, shape [entries].
+        value: Value of each entry, shape [entries].
+        names: The names.
     """
 
     run: Index
@@ -49,8 +49,8 @@ class SparseColumn:
         """Find the proxies that have an entry for one of some names.
 
         Args:
-            names: the names.
-            runs: number K of proxies.
+            names: The names.
+            runs: Number K of proxies.
 
         Returns:
             Mask of the proxies, shape [K].
@@ -66,14 +66,14 @@ class MergedEvidence:
     """K proxies, merged from N rows of the ledger.
 
     Attributes:
-        proxies: keys of the proxies, sorted.
-        swarms: swarm that each proxy was drawn in, K of them.
-        weights: weight of each content in each mixture, without zeros.
+        proxies: Keys of the proxies, sorted.
+        swarms: Swarm that each proxy was drawn in, K of them.
+        weights: Weight of each content in each mixture, without zeros.
         bpb: BPB of each proxy on each task.
-        table: the rows.
-        run_of_row: number of the proxy of each row, shape [N].
-        first_row: first row of each proxy, shape [K].
-        used: whether anything in a row counts, shape [N].
+        table: The rows.
+        run_of_row: Number of the proxy of each row, shape [N].
+        first_row: First row of each proxy, shape [K].
+        used: Whether anything in a row counts, shape [N].
     """
 
     proxies: tuple[str, ...]
@@ -92,7 +92,7 @@ class MergedEvidence:
         """Take a column of the table from the first row of each proxy.
 
         Args:
-            name: name of the column.
+            name: Name of the column.
 
         Returns:
             The values, K of them.
@@ -111,7 +111,7 @@ class MergedEvidence:
         """Select the rows of some proxies that count.
 
         Args:
-            proxies: mask of the proxies, shape [K].
+            proxies: Mask of the proxies, shape [K].
 
         Returns:
             Their rows.
@@ -122,16 +122,16 @@ class MergedEvidence:
         """Build the regression problem. Proxies that were measured on none of the tasks are left out.
 
         Args:
-            atoms: the columns of the design matrix (`atoms`).
+            atoms: The columns of the design matrix (`atoms`).
             splits: {leaf: {finer leaf: share}}.
-            tasks: fingerprints of the tasks.
+            tasks: Fingerprints of the tasks.
 
         Returns:
             Mixtures over the atoms, and BPB, NaN where a proxy was not measured.
 
         Raises:
-            FitError: no proxy is left, or a number is out of range.
-            KeyError: a proxy trained on content that is not among the atoms.
+            FitError: No proxy is left, or a number is out of range.
+            KeyError: A proxy trained on content that is not among the atoms.
         """
         kept = np.flatnonzero(self.bpb.runs_with(tasks, len(self)))
         x = self._over_atoms(atoms, splits)[kept]
@@ -172,7 +172,7 @@ def merge(table: pa.Table) -> MergedEvidence:
     """Merge rows of the ledger by proxy.
 
     Args:
-        table: rows with at least the columns `COLUMNS`.
+        table: Rows with at least the columns `COLUMNS`.
 
     Returns:
         The proxies of the rows.
@@ -232,7 +232,7 @@ def labels_in(table: pa.Table) -> Mapping[str, str]:
     """Find the labels of leaves and tasks.
 
     Args:
-        table: rows of the ledger.
+        table: Rows of the ledger.
 
     Returns:
         {fingerprint: the label recorded last}.

@@ -26,8 +26,8 @@ class VersionEvidence:
     """Evidence of earlier versions.
 
     Attributes:
-        proxies: one row for each proxy with the current recipe and tokenizer, with all its BPB on record.
-        rows: ids of the rows that hold these BPB.
+        proxies: One row for each proxy with the current recipe and tokenizer, with all its BPB on record.
+        rows: Ids of the rows that hold these BPB.
         left_out: {reason: number of proxies not used}.
     """
 
@@ -41,8 +41,8 @@ class PinnedPool:
     """The pool of a published version, as its record keeps it.
 
     Attributes:
-        asked: digest of the request that the rows were selected for.
-        evidence: name of the set of the rows, None where there are none.
+        asked: Digest of the request that the rows were selected for.
+        evidence: Name of the set of the rows, None where there are none.
         left_out: {reason: number of proxies not used}.
     """
 
@@ -56,13 +56,13 @@ class LedgerSelection:
     """Compatible rows of the ledger that are neither of the swarm of the run nor of earlier versions.
 
     Attributes:
-        asked: digest of the request that the rows were selected for.
-        evidence: name of the set of the rows, None where there are none.
-        rows: ids of the rows.
-        proxies: number of proxies.
-        contents: content that the proxies trained on.
+        asked: Digest of the request that the rows were selected for.
+        evidence: Name of the set of the rows, None where there are none.
+        rows: Ids of the rows.
+        proxies: Number of proxies.
+        contents: Content that the proxies trained on.
         left_out: {reason: number of proxies not used}.
-        later: number of compatible proxies that were recorded after the pool was pinned.
+        later: Number of compatible proxies that were recorded after the pool was pinned.
     """
 
     asked: str = ""
@@ -87,8 +87,8 @@ class PinnedEvidence:
     """The sets of rows of a published version.
 
     Attributes:
-        evidence: name of the set that its law was fitted to.
-        pooled: name of the part of that set that came from the pool, None where there is none.
+        evidence: Name of the set that its law was fitted to.
+        pooled: Name of the part of that set that came from the pool, None where there is none.
     """
 
     evidence: str
@@ -101,17 +101,17 @@ def evidence_of_versions(
     """Read the evidence of a published version and of those before it, without its pool.
 
     Args:
-        store: the store.
-        base: sets of rows of the version.
-        recipe: the current recipe (`ProxyRecipe.identity`).
-        tokenizer: fingerprint of the current tokenizer.
-        evaluation: code_version of the current evaluation.
+        store: The store.
+        base: Sets of rows of the version.
+        recipe: The current recipe (`ProxyRecipe.identity`).
+        tokenizer: Fingerprint of the current tokenizer.
+        evaluation: Code_version of the current evaluation.
 
     Returns:
         The evidence.
 
     Raises:
-        StoreError: a row is no longer on record, or a file is damaged.
+        StoreError: A row is no longer on record, or a file is damaged.
     """
     table = ledger.pinned(store, base.evidence)
     if base.pooled is not None:
@@ -146,19 +146,19 @@ def select_from_ledger(
     """Select compatible rows of the ledger, or take the pinned pool of the same request again.
 
     Args:
-        store: the store.
-        excluded: keys of proxies that the run has already.
-        batch: key of the swarm of the run, whose proxies are left out; empty for none.
-        requirements: the requirements on rows.
-        context: what else the request depends on. Two requests are the same if their requirements, their contexts and
+        store: The store.
+        excluded: Keys of proxies that the run has already.
+        batch: Key of the swarm of the run, whose proxies are left out; empty for none.
+        requirements: The requirements on rows.
+        context: What else the request depends on. Two requests are the same if their requirements, their contexts and
             the compatible imported rows are.
-        pinned: pools of earlier versions.
+        pinned: Pools of earlier versions.
 
     Returns:
         The selection.
 
     Raises:
-        StoreError: the ledger cannot be read, or a pinned row is no longer on record.
+        StoreError: The ledger cannot be read, or a pinned row is no longer on record.
     """
     table = ledger.read(store, NEEDED)
     table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pa.array(sorted(excluded), pa.string()))))

@@ -48,7 +48,7 @@ def recipe_key(recipe: Mapping[str, Scalar]) -> str:
     """Compute the identity of a recipe; only rows with the same recipe are pooled.
 
     Args:
-        recipe: the recipe as its proxies are keyed (`ProxyRecipe.identity`).
+        recipe: The recipe as its proxies are keyed (`ProxyRecipe.identity`).
 
     Returns:
         A digest.
@@ -60,7 +60,7 @@ def declared(label: str) -> str:
     """Make a fingerprint for content, or a task, of which only a label is known.
 
     Args:
-        label: the label.
+        label: The label.
 
     Returns:
         A digest, which no fingerprint of content or of a task equals.
@@ -73,20 +73,20 @@ class EvidenceRow:
     """A row of the ledger: BPB of one proxy on some tasks.
 
     Attributes:
-        proxy: key of the proxy.
+        proxy: Key of the proxy.
         mixture: {content fingerprint of a leaf: weight}.
         bpb: {fingerprint of a task: BPB}.
-        recipe: the recipe of the proxy, as JSON.
-        tokenizer: fingerprint of the tokenizer.
-        swarm: key of the swarm that the proxy was drawn in, or name of an import.
-        evaluation: code_version of the evaluation that measured; `NOT_OURS` for imported rows.
+        recipe: The recipe of the proxy, as JSON.
+        tokenizer: Fingerprint of the tokenizer.
+        swarm: Key of the swarm that the proxy was drawn in, or name of an import.
+        evaluation: Code_version of the evaluation that measured; `NOT_OURS` for imported rows.
         source: NAME@VERSION of the mix that recorded the row, or the imported file.
-        imported: whether the proxy was trained and measured elsewhere.
-        seed: seed of the proxy, None where unknown.
-        tokens: tokens trained on, None where unknown.
-        seconds: time of training, None where unknown.
+        imported: Whether the proxy was trained and measured elsewhere.
+        seed: Seed of the proxy, None where unknown.
+        tokens: Tokens trained on, None where unknown.
+        seconds: Time of training, None where unknown.
         labels: {fingerprint: label} of leaves and tasks when the row was recorded.
-        recorded: time of record, UTC.
+        recorded: Time of record, UTC.
     """
 
     proxy: str
@@ -124,7 +124,7 @@ def to_table(rows: Sequence[EvidenceRow]) -> pa.Table:
     """Write rows as a table.
 
     Args:
-        rows: the rows.
+        rows: The rows.
 
     Returns:
         A table of `SCHEMA`, one row of each id, ordered by proxy and id.
@@ -146,7 +146,7 @@ def from_table(table: pa.Table) -> list[EvidenceRow]:
     """Read the rows of a table one by one; for many rows use `merge`.
 
     Args:
-        table: a table of `SCHEMA`.
+        table: A table of `SCHEMA`.
 
     Returns:
         The rows, in the order of the table.

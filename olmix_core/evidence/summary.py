@@ -21,10 +21,10 @@ class Filters:
     """Filters on proxies; an empty text matches all.
 
     Attributes:
-        swarm: first characters of the key of the swarm.
+        swarm: First characters of the key of the swarm.
         source: NAME or NAME@VERSION of the mix that recorded the proxy, or the imported file.
-        recipe: first characters of the identity of the recipe.
-        tokenizer: first characters of the fingerprint of the tokenizer.
+        recipe: First characters of the identity of the recipe.
+        tokenizer: First characters of the fingerprint of the tokenizer.
     """
 
     swarm: str = ""
@@ -46,16 +46,16 @@ class SwarmSummary(JsonRecord):
     """The proxies of one swarm, source, recipe and tokenizer.
 
     Attributes:
-        swarm: key of the swarm, or name of an import.
+        swarm: Key of the swarm, or name of an import.
         source: NAME@VERSION of the mix that recorded them, or the imported file.
-        recipe: identity of the recipe.
-        tokenizer: fingerprint of the tokenizer.
-        imported: whether they were trained elsewhere.
-        proxies: number of proxies.
-        domains: number of leaves that they trained on.
-        tasks: number of tasks that they were measured on.
-        tokens: tokens that they trained on, None where those of one are unknown.
-        recorded: time of the first record, UTC, ISO 8601.
+        recipe: Identity of the recipe.
+        tokenizer: Fingerprint of the tokenizer.
+        imported: Whether they were trained elsewhere.
+        proxies: Number of proxies.
+        domains: Number of leaves that they trained on.
+        tasks: Number of tasks that they were measured on.
+        tokens: Tokens that they trained on, None where those of one are unknown.
+        recorded: Time of the first record, UTC, ISO 8601.
     """
 
     swarm: str
@@ -75,7 +75,7 @@ def select(evidence: MergedEvidence, filters: Filters) -> NDArray[np.bool_]:
 
     Args:
         evidence: K proxies.
-        filters: the filters.
+        filters: The filters.
 
     Returns:
         Mask of the proxies, shape [K].
@@ -95,7 +95,7 @@ def overview(evidence: MergedEvidence) -> list[SwarmSummary]:
     """Summarise proxies by swarm, source, recipe and tokenizer.
 
     Args:
-        evidence: the proxies.
+        evidence: The proxies.
 
     Returns:
         The summaries, oldest first.

@@ -44,10 +44,10 @@ class Finding:
     """A file that is not as it should be.
 
     Attributes:
-        path: the file, relative to the root of the store.
-        kind: how it differs from what it should be.
-        what: the reason, for people.
-        remedy: how it is mended.
+        path: The file, relative to the root of the store.
+        kind: How it differs from what it should be.
+        what: The reason, for people.
+        remedy: How it is mended.
     """
 
     path: str
@@ -61,18 +61,18 @@ class Finding:
         return self.kind not in HARMLESS
 
 
-def check(store: Store, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Finding]:
+def check(store: Store, progress: Callable[[int, int], None] = lambda _done, _of: None) -> list[Finding]:
     """Read the whole store and report everything that is wrong with it.
 
     Args:
-        store: the store.
-        progress: called with the number of files read and of all files.
+        store: The store.
+        progress: Called with the number of files read and of all files.
 
     Returns:
         The findings, sorted by path.
 
     Raises:
-        StoreError: the store cannot be listed.
+        StoreError: The store cannot be listed.
     """
     files = sorted(path for path in store.files() if layout.damaged_path.match(path) is None)
     audit = _Audit(store, frozenset(files))
@@ -99,14 +99,14 @@ def repair(store: Store, findings: list[Finding]) -> list[Finding]:
     """Mend what can be mended.
 
     Args:
-        store: the store.
-        findings: what `check` found.
+        store: The store.
+        findings: What `check` found.
 
     Returns:
         The findings that remain.
 
     Raises:
-        StoreError: a file cannot be moved, removed or written.
+        StoreError: A file cannot be moved, removed or written.
     """
     for finding in findings:
         if finding.remedy == "set aside":
@@ -123,10 +123,10 @@ class _Audit:
     """The state of one check.
 
     Attributes:
-        store: the store.
-        files: all its files.
+        store: The store.
+        files: All its files.
         records: {path: record} of the published versions read so far.
-        referred: files that the results read so far refer to.
+        referred: Files that the results read so far refer to.
     """
 
     store: Store

@@ -22,15 +22,15 @@ def garbage(store: Store, days: float) -> dict[str, int]:
     """Find the files that nothing refers to and that were not written recently.
 
     Args:
-        store: the store.
-        days: files written in the last `days` are kept.
+        store: The store.
+        days: Files written in the last `days` are kept.
 
     Returns:
         {path: size in bytes}.
 
     Raises:
-        StoreError: the store cannot be read, or a record cannot, so that what it refers to is unknown.
-        DamageError: a record is damaged.
+        StoreError: The store cannot be read, or a record cannot, so that what it refers to is unknown.
+        DamageError: A record is damaged.
     """
     before = time.time() - days * SECONDS_PER_DAY
     files = store.files()

@@ -44,10 +44,10 @@ class PublishedMix:
         table: mix.csv, a row per leaf, the heaviest first.
         surrogate: The law. Its columns are named by label, or by fingerprint where they are no leaf of today.
         columns: [law columns, m] the leaves, in the order of `table`, over the columns of the law.
-        runs: runs.parquet.
-        diagnostics: diagnostics.csv by task.
+        runs: Runs.parquet.
+        diagnostics: Diagnostics.csv by task.
         lineage: The versions up to this one, oldest first; empty for a folder.
-        trade_offs: trade_offs.csv; None where there is none.
+        trade_offs: Trade_offs.csv; None where there is none.
     """
 
     record: MixRecord | FitRecord

@@ -19,7 +19,7 @@ def certificate(program: Program, r: Array) -> tuple[float, Array]:
     Every tangent bounds the objective from below; the better of two is taken.
 
     Args:
-        program: the objective and its feasible set.
+        program: The objective and its feasible set.
         r: [d] columns.
 
     Returns:

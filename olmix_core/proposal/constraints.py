@@ -36,7 +36,7 @@ class Groups:
         """Make an empty set of groups.
 
         Args:
-            leaves: number of leaves, m.
+            leaves: Number of leaves, m.
 
         Returns:
             No groups.
@@ -80,7 +80,7 @@ class FeasibleSet:
             The least slopes . r, and its fall per unit of each upper limit [n] (>= 0).
 
         Raises:
-            ProposalError: the linear program failed.
+            ProposalError: The linear program failed.
         """
         solution = self._linear_program(slopes)
         prices = np.zeros(len(self.upper))
@@ -98,7 +98,7 @@ class FeasibleSet:
             Columns r [d].
 
         Raises:
-            ProposalError: the linear program failed.
+            ProposalError: The linear program failed.
         """
         return np.asarray(self._linear_program(slopes).x, dtype=np.float64)
 
@@ -160,13 +160,13 @@ def feasible_set(
         caps: [m] highest weights; np.inf where there is none.
         lower: [m] lower bounds; None for none.
         upper: [m] upper bounds; None for none.
-        groups: bounds on groups; None for none.
+        groups: Bounds on groups; None for none.
 
     Returns:
         The feasible set, which may be empty.
 
     Raises:
-        ProposalError: a shape or a value is invalid.
+        ProposalError: A shape or a value is invalid.
     """
     m = len(expansion)
     caps = np.asarray(caps, dtype=np.float64)

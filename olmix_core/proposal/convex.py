@@ -26,13 +26,13 @@ def solve_convex(program: Program) -> tuple[Array, str]:
     """Find the optimum without pessimism. A second solver is tried where the first falls short.
 
     Args:
-        program: the objective and its feasible set; the surrogate has a law. Its pessimism is left out.
+        program: The objective and its feasible set; the surrogate has a law. Its pessimism is left out.
 
     Returns:
         Columns r [d], and the status.
 
     Raises:
-        ProposalError: no solver reaches the optimum within 1e-6 BPB.
+        ProposalError: No solver reaches the optimum within 1e-6 BPB.
     """
     convex = replace(program, pessimism=0.0)
     tried = []

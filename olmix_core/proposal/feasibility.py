@@ -31,10 +31,10 @@ def check_feasible(
         lower: [m] lower bounds; None for none.
         upper: [m] upper bounds; None for none.
         leaves: [m] names for messages.
-        groups: bounds on groups; None for none.
+        groups: Bounds on groups; None for none.
 
     Raises:
-        ProposalError: none does; the message names the limits and says what to change.
+        ProposalError: None does; the message names the limits and says what to change.
     """
     limits = feasible_set(expansion, caps, lower, upper, groups)
     names = [*leaves, *(groups.names if groups else ())]

@@ -18,8 +18,8 @@ def corners(feasible: FeasibleSet, count: int) -> list[Array]:
     """Find corners of the feasible set in random directions, with a fixed seed.
 
     Args:
-        feasible: the feasible set over d columns.
-        count: number of corners.
+        feasible: The feasible set over d columns.
+        count: Number of corners.
 
     Returns:
         `count` columns r [d].
@@ -32,14 +32,14 @@ def solve_locally(program: Program, starts: Sequence[Array]) -> tuple[Array, str
     """Follow the slope from several starts, and keep the best local minimum.
 
     Args:
-        program: the objective and its feasible set.
-        starts: feasible columns r [d].
+        program: The objective and its feasible set.
+        starts: Feasible columns r [d].
 
     Returns:
         Columns r [d], and the status.
 
     Raises:
-        ProposalError: the local solver found no feasible mixture.
+        ProposalError: The local solver found no feasible mixture.
     """
     limits = program.feasible
     bounded, raised = np.isfinite(limits.upper), limits.lower > 0

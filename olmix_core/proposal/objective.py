@@ -19,12 +19,12 @@ class Program:
     """An objective on columns r [d], and the set that r may lie in.
 
     Attributes:
-        surrogate: the fit over m leaves.
+        surrogate: The fit over m leaves.
         task_weights: [T] weights, which sum to 1.
         reference: [m] KL reference, which sums to 1.
-        kl: strength of the KL term.
-        pessimism: standard deviations of the predicted mean that are added to it.
-        feasible: the feasible set.
+        kl: Strength of the KL term.
+        pessimism: Standard deviations of the predicted mean that are added to it.
+        feasible: The feasible set.
     """
 
     surrogate: Surrogate

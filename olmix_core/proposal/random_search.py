@@ -26,13 +26,13 @@ def solve_by_sampling(program: Program) -> tuple[Array, str]:
     """Search the feasible set for the best mixture.
 
     Args:
-        program: the objective and its feasible set.
+        program: The objective and its feasible set.
 
     Returns:
         Columns r [d], and how they were found.
 
     Raises:
-        ProposalError: only runs may be proposed, and none is feasible.
+        ProposalError: Only runs may be proposed, and none is feasible.
     """
     surrogate, feasible = program.surrogate, program.feasible
     runs = _within(feasible, surrogate.trained_mixtures)
@@ -65,7 +65,7 @@ def shrink_into(feasible: FeasibleSet, inside: Array, R: Array) -> Array:
     """Move points outside the feasible set towards a point inside until they are in.
 
     Args:
-        feasible: the feasible set.
+        feasible: The feasible set.
         inside: [d] a feasible point.
         R: [n, d] points.
 

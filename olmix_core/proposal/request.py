@@ -56,19 +56,19 @@ class ProposalRequest:
     """What is asked of a mixture, in terms of leaves (content fingerprints, or labels where the surrogate has labels).
 
     Attributes:
-        columns: the columns of the expansion, {leaf: share} each.
+        columns: The columns of the expansion, {leaf: share} each.
         splits: {leaf: {finer leaf: share}} of leaves that the surrogate knows by their parts.
         natural: {leaf: natural share} of every leaf.
         tokens: {leaf: tokens available}.
-        target_tokens: tokens R of the run; None for all that are available.
-        repetition: epochs k of any leaf in that run, at most.
-        kl: strength of the pull towards the reference.
+        target_tokens: Tokens R of the run; None for all that are available.
+        repetition: Epochs k of any leaf in that run, at most.
+        kl: Strength of the pull towards the reference.
         task_weights: {task: weight} in the objective.
-        bounds: bounds on leaves and groups of leaves.
+        bounds: Bounds on leaves and groups of leaves.
         reference: {leaf: share} of the KL term; None for the natural mixture.
-        pessimism: standard deviations of the predicted mean that are added to it.
-        sequence_length: tokens per sequence of the run.
-        reusable: columns that keep old ratios, for a second proposal to compare with; empty where there is none.
+        pessimism: Standard deviations of the predicted mean that are added to it.
+        sequence_length: Tokens per sequence of the run.
+        reusable: Columns that keep old ratios, for a second proposal to compare with; empty where there is none.
         leaf_caps: {leaf: highest weight} in place of k N / R; not part of the JSON.
     """
 
@@ -92,7 +92,7 @@ class ProposalRequest:
         """Read what `to_json` wrote.
 
         Args:
-            data: a `ProposalRequestJSON`; further keys are ignored.
+            data: A `ProposalRequestJSON`; further keys are ignored.
 
         Returns:
             The request.
@@ -159,7 +159,7 @@ class ProposalRequest:
         """Write the leaves in terms of the surrogate's columns.
 
         Args:
-            surrogate: the fit.
+            surrogate: The fit.
 
         Returns:
             [atoms, m]; columns sum to 1.
@@ -171,7 +171,7 @@ class ProposalRequest:
 
         Args:
             mixture: {leaf: weight} of every leaf.
-            surrogate: the fit.
+            surrogate: The fit.
 
         Returns:
             [atoms] weights.
@@ -190,7 +190,7 @@ class ProposalRequest:
         """Arrange the bounds.
 
         Args:
-            names: names of the bounds, for messages.
+            names: Names of the bounds, for messages.
 
         Returns:
             Lower and upper [m] bounds of single leaves, and the bounds of groups.
@@ -216,15 +216,15 @@ class LeafProposal:
     """A proposal over m leaves.
 
     Attributes:
-        leaves: the leaves, in the order of all vectors here.
-        proposal: the solution over atoms.
+        leaves: The leaves, in the order of all vectors here.
+        proposal: The solution over atoms.
         weights: [m] weights.
         caps: [m] highest weights.
         at_cap: [m] the leaf is held by its cap.
         shadow_prices: [m] BPB gained per unit of weight by which the cap of a leaf rises.
-        loosened: leaves that were freed from their column so that the caps could be met.
-        request: the request.
-        feasible: the feasible set over leaves.
+        loosened: Leaves that were freed from their column so that the caps could be met.
+        request: The request.
+        feasible: The feasible set over leaves.
     """
 
     leaves: LeafIndex
@@ -254,16 +254,16 @@ def propose_for_leaves(
     """Find the best mixture that meets a request.
 
     Args:
-        surrogate: the fit, over atoms.
-        request: what is asked of the mixture.
+        surrogate: The fit, over atoms.
+        request: What is asked of the mixture.
         labels: {leaf: name} for messages; None names leaves as the request does.
-        bound_names: names of the bounds for messages; None names their leaves.
+        bound_names: Names of the bounds for messages; None names their leaves.
 
     Returns:
         The proposal over leaves.
 
     Raises:
-        ProposalError: no mixture meets the request, or the solver did not find the best.
+        ProposalError: No mixture meets the request, or the solver did not find the best.
     """
     leaves = request.leaves
     names = [labels[leaf] if labels else leaf for leaf in leaves]

@@ -24,15 +24,15 @@ def round_to_sequences(
 
     Args:
         weights: [m] weights, which sum to 1.
-        target_tokens: tokens of the run.
-        sequence_length: tokens of a sequence.
-        limits: limits on weights, which hold for the rounded ones too.
+        target_tokens: Tokens of the run.
+        sequence_length: Tokens of a sequence.
+        limits: Limits on weights, which hold for the rounded ones too.
 
     Returns:
         [m] sequences of each leaf, at most target_tokens / sequence_length in all.
 
     Raises:
-        ProposalError: the run is too short for its limits to hold in whole sequences.
+        ProposalError: The run is too short for its limits to hold in whole sequences.
     """
     total = int(target_tokens // sequence_length)
     exact = weights * total

@@ -37,13 +37,13 @@ class ProposalProblem:
         expansion: [m, d] E, whose columns lie on the simplex; q = E r.
         natural: [m] token shares, the KL reference unless `reference` is given.
         caps: [m] highest weights; np.inf where there is none.
-        kl: strength of the KL term.
+        kl: Strength of the KL term.
         task_weights: [T] weights of the objective, normalised to sum to 1; None means equal.
         reference: [m] KL reference; a leaf whose reference is 0 gets no weight while kl > 0.
         lower: [m] lower bounds; None for none.
         upper: [m] upper bounds; None for none.
-        groups: bounds on summed weights of leaves.
-        pessimism: standard deviations of the predicted mean that are added to it.
+        groups: Bounds on summed weights of leaves.
+        pessimism: Standard deviations of the predicted mean that are added to it.
     """
 
     expansion: Array
@@ -65,13 +65,13 @@ class Proposal:
     Attributes:
         weights: [m] weights, which sum to 1 and keep every bound.
         free: [d] the mixture of columns behind it.
-        objective: weighted mean BPB at the weights.
+        objective: Weighted mean BPB at the weights.
         predicted: [T] BPB of every task at the weights.
         shadow_prices: [m] >= 0, BPB gained per unit of weight by which the cap of a leaf is raised.
         at_cap: [m] the leaf is held by its cap.
-        status: how the mixture was found.
+        status: How the mixture was found.
         gap: BPB (penalty included) by which the best feasible mixture could be better, at most; None without proof.
-        residual: the largest violation of a constraint.
+        residual: The largest violation of a constraint.
     """
 
     weights: Array
@@ -89,14 +89,14 @@ def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
     """Find the best mixture over the columns of an expansion.
 
     Args:
-        surrogate: the fit.
-        problem: what is minimised and within which limits, over the surrogate's leaves.
+        surrogate: The fit.
+        problem: What is minimised and within which limits, over the surrogate's leaves.
 
     Returns:
         The proposal.
 
     Raises:
-        ProposalError: the problem is invalid, its constraints contradict each other, or no solver reaches the optimum
+        ProposalError: The problem is invalid, its constraints contradict each other, or no solver reaches the optimum
             within 1e-6 BPB.
     """
     program = _program(surrogate, problem)

@@ -28,9 +28,9 @@ class Point:
     """One proposal of a curve.
 
     Attributes:
-        q: mixture over the surrogate's leaves.
-        at_cap: number of leaves at their cap.
-        status: how it was solved.
+        q: Mixture over the surrogate's leaves.
+        at_cap: Number of leaves at their cap.
+        status: How it was solved.
     """
 
     q: Array
@@ -48,10 +48,10 @@ def trade_off_curves(
     """Vary the settings of a request.
 
     Args:
-        surrogate: the fit, over atoms.
-        request: the request.
+        surrogate: The fit, over atoms.
+        request: The request.
         labels: {leaf: name} for messages.
-        bound_names: names of the bounds for messages.
+        bound_names: Names of the bounds for messages.
 
     Returns:
         The table of `trade_offs`; empty for a surrogate that is not convex, whose every proposal is a long search.
@@ -91,10 +91,10 @@ def trade_offs(
     """Vary each setting of a proposal along its grid.
 
     Args:
-        surrogate: the fit.
+        surrogate: The fit.
         solve: {setting: value} to the proposal with that setting changed; a ProposalError becomes the row's status.
-        settings: the settings {kl, repetition, target_tokens} of the proposal; None leaves one out.
-        natural: the natural mixture over the surrogate's leaves.
+        settings: The settings {kl, repetition, target_tokens} of the proposal; None leaves one out.
+        natural: The natural mixture over the surrogate's leaves.
         task_weights: [T] weights of the objective; None means equal.
 
     Returns:

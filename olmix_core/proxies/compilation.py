@@ -71,12 +71,12 @@ def compile_training(model: Transformer, recipe: ProxyRecipe) -> tuple[Callable[
     """
     if not torch.cuda.is_available():
         # A worker has one thread; torch would start processes to compile in.
-        torch._inductor.config.compile_threads = 1
+        torch._inductor.config.compile_threads = 1  # noqa: SLF001  # its documented place
     _forget_others(recipe.model_copy(update={"seed": 0}).model_dump_json())
     return torch.compile(model.hidden, dynamic=False), torch.compile(chunk_to_compile, dynamic=False)
 
 
 @lru_cache(maxsize=1)
-def _forget_others(recipe: str) -> None:
+def _forget_others(recipe: str) -> None:  # noqa: ARG001  # the argument is the key of the cache
     """Drop functions compiled for another recipe: torch keeps only a few versions of a function."""
     torch.compiler.reset()

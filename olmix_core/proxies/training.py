@@ -78,7 +78,7 @@ def train(
     sequences: Sequences,
     recipe: ProxyRecipe,
     vocab_size: int,
-    progress: Progress = lambda state: None,
+    progress: Progress = lambda _state: None,
     checkpoints: Checkpoints | None = None,
 ) -> TrainedProxy:
     """Train a proxy, from its last checkpoint on if there is one.

@@ -68,14 +68,14 @@ def plot(mix: PublishedMix, chart: str) -> Figure:
     """Draw one chart of the report.
 
     Args:
-        mix: a published mix.
-        chart: the name of a chart, a key of `charts(mix)`.
+        mix: A published mix.
+        chart: The name of a chart, a key of `charts(mix)`.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        OlmixError: if `mix` has no such chart; the message names the charts it has.
+        OlmixError: If `mix` has no such chart; the message names the charts it has.
     """
     available = charts(mix)
     if chart not in available:

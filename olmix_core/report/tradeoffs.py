@@ -22,7 +22,7 @@ def tradeoffs(table: pd.DataFrame) -> Figure:
     """Draw the predicted gain over natural under other settings.
 
     Args:
-        table: trade_offs.csv.
+        table: Trade_offs.csv.
 
     Returns:
         A panel for each setting, with a 90 % band; the setting that was requested is marked.

@@ -27,15 +27,15 @@ def create_exclusive(store: Store, path: str, content: bytes) -> bool:
     """Create a file unless it exists.
 
     Args:
-        store: the store.
-        path: the file.
-        content: its content.
+        store: The store.
+        path: The file.
+        content: Its content.
 
     Returns:
         True for exactly one of several concurrent callers: the one whose content is in the file.
 
     Raises:
-        StoreError: the store cannot be read or written.
+        StoreError: The store cannot be read or written.
     """
     if store.is_local:
         with _locked(store):
@@ -62,13 +62,13 @@ def advance(store: Store, path: str, content: bytes, is_older: Callable[[bytes],
     """Write a file unless its content is newer or the same.
 
     Args:
-        store: the store.
-        path: the file.
-        content: its new content.
-        is_older: whether a content is older than `content`.
+        store: The store.
+        path: The file.
+        content: Its new content.
+        is_older: Whether a content is older than `content`.
 
     Raises:
-        StoreError: the store cannot be read or written, or other writers do not stop.
+        StoreError: The store cannot be read or written, or other writers do not stop.
     """
     if store.is_local:
         with _locked(store):
@@ -100,7 +100,7 @@ def supports_if_none_match(store: Store) -> bool:
     """Try whether a remote store refuses to create a file that exists.
 
     Args:
-        store: the store.
+        store: The store.
 
     Returns:
         Whether `create_exclusive` can rely on the server.
@@ -119,7 +119,7 @@ def supports_if_match(store: Store) -> bool:
     """Try whether a remote store refuses to replace a file that has changed since it was read.
 
     Args:
-        store: the store.
+        store: The store.
 
     Returns:
         Whether `advance` can rely on the server.

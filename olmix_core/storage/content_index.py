@@ -30,7 +30,7 @@ class ContentIndex:
         """Open the index.
 
         Args:
-            folder: folder of the database, by default `local_cache.cache_dir()`.
+            folder: Folder of the database, by default `local_cache.cache_dir()`.
         """
         folder = folder or cache_dir()
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,14 @@ class ContentIndex:
         """Hash the content of a file; on an object store the ETag is taken and nothing is read.
 
         Args:
-            file: the URL of the file, or the file as it was listed.
+            file: The URL of the file, or the file as it was listed.
 
         Returns:
             (content hash, size in bytes).
 
         Raises:
-            OlmixError: the URL carries credentials.
-            OSError: the file cannot be read.
+            OlmixError: The URL carries credentials.
+            OSError: The file cannot be read.
         """
         url = file if isinstance(file, str) else file.url
         fs, path = filesystem(url)
@@ -76,8 +76,8 @@ class ContentIndex:
         """Look a fact up.
 
         Args:
-            content: content hash of the file.
-            question: what was learnt.
+            content: Content hash of the file.
+            question: What was learnt.
 
         Returns:
             The answer, or None where none is on record.

@@ -30,7 +30,7 @@ def carries_credentials(text: str) -> bool:
     """Tell whether a text is a URL with a user name and password, a key, or a signature.
 
     Args:
-        text: the text.
+        text: The text.
 
     Returns:
         Whether it is.
@@ -42,11 +42,11 @@ def refuse_credentials(url: str, what: str) -> None:
     """Refuse a URL that carries credentials.
 
     Args:
-        url: the URL.
-        what: what the URL is of, for the message, which never contains the URL.
+        url: The URL.
+        what: What the URL is of, for the message, which never contains the URL.
 
     Raises:
-        OlmixError: the URL carries credentials.
+        OlmixError: The URL carries credentials.
     """
     if carries_credentials(url):
         raise OlmixError(f"{what}: found credentials in a URL; expected {EXPECTED}")
@@ -56,8 +56,8 @@ def field_with_credentials(value: Any, field: str = "") -> str | None:
     """Find a secret in parsed YAML.
 
     Args:
-        value: the parsed YAML.
-        field: name of the field that `value` is of.
+        value: The parsed YAML.
+        field: Name of the field that `value` is of.
 
     Returns:
         The first field that is named like a secret or whose text carries one, or None.
@@ -84,7 +84,7 @@ def redact(text: str) -> str:
     """Replace the secrets of the environment in a text by the names of their variables.
 
     Args:
-        text: the text.
+        text: The text.
 
     Returns:
         The text without secrets.

@@ -21,7 +21,7 @@ def is_s3(url: str) -> bool:
     """Tell whether a URL is on S3.
 
     Args:
-        url: the URL.
+        url: The URL.
 
     Returns:
         Whether it is.
@@ -33,14 +33,14 @@ def filesystem(url: str) -> tuple[Any, str]:
     """Find the file system of a URL.
 
     Args:
-        url: path or URL.
+        url: Path or URL.
 
     Returns:
         (fsspec file system, path in it).
 
     Raises:
-        OlmixError: the URL carries credentials.
-        OSError: there is no such kind of URL, or its package is not installed.
+        OlmixError: The URL carries credentials.
+        OSError: There is no such kind of URL, or its package is not installed.
     """
     refuse_credentials(url, "a path or store")
     if is_s3(url):
@@ -59,7 +59,7 @@ def is_local(fs: Any) -> bool:
     """Tell whether a file system is that of this machine.
 
     Args:
-        fs: an fsspec file system.
+        fs: An fsspec file system.
 
     Returns:
         Whether it is.
@@ -71,16 +71,16 @@ def open_file(url: str, block: int | None = BLOCK) -> IO[bytes]:
     """Open a file for reading.
 
     Args:
-        url: path or URL.
-        block: bytes requested at once, for a remote file that is read from beginning to end. None for a file that is
+        url: Path or URL.
+        block: Bytes requested at once, for a remote file that is read from beginning to end. None for a file that is
             read in places: only the bytes asked for are requested.
 
     Returns:
         The open file.
 
     Raises:
-        OlmixError: the URL carries credentials.
-        OSError: the file cannot be opened.
+        OlmixError: The URL carries credentials.
+        OSError: The file cannot be opened.
     """
     fs, path = filesystem(url)
     if is_local(fs):
@@ -94,11 +94,11 @@ def check_reachable(urls: Iterable[str]) -> None:
     """Check within seconds that the servers of URLs answer, before long time-outs are spent on them.
 
     Args:
-        urls: paths or URLs; only those on S3 are checked.
+        urls: Paths or URLs; only those on S3 are checked.
 
     Raises:
-        ConnectionError: a server does not answer.
-        PermissionError: there are no credentials.
+        ConnectionError: A server does not answer.
+        PermissionError: There are no credentials.
     """
     for bucket in sorted({filesystem(url)[1].partition("/")[0] for url in urls if is_s3(url)}):
         from olmix_core.storage import s3
@@ -110,7 +110,7 @@ def reason_of(error: OSError) -> str:
     """Word an error, to be put after a colon.
 
     Args:
-        error: the error.
+        error: The error.
 
     Returns:
         Its reason, beginning in lower case.

@@ -17,21 +17,21 @@ class StoreFolder:
     """A folder at any fsspec URL. Paths are relative to it, with forward slashes.
 
     Attributes:
-        url: the URL, without a slash at its end.
-        fs: the fsspec file system of the URL.
-        root: the folder as `fs` knows it.
-        is_local: whether it is a folder of this machine.
+        url: The URL, without a slash at its end.
+        fs: The fsspec file system of the URL.
+        root: The folder as `fs` knows it.
+        is_local: Whether it is a folder of this machine.
     """
 
     def __init__(self, url: str) -> None:
         """Open a store, which need not exist yet.
 
         Args:
-            url: path or URL of its folder.
+            url: Path or URL of its folder.
 
         Raises:
-            OlmixError: the URL carries credentials.
-            StoreError: there is no such kind of URL.
+            OlmixError: The URL carries credentials.
+            StoreError: There is no such kind of URL.
         """
         refuse_credentials(url, "store")
         self.url = url.rstrip("/")
@@ -46,13 +46,13 @@ class StoreFolder:
         """Build the path of a file as the file system `fs` knows it.
 
         Args:
-            path: the file.
+            path: The file.
 
         Returns:
             The full path.
 
         Raises:
-            StoreError: the path leads out of the store.
+            StoreError: The path leads out of the store.
         """
         if not path or path.startswith("/") or ".." in path.split("/"):
             raise StoreError(f"{path!r} is not a path inside the store {self.url}")
@@ -62,7 +62,7 @@ class StoreFolder:
         """Name a file for messages.
 
         Args:
-            path: the file.
+            path: The file.
 
         Returns:
             Its URL.
@@ -74,14 +74,14 @@ class StoreFolder:
         """Raise the errors of a ``with`` block as StoreError, except FileNotFoundError.
 
         Args:
-            path: the file, for the message.
-            what: past participle of what is done to the file, for the message.
+            path: The file, for the message.
+            what: Past participle of what is done to the file, for the message.
 
         Yields:
             Nothing.
 
         Raises:
-            StoreError: anything else went wrong.
+            StoreError: Anything else went wrong.
         """
         try:
             yield
@@ -98,13 +98,13 @@ class StoreFolder:
         """As `failing`, for writing: FileNotFoundError, of a folder that cannot be made, becomes StoreError too.
 
         Args:
-            path: the file, for the message.
+            path: The file, for the message.
 
         Yields:
             Nothing.
 
         Raises:
-            StoreError: anything went wrong.
+            StoreError: Anything went wrong.
         """
         with self.failing(path, "written"):
             try:

@@ -36,7 +36,7 @@ def checksum(content: bytes) -> str:
     """Compute the SHA-256 of a content.
 
     Args:
-        content: the bytes.
+        content: The bytes.
 
     Returns:
         The digest in hexadecimal.
@@ -48,13 +48,13 @@ def seal(value: JsonMapping) -> bytes:
     """Write a JSON document with its seal.
 
     Args:
-        value: the fields of the document.
+        value: The fields of the document.
 
     Returns:
         The text of the document, UTF-8.
 
     Raises:
-        ValueError: the document holds NaN or infinity, which JSON has no word for.
+        ValueError: The document holds NaN or infinity, which JSON has no word for.
     """
     return _text({**value, FIELD: checksum(_text(value))})
 
@@ -63,14 +63,14 @@ def unseal(content: bytes, where: str) -> JsonObject:
     """Read a JSON document and check its seal.
 
     Args:
-        content: what `seal` wrote.
-        where: the file, for messages.
+        content: What `seal` wrote.
+        where: The file, for messages.
 
     Returns:
         The fields of the document without the seal.
 
     Raises:
-        DamageError: the document is not what was written.
+        DamageError: The document is not what was written.
     """
     try:
         value = json.loads(content)
@@ -92,15 +92,15 @@ def verify(content: bytes, expected: str, where: str) -> bytes:
     """Check a content whose SHA-256 is on record elsewhere.
 
     Args:
-        content: the bytes.
-        expected: their SHA-256.
-        where: the file, for messages.
+        content: The bytes.
+        expected: Their SHA-256.
+        where: The file, for messages.
 
     Returns:
         `content`.
 
     Raises:
-        DamageError: the content is not what was written.
+        DamageError: The content is not what was written.
     """
     if checksum(content) != expected:
         raise DamageError(where, "another content than was written")
@@ -112,10 +112,10 @@ def save_tensors(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 
     Args:
         arrays: {name: contiguous array}.
-        path: the file.
+        path: The file.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     try:
         save_file(dict(arrays), path, metadata={FIELD: _digest(arrays)})
@@ -130,15 +130,15 @@ def load_tensors(path: Path, where: str) -> Arrays:
     """Read arrays and check their seal.
 
     Args:
-        path: what `save_tensors` wrote.
-        where: the file, for messages.
+        path: What `save_tensors` wrote.
+        where: The file, for messages.
 
     Returns:
         {name: array}.
 
     Raises:
-        DamageError: the arrays are not what was written.
-        OSError: the file cannot be read.
+        DamageError: The arrays are not what was written.
+        OSError: The file cannot be read.
     """
     try:
         with safe_open(path, "np") as file:
@@ -155,7 +155,7 @@ def chunk_crcs(path: Path) -> NDArray[np.uint32]:
     """Compute the checksums of a file of token ids.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
         CRC-32 of every `CHUNK` bytes, shape [chunks].
@@ -171,12 +171,12 @@ class CheckedTokens:
         """Wrap a memory map.
 
         Args:
-            tokens: token ids, shape [n].
+            tokens: Token ids, shape [n].
             expected: CRC-32 of every `CHUNK` bytes, shape [chunks].
-            where: the file, for messages.
+            where: The file, for messages.
 
         Raises:
-            DamageError: the length does not fit the checksums.
+            DamageError: The length does not fit the checksums.
         """
         if -(-tokens.nbytes // CHUNK) != expected.size:
             raise DamageError(where, f"{tokens.nbytes:,} bytes, where {expected.size} times {CHUNK:,} are on record")
@@ -197,7 +197,7 @@ class CheckedTokens:
         """Check everything.
 
         Raises:
-            DamageError: a chunk is not what was written.
+            DamageError: A chunk is not what was written.
         """
         for chunk in np.flatnonzero(~self._good).tolist():
             self._check(chunk)

@@ -53,15 +53,15 @@ class PathKind:
     """A kind of file of a store: builds its paths and recognises them.
 
     Attributes:
-        template: the path with a gap for each part, such as ``mixes/{mix}/latest.json``.
-        parts: the names of the parts, in order.
+        template: The path with a gap for each part, such as ``mixes/{mix}/latest.json``.
+        parts: The names of the parts, in order.
     """
 
     def __init__(self, template: str) -> None:
         """Declare a kind; `_PARTS` says how each of its parts is spelt.
 
         Args:
-            template: path with a gap ``{part}`` for each part.
+            template: Path with a gap ``{part}`` for each part.
         """
         pieces = re.split(r"\{(\w+)\}", template)
         self.template, self.parts = template, tuple(pieces[1::2])
@@ -77,13 +77,13 @@ class PathKind:
         """Build a path.
 
         Args:
-            parts: the value of each part, in the order of the template.
+            parts: The value of each part, in the order of the template.
 
         Returns:
             The path, relative to the root of the store.
 
         Raises:
-            ValueError: the number of parts is wrong.
+            ValueError: The number of parts is wrong.
         """
         return self.template.format(**dict(zip(self.parts, parts, strict=True)))
 
@@ -91,7 +91,7 @@ class PathKind:
         """Recognise a path.
 
         Args:
-            path: path relative to the root of the store.
+            path: Path relative to the root of the store.
 
         Returns:
             {part: value}, or None for a path of another kind.
@@ -159,7 +159,7 @@ def kind_of(path: str) -> PathKind | None:
     """Find the kind of a path.
 
     Args:
-        path: path relative to the root of the store.
+        path: Path relative to the root of the store.
 
     Returns:
         The first of `KINDS` that matches, or None for a file that is no part of a store.
@@ -171,8 +171,8 @@ def result_key(step: str, key: str) -> str:
     """Name a result as Prefect's result storage knows it.
 
     Args:
-        step: name of the step.
-        key: key of the result (`identity.step_key`).
+        step: Name of the step.
+        key: Key of the result (`identity.step_key`).
 
     Returns:
         ``<step>/<key>``.
@@ -184,7 +184,7 @@ def result_path(name: str) -> str:
     """Build the path of a result.
 
     Args:
-        name: name of the result, as of `result_key`.
+        name: Name of the result, as of `result_key`.
 
     Returns:
         The path of the result.
@@ -196,7 +196,7 @@ def results_folder(step: str) -> str:
     """Build the path of the folder of all results of a step.
 
     Args:
-        step: name of the step.
+        step: Name of the step.
 
     Returns:
         The folder of its results and payloads.
@@ -208,7 +208,7 @@ def corpus_folder(key: str) -> str:
     """Build the path of the folder of a tokenised leaf.
 
     Args:
-        key: key of the statistics of the leaf.
+        key: Key of the statistics of the leaf.
 
     Returns:
         The folder of `TOKENS_FILE` and `PASSAGES_FILE`.
@@ -220,7 +220,7 @@ def proxy_folder(key: str) -> str:
     """Build the path of the folder of a proxy.
 
     Args:
-        key: key of the proxy.
+        key: Key of the proxy.
 
     Returns:
         The folder of its run, model and checkpoint.
@@ -232,7 +232,7 @@ def mix_folder(name: str) -> str:
     """Build the path of the folder of a mix.
 
     Args:
-        name: name of the mix.
+        name: Name of the mix.
 
     Returns:
         The folder of all its versions.
@@ -244,8 +244,8 @@ def version_folder(name: str, version: str) -> str:
     """Build the path of the folder of a published version.
 
     Args:
-        name: name of the mix.
-        version: the version, such as ``v0003``.
+        name: Name of the mix.
+        version: The version, such as ``v0003``.
 
     Returns:
         The folder of its files.
@@ -257,7 +257,7 @@ def ledger_files(names: Iterable[str]) -> list[str]:
     """Find the files of the ledger in a listing of `EVIDENCE_FOLDER`.
 
     Args:
-        names: names in the folder.
+        names: Names in the folder.
 
     Returns:
         What `evidence_path` is built from, also for files that no run wrote; unfinished files are left out.
@@ -269,7 +269,7 @@ def published_versions(names: Iterable[str]) -> list[str]:
     """Find the versions of a mix in a listing of `mix_folder`.
 
     Args:
-        names: names in the folder.
+        names: Names in the folder.
 
     Returns:
         The versions, oldest first.

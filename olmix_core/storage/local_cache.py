@@ -25,7 +25,7 @@ def local_copy(url: str, fetch: Callable[[Path], object]) -> Path:
 
     Args:
         url: URL of the file.
-        fetch: writes the file to a path; what it raises is raised.
+        fetch: Writes the file to a path; what it raises is raised.
 
     Returns:
         Path of the copy.
@@ -59,7 +59,7 @@ def make_room(folder: Path) -> None:
     """Remove the least recently used copies until a tenth of the disk is free.
 
     Args:
-        folder: folder of the copies.
+        folder: Folder of the copies.
     """
     if _is_roomy(folder):
         return

@@ -21,14 +21,14 @@ def result_of(record: Any, where: str) -> JsonObject:
     """Read the result in a file of Prefect's.
 
     Args:
-        record: the JSON in the file.
-        where: the file, for messages.
+        record: The JSON in the file.
+        where: The file, for messages.
 
     Returns:
         The result of the step; its field `files`, if any, is {path: SHA-256, or None for a file with a seal}.
 
     Raises:
-        DamageError: the file holds no result, or asks to be read as anything but plain JSON.
+        DamageError: The file holds no result, or asks to be read as anything but plain JSON.
     """
     try:
         serializer = record["metadata"]["serializer"]
@@ -48,16 +48,16 @@ def file_of(store: Store, files: Mapping[str, str | None], path: str) -> bytes:
     """Read a file that a result names.
 
     Args:
-        store: the store.
-        files: the files of the result, {path: SHA-256, or None for a file with a seal}.
-        path: the file.
+        store: The store.
+        files: The files of the result, {path: SHA-256, or None for a file with a seal}.
+        path: The file.
 
     Returns:
         Its content.
 
     Raises:
-        DamageError: the result does not name the file, or the file is not what was written.
-        StoreError: the file cannot be read.
+        DamageError: The result does not name the file, or the file is not what was written.
+        StoreError: The file cannot be read.
     """
     if path not in files:
         raise DamageError(store.place(path), "no word of it in the result that should name it")

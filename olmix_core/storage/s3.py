@@ -80,9 +80,9 @@ class S3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
         """List the objects below a prefix.
 
         Args:
-            bucket: name of the bucket.
-            prefix: first characters of the keys.
-            delimiter: character at which keys are cut into folders; empty to list everything flat.
+            bucket: Name of the bucket.
+            prefix: First characters of the keys.
+            delimiter: Character at which keys are cut into folders; empty to list everything flat.
 
         Yields:
             The pages of the listing, each as S3 answers ``list_objects_v2``.
@@ -101,8 +101,8 @@ class S3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
         """Look up the first object below a prefix, which is the object of exactly this key if there is one.
 
         Args:
-            bucket: name of the bucket.
-            prefix: first characters of the key.
+            bucket: Name of the bucket.
+            prefix: First characters of the key.
 
         Returns:
             The object as S3 lists it, or None.
@@ -115,13 +115,13 @@ def filesystem(limits: Limits = PATIENT) -> S3:
     """Find the file system of this process and environment.
 
     Args:
-        limits: what a request may take.
+        limits: What a request may take.
 
     Returns:
         The file system.
 
     Raises:
-        OlmixError: the address of the endpoint carries credentials.
+        OlmixError: The address of the endpoint carries credentials.
     """
     for name in ENDPOINTS:
         refuse_credentials(os.environ.get(name, ""), name)
@@ -147,23 +147,23 @@ def path_of(url: str) -> str:
     """Find the path of a URL on S3.
 
     Args:
-        url: the URL.
+        url: The URL.
 
     Returns:
         ``<bucket>/<key>``.
     """
-    return str(S3._strip_protocol(url))
+    return str(S3._strip_protocol(url))  # noqa: SLF001  # part of fsspec's interface for file systems
 
 
 def check_reachable(bucket: str) -> None:
     """Check within seconds that the server answers.
 
     Args:
-        bucket: a bucket, which need not exist.
+        bucket: A bucket, which need not exist.
 
     Raises:
-        ConnectionError: nothing answers.
-        PermissionError: there are no credentials.
+        ConnectionError: Nothing answers.
+        PermissionError: There are no credentials.
     """
     try:
         filesystem(BRIEF).call_s3("head_bucket", Bucket=bucket)
@@ -178,7 +178,7 @@ def code_of(error: BaseException) -> str | None:
     """Find the code of the answer that an error came from.
 
     Args:
-        error: an error raised here or by botocore.
+        error: An error raised here or by botocore.
 
     Returns:
         The code, such as ``NoSuchBucket``, or None where there was no answer.

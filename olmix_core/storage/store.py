@@ -36,10 +36,10 @@ class Store(StoreFolder):
         """Move a damaged file away, so that the step that can make it again finds it missing.
 
         Args:
-            damaged: the error that names the file.
+            damaged: The error that names the file.
 
         Raises:
-            StoreError: the file cannot be moved.
+            StoreError: The file cannot be moved.
         """
         path = damaged.where.removeprefix(f"{self.url}/")
         with suppress(FileNotFoundError), self.failing(path, "moved"):
@@ -52,13 +52,13 @@ class Store(StoreFolder):
         """Tell whether there is a file or folder.
 
         Args:
-            path: the file or folder.
+            path: The file or folder.
 
         Returns:
             Whether it exists.
 
         Raises:
-            StoreError: the store does not answer.
+            StoreError: The store does not answer.
         """
         with self.failing(path, "read"):
             return bool(self.fs.exists(self.full(path)))
@@ -67,16 +67,16 @@ class Store(StoreFolder):
         """Read a file.
 
         Args:
-            path: the file.
-            sha256: its checksum, where that is on record elsewhere.
+            path: The file.
+            sha256: Its checksum, where that is on record elsewhere.
 
         Returns:
             Its content.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            DamageError: the content has another checksum.
-            StoreError: the file cannot be read.
+            FileNotFoundError: There is no such file.
+            DamageError: The content has another checksum.
+            StoreError: The file cannot be read.
         """
         with self.failing(path, "read"):
             content = bytes(self.fs.cat_file(self.full(path)))
@@ -86,15 +86,15 @@ class Store(StoreFolder):
         """Read a JSON file and check its seal.
 
         Args:
-            path: the file.
+            path: The file.
 
         Returns:
             The fields of the document.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            DamageError: the document is not what was written.
-            StoreError: the file cannot be read.
+            FileNotFoundError: There is no such file.
+            DamageError: The document is not what was written.
+            StoreError: The file cannot be read.
         """
         return unseal(self.read_bytes(path), self.place(path))
 
@@ -102,11 +102,11 @@ class Store(StoreFolder):
         """Write a file, whole or not at all.
 
         Args:
-            path: the file.
-            content: its content.
+            path: The file.
+            content: Its content.
 
         Raises:
-            StoreError: the file cannot be written.
+            StoreError: The file cannot be written.
         """
         full = self.full(path)
         with self.writing(path):
@@ -120,12 +120,12 @@ class Store(StoreFolder):
         """Write a JSON file with a seal.
 
         Args:
-            path: the file.
-            value: the fields of the document.
+            path: The file.
+            value: The fields of the document.
 
         Raises:
-            ValueError: the document holds NaN or infinity.
-            StoreError: the file cannot be written.
+            ValueError: The document holds NaN or infinity.
+            StoreError: The file cannot be written.
         """
         self.write_bytes(path, seal(value))
 
@@ -136,7 +136,7 @@ class Store(StoreFolder):
         cannot be written.
 
         Args:
-            path: the file.
+            path: The file.
 
         Returns:
             The context manager.
@@ -147,14 +147,14 @@ class Store(StoreFolder):
         """Find a file of this machine with the content of a file, for files whose content never changes.
 
         Args:
-            path: the file.
+            path: The file.
 
         Returns:
             The file itself, or a copy that is fetched once (`local_cache`).
 
         Raises:
-            FileNotFoundError: there is no such file.
-            StoreError: the file cannot be fetched.
+            FileNotFoundError: There is no such file.
+            StoreError: The file cannot be fetched.
         """
         full = self.full(path)
         if self.is_local:
@@ -166,10 +166,10 @@ class Store(StoreFolder):
         """Remove a file if it exists.
 
         Args:
-            path: the file.
+            path: The file.
 
         Raises:
-            StoreError: the file cannot be removed.
+            StoreError: The file cannot be removed.
         """
         with suppress(FileNotFoundError), self.failing(path, "removed"):
             self.fs.rm_file(self.full(path))
@@ -181,7 +181,7 @@ class Store(StoreFolder):
             {path: (size in bytes, time of writing in seconds since 1970)}.
 
         Raises:
-            StoreError: the store cannot be listed.
+            StoreError: The store cannot be listed.
         """
         try:
             with self.failing("", "listed"):
@@ -194,13 +194,13 @@ class Store(StoreFolder):
         """List a folder.
 
         Args:
-            path: the folder.
+            path: The folder.
 
         Returns:
             The names in it, sorted; none where there is no such folder.
 
         Raises:
-            StoreError: the folder cannot be listed.
+            StoreError: The folder cannot be listed.
         """
         try:
             with self.failing(path, "listed"):
@@ -213,7 +213,7 @@ class Store(StoreFolder):
         """Check within seconds that the server of the store answers.
 
         Raises:
-            StoreError: it does not.
+            StoreError: It does not.
         """
         try:
             filesystem.check_reachable([self.url])
@@ -224,7 +224,7 @@ class Store(StoreFolder):
         """Check that the store can be written and read, before anything expensive runs.
 
         Raises:
-            StoreError: it cannot.
+            StoreError: It cannot.
         """
         self.check_reachable()
         probe = probe_path("preflight")

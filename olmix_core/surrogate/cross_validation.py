@@ -29,8 +29,8 @@ class Folds:
     """A partition of runs.
 
     Attributes:
-        count: number of folds.
-        seed: seed of the shuffle that assigns runs to folds.
+        count: Number of folds.
+        seed: Seed of the shuffle that assigns runs to folds.
     """
 
     count: int = 5
@@ -57,8 +57,8 @@ class Diagnostics:
     """Held-out predictions of every run on every task.
 
     Attributes:
-        family: name of the family.
-        gamma: power of diminishing returns; None for other families.
+        family: Name of the family.
+        gamma: Power of diminishing returns; None for other families.
         runs: [K] ids.
         tasks: [T] names.
         predicted: [K, T] BPB.
@@ -85,8 +85,8 @@ class Diagnostics:
         """Predict runs that were left out of a fit.
 
         Args:
-            surrogate: the fit.
-            swarm: the runs that it has not seen.
+            surrogate: The fit.
+            swarm: The runs that it has not seen.
             task_weights: [T] weights of the objective; None means equal.
 
         Returns:
@@ -133,9 +133,9 @@ def out_of_fold(
     """Predict each fold by a fit to the others.
 
     Args:
-        swarm: all runs.
+        swarm: All runs.
         refit: (swarm, run weights) to a surrogate.
-        folds: the partition of the runs.
+        folds: The partition of the runs.
         run_weights: [K] weights of the runs in a fit.
         task_weights: [T] weights of the objective; None means equal.
 
@@ -143,7 +143,7 @@ def out_of_fold(
         Held-out predictions of all runs.
 
     Raises:
-        FitError: there are fewer runs than folds, or a task has no run outside some fold.
+        FitError: There are fewer runs than folds, or a task has no run outside some fold.
     """
     count = len(swarm.runs)
     if not 2 <= folds.count <= count:

@@ -28,7 +28,7 @@ class SwarmData:
         tasks: [T] names.
 
     Raises:
-        FitError: shapes disagree, an id is repeated, or a value is invalid.
+        FitError: Shapes disagree, an id is repeated, or a value is invalid.
     """
 
     X: Array
@@ -84,7 +84,7 @@ class SwarmData:
         """Select runs.
 
         Args:
-            index: their positions.
+            index: Their positions.
 
         Returns:
             The data of these runs.
@@ -96,7 +96,7 @@ class SwarmData:
         """Select tasks.
 
         Args:
-            index: their positions.
+            index: Their positions.
 
         Returns:
             The data on these tasks.

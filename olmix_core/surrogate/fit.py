@@ -25,15 +25,15 @@ def fit(swarm: SwarmData, settings: FitSettings = _DEFAULTS, *, run_weights: Arr
     """Fit one function per task that predicts BPB from the mixture.
 
     Args:
-        swarm: the runs.
-        settings: family and settings of the fit.
+        swarm: The runs.
+        settings: Family and settings of the fit.
         run_weights: [K] weights >= 0 of the runs; None means equal.
 
     Returns:
         The surrogate, its leaves and tasks in the order of `swarm`. It does not depend on the order of the runs.
 
     Raises:
-        FitError: the settings or weights are invalid, or the runs do not suffice for the family.
+        FitError: The settings or weights are invalid, or the runs do not suffice for the family.
     """
     family, weights = _check(swarm, settings, run_weights)
     return family.fit(swarm, settings, weights)
@@ -43,15 +43,15 @@ def fit_law(swarm: SwarmData, settings: FitSettings = _DEFAULTS, *, run_weights:
     """Fit a surrogate of a family that has a law.
 
     Args:
-        swarm: the runs.
-        settings: family and settings of the fit.
+        swarm: The runs.
+        settings: Family and settings of the fit.
         run_weights: [K] weights >= 0 of the runs; None means equal.
 
     Returns:
         The fitted law.
 
     Raises:
-        FitError: as `fit`, or the family has no law.
+        FitError: As `fit`, or the family has no law.
     """
     law = fit(swarm, settings, run_weights=run_weights).fitted_law
     if law is None:
@@ -72,17 +72,17 @@ def cross_validate(
     For a law, the form (auto, gamma) and the prior are selected once, on all runs; all else is refitted.
 
     Args:
-        swarm: the runs.
-        settings: family and settings of the fit.
+        swarm: The runs.
+        settings: Family and settings of the fit.
         run_weights: [K] weights >= 0 of the runs; None means equal.
         task_weights: [T] weights of the objective; None means equal.
-        folds: the partition of the runs.
+        folds: The partition of the runs.
 
     Returns:
         Held-out predictions and their errors.
 
     Raises:
-        FitError: as `fit`, or there are fewer runs than folds.
+        FitError: As `fit`, or there are fewer runs than folds.
     """
     family, weights = _check(swarm, settings, run_weights)
     if family.cross_validate is not None:
@@ -94,7 +94,7 @@ def load(data: JsonMapping) -> Surrogate:
     """Read a surrogate of any family.
 
     Args:
-        data: what `Surrogate.to_json` wrote (surrogate.json).
+        data: What `Surrogate.to_json` wrote (surrogate.json).
 
     Returns:
         The surrogate.
@@ -112,7 +112,7 @@ def load_law(data: JsonMapping) -> LawSurrogate:
     """Read a surrogate that has a law.
 
     Args:
-        data: what `Surrogate.to_json` wrote (surrogate.json).
+        data: What `Surrogate.to_json` wrote (surrogate.json).
 
     Returns:
         The fitted law.

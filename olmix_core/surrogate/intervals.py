@@ -26,9 +26,9 @@ class Interval:
     """A value in BPB with its 90 % interval.
 
     Attributes:
-        bpb: the value; a gain is positive where it is an improvement.
-        low: lower end.
-        high: upper end.
+        bpb: The value; a gain is positive where it is an improvement.
+        low: Lower end.
+        high: Upper end.
     """
 
     bpb: float
@@ -40,8 +40,8 @@ class Interval:
         """Make the interval of a normal distribution.
 
         Args:
-            value: mean in BPB.
-            std: standard deviation in BPB.
+            value: Mean in BPB.
+            std: Standard deviation in BPB.
 
         Returns:
             The interval.
@@ -88,7 +88,7 @@ def interval(surrogate: Surrogate, q: Array, task_weights: Array | None, referen
     """Predict the objective of a mixture, or its gain over another one.
 
     Args:
-        surrogate: the fit.
+        surrogate: The fit.
         q: [m] the mixture.
         task_weights: [T] weights of the objective; None means equal.
         reference: [m] the mixture to compare with; None for the objective itself.
@@ -106,7 +106,7 @@ def measured_std(surrogate: Surrogate, q: Array, task_weights: Array | None, ref
     """Estimate the error of a predicted objective, or of a difference of two, against what proxies would measure.
 
     Args:
-        surrogate: the fit.
+        surrogate: The fit.
         q: [m] the mixture.
         task_weights: [T] weights of the objective; None means equal.
         reference: [m] the mixture of a second proxy; None for one proxy.
@@ -129,7 +129,7 @@ def measured_stds(
     """Estimate the same errors at several mixtures.
 
     Args:
-        surrogate: the fit.
+        surrogate: The fit.
         Q: [n, m] mixtures.
         task_weights: [T] weights of the objective; None means equal.
         reference: [m] the mixture of a second proxy, which is another one than that of every row; None for one proxy.
@@ -146,7 +146,7 @@ def measured_task_stds(surrogate: Surrogate, Q: Array) -> Array:
     """Estimate the error of each task's prediction against what a proxy would measure.
 
     Args:
-        surrogate: the fit.
+        surrogate: The fit.
         Q: [n, m] mixtures.
 
     Returns:

@@ -29,13 +29,13 @@ class JackknifeSurrogate:
     """A regressor fitted to every task of a swarm.
 
     Attributes:
-        regressor: the regressor.
-        swarm: the runs.
+        regressor: The regressor.
+        swarm: The runs.
         run_weights: [K] weights of the runs.
-        seed: seed of the shuffle that assigns runs to groups.
+        seed: Seed of the shuffle that assigns runs to groups.
 
     Raises:
-        FitError: a task has fewer than two runs outside some group.
+        FitError: A task has fewer than two runs outside some group.
     """
 
     regressor: Regressor
@@ -268,14 +268,14 @@ class JackknifeSurrogate:
         """Read what `to_json` wrote.
 
         Args:
-            regressor: the regressor of the family.
-            data: the JSON.
+            regressor: The regressor of the family.
+            data: The JSON.
 
         Returns:
             The surrogate.
 
         Raises:
-            FitError: a field is missing or has another shape.
+            FitError: A field is missing or has another shape.
         """
         try:
             swarm = SwarmData(

@@ -29,18 +29,18 @@ def fit_law_form(
     """Fit one law in canonical order of runs, leaves and tasks.
 
     Args:
-        swarm: the runs.
-        settings: settings of the fit.
+        swarm: The runs.
+        settings: Settings of the fit.
         run_weights: [K] weights of the runs.
-        select_law: gives the form of the law.
-        is_refit: the prior was selected before, and one start is enough. With a prior one start always is: it leaves
+        select_law: Gives the form of the law.
+        is_refit: The prior was selected before, and one start is enough. With a prior one start always is: it leaves
             little room for other minima.
 
     Returns:
         The surrogate, its leaves and tasks in the order of `swarm`.
 
     Raises:
-        FitError: all runs of a task have weight 0.
+        FitError: All runs of a task have weight 0.
     """
     ordered, rows, leaves, tasks = swarm.canonical()
     weights = run_weights[rows]
@@ -90,16 +90,16 @@ def fit_best_law(
     """Fit several laws and keep the one with the least held-out error.
 
     Args:
-        swarm: the runs.
-        settings: settings of the fit.
+        swarm: The runs.
+        settings: Settings of the fit.
         run_weights: [K] weights of the runs.
-        selectors: each gives the form of one law.
+        selectors: Each gives the form of one law.
 
     Returns:
         The best surrogate; a note states the errors of all.
 
     Raises:
-        FitError: there is one run only.
+        FitError: There is one run only.
     """
     surrogates = [fit_law_form(swarm, settings, run_weights, select_law) for select_law in selectors]
     folds = replace(_FOLDS, count=min(_FOLDS.count, len(swarm.runs)))
@@ -128,18 +128,18 @@ def cross_validate_law(
     """Predict each fold by a law refitted to the others, with the form and prior of a fit to all runs.
 
     Args:
-        swarm: the runs.
-        settings: settings of the fit.
+        swarm: The runs.
+        settings: Settings of the fit.
         run_weights: [K] weights of the runs.
-        folds: the partition of the runs.
-        surrogate: the fit to all runs.
+        folds: The partition of the runs.
+        surrogate: The fit to all runs.
         task_weights: [T] weights of the objective; None means equal.
 
     Returns:
         Held-out predictions of all runs.
 
     Raises:
-        FitError: there are fewer runs than folds, or a task has no run outside some fold.
+        FitError: There are fewer runs than folds, or a task has no run outside some fold.
     """
     fixed = replace(settings, prior=surrogate.prior)
 

@@ -23,18 +23,18 @@ class LawSurrogate:
     """The fitted law of T tasks over m leaves.
 
     Attributes:
-        law: form of the law.
+        law: Form of the law.
         leaves: [m] names of the columns of a mixture.
         tasks: [T] names of the columns of a prediction.
-        parameters: parameters of every task; for the log-linear law in the paper's form, b = 0 and v = A.
+        parameters: Parameters of every task; for the log-linear law in the paper's form, b = 0 and v = A.
         ridge: [T] ridge of the fit.
         loss: [T] mean Huber loss of the fit.
         huber_delta: BPB beyond which the Huber loss is linear.
-        score: mean over tasks of the leave-one-out error as a share of the task's spread.
-        covariance: covariance of the parameters and scatter of the runs.
-        prior: how runs of several swarms were related; None where all are of one swarm.
+        score: Mean over tasks of the leave-one-out error as a share of the task's spread.
+        covariance: Covariance of the parameters and scatter of the runs.
+        prior: How runs of several swarms were related; None where all are of one swarm.
         flags: {task: reason} for tasks whose prediction needs caution.
-        notes: remarks on the whole fit.
+        notes: Remarks on the whole fit.
     """
 
     law: Law
@@ -243,13 +243,13 @@ class LawSurrogate:
         """Read what `to_json` wrote.
 
         Args:
-            data: the JSON.
+            data: The JSON.
 
         Returns:
             The surrogate.
 
         Raises:
-            FitError: a field is missing or has another shape.
+            FitError: A field is missing or has another shape.
         """
         try:
             law = Law(data["family"], data["settings"]["gamma"])

@@ -18,10 +18,10 @@ class BrokenCap:
     """A leaf whose weight is above its cap.
 
     Attributes:
-        domain: label of the leaf.
-        weight: its weight.
-        cap: its highest weight.
-        epochs: epochs over the leaf; NaN where its tokens are unknown.
+        domain: Label of the leaf.
+        weight: Its weight.
+        cap: Its highest weight.
+        epochs: Epochs over the leaf; NaN where its tokens are unknown.
     """
 
     domain: str
@@ -55,12 +55,12 @@ class Prediction:
     """The prediction at one mixture.
 
     Attributes:
-        weights: the mixture {label: weight}.
-        objective: weighted mean BPB.
+        weights: The mixture {label: weight}.
+        objective: Weighted mean BPB.
         gain: {name: gain over that mixture of the record}; positive is better.
         families: {family: mean BPB of its tasks}.
         tasks: {task: BPB}.
-        broken: caps that the mixture exceeds.
+        broken: Caps that the mixture exceeds.
     """
 
     weights: Mapping[str, float]
@@ -135,9 +135,9 @@ def predict(surrogate: Surrogate, q: Array, context: PredictionContext) -> Predi
     """Predict one mixture. The mean of a family weighs its tasks as the objective does.
 
     Args:
-        surrogate: the fit.
+        surrogate: The fit.
         q: [m] the mixture over the leaves of the context.
-        context: leaves, tasks, references and limits.
+        context: Leaves, tasks, references and limits.
 
     Returns:
         The prediction with its intervals.

@@ -22,11 +22,11 @@ class Regressor:
     """A function from the runs of one task to a predictor of its BPB.
 
     Attributes:
-        family: name of the family.
+        family: Name of the family.
         fit: (mixtures X [K, m], BPB y [K], run weights [K] > 0) to a predictor of mixtures Q [n, m].
-        is_smooth: predictions have useful gradients.
-        proposes_runs_only: only the mixtures of the runs may be proposed.
-        extra: the extra of olmix-flows that installs what `fit` imports; None where it imports nothing else.
+        is_smooth: Predictions have useful gradients.
+        proposes_runs_only: Only the mixtures of the runs may be proposed.
+        extra: The extra of olmix-flows that installs what `fit` imports; None where it imports nothing else.
     """
 
     family: str
@@ -41,10 +41,10 @@ class Refits:
     """A regressor of every task, fitted to all runs and without each group.
 
     Attributes:
-        regressor: the regressor.
-        swarm: the runs.
+        regressor: The regressor.
+        swarm: The runs.
         run_weights: [K] weights of the runs.
-        seed: seed of the shuffle that assigns runs to groups.
+        seed: Seed of the shuffle that assigns runs to groups.
     """
 
     regressor: Regressor
@@ -56,7 +56,7 @@ class Refits:
         """Check that every refit has enough runs.
 
         Raises:
-            FitError: a task has fewer than two runs outside some group.
+            FitError: A task has fewer than two runs outside some group.
         """
         seen = ~np.isnan(self.swarm.Y) & (self.run_weights > 0)[:, None]
         for t, task in enumerate(self.swarm.tasks):
@@ -112,7 +112,7 @@ class Refits:
         """Estimate the standard deviation of a predicted quantity by the delete-a-group jackknife.
 
         Args:
-            value: the quantity by a fit: a predictor to an array of any shape.
+            value: The quantity by a fit: a predictor to an array of any shape.
 
         Returns:
             Standard deviations, of that shape.

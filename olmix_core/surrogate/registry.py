@@ -25,16 +25,16 @@ class Family:
     """What the project knows of one family of surrogates.
 
     Attributes:
-        name: value of `surrogate.family` in a configuration, and of `family` in surrogate.json.
-        description: one line for listings.
+        name: Value of `surrogate.family` in a configuration, and of `family` in surrogate.json.
+        description: One line for listings.
         fit: (swarm, settings, run weights [K]) to a fitted surrogate.
         load: JSON of a fitted surrogate to the surrogate; None where `fit` returns surrogates of other families.
         cross_validate: (swarm, settings, run weights [K], folds, task weights [T]) to held-out predictions; None
             refits on every fold.
-        is_convex: every fitted surrogate is convex in the mixture.
-        has_law: every fitted surrogate has a `fitted_law`, from which the next round of a swarm is selected.
+        is_convex: Every fitted surrogate is convex in the mixture.
+        has_law: Every fitted surrogate has a `fitted_law`, from which the next round of a swarm is selected.
         has_gamma: `FitSettings.gamma` applies.
-        extra: the extra of olmix-flows that installs what the family needs; None where it needs nothing.
+        extra: The extra of olmix-flows that installs what the family needs; None where it needs nothing.
     """
 
     name: str
@@ -55,10 +55,10 @@ def register_family(family: Family) -> None:
     """Add a family to the registry.
 
     Args:
-        family: the family; its name must be new.
+        family: The family; its name must be new.
 
     Raises:
-        ValueError: a family of that name is registered already.
+        ValueError: A family of that name is registered already.
     """
     if family.name in _FAMILIES:
         raise ValueError(f"family {family.name!r} is registered already")
@@ -78,13 +78,13 @@ def find_family(name: str) -> Family:
     """Look a family up.
 
     Args:
-        name: its name.
+        name: Its name.
 
     Returns:
         The family.
 
     Raises:
-        FitError: there is no family of that name.
+        FitError: There is no family of that name.
     """
     if name not in _FAMILIES:
         expected = ", ".join(family.name for family in registered_families())

@@ -16,15 +16,15 @@ class FitSettings:
     The regressors that the laws are compared with use the family only; they take all runs as one swarm.
 
     Attributes:
-        family: name of a registered family (`olmix_core.surrogate.registry`).
+        family: Name of a registered family (`olmix_core.surrogate.registry`).
         huber_delta: BPB beyond which the Huber loss is linear (arXiv 2602.12237: 0.02).
-        ridge: half the penalty on squared coefficients, in units of the mean Huber loss; "auto" selects it for each
+        ridge: Half the penalty on squared coefficients, in units of the mean Huber loss; "auto" selects it for each
             task by leave-one-out error.
-        gamma: power of diminishing returns; None selects it by leave-one-out error.
-        prior: how runs of several swarms are related; None takes all runs as one swarm.
+        gamma: Power of diminishing returns; None selects it by leave-one-out error.
+        prior: How runs of several swarms are related; None takes all runs as one swarm.
 
     Raises:
-        FitError: a number is out of range.
+        FitError: A number is out of range.
     """
 
     family: str = AUTO

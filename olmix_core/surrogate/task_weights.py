@@ -19,7 +19,7 @@ def normalised(task_weights: Array | Sequence[float] | None, tasks: Sequence[str
         [T] weights that sum to 1.
 
     Raises:
-        FitError: the weights have another shape, are negative or not finite, or are all 0.
+        FitError: The weights have another shape, are negative or not finite, or are all 0.
     """
     if task_weights is None:
         return np.full(len(tasks), 1.0 / len(tasks))
@@ -35,7 +35,7 @@ def family_weights(members: Sequence[int], task_weights: Array) -> Array:
     """Weigh the tasks of one family as the objective does, or equally where they weigh nothing there.
 
     Args:
-        members: positions of the family's tasks.
+        members: Positions of the family's tasks.
         task_weights: [T] weights in the objective.
 
     Returns:

@@ -23,17 +23,17 @@ class Problem:
     """A truth over m leaves and T tasks.
 
     Attributes:
-        law: form of the law.
-        parameters: parameters of every task.
+        law: Form of the law.
+        parameters: Parameters of every task.
         leaves: [m] names.
         tasks: [T] names.
         natural: [m] natural mixture.
         optimum: [m] the best mixture for equal task weights and `kl` to `natural`.
-        kl: strength of the KL term.
-        useless: tasks that no mixture moves.
-        harmful: leaves that raise every other task.
-        noise: standard deviation in BPB of the noise of one task of a run.
-        shared_noise: standard deviation in BPB of the noise that all tasks of a run share.
+        kl: Strength of the KL term.
+        useless: Tasks that no mixture moves.
+        harmful: Leaves that raise every other task.
+        noise: Standard deviation in BPB of the noise of one task of a run.
+        shared_noise: Standard deviation in BPB of the noise that all tasks of a run share.
     """
 
     law: Law
@@ -52,8 +52,8 @@ class Problem:
         """Add noise to measurements.
 
         Args:
-            noise: standard deviation in BPB of the noise of one task of a run.
-            shared: standard deviation in BPB of the noise that all tasks of a run share.
+            noise: Standard deviation in BPB of the noise of one task of a run.
+            shared: Standard deviation in BPB of the noise that all tasks of a run share.
 
         Returns:
             The same truth with that noise.
@@ -88,8 +88,8 @@ class Problem:
         """Draw mixtures, half of them over all leaves and half over a few.
 
         Args:
-            count: number of mixtures.
-            seed: seed of the draw.
+            count: Number of mixtures.
+            seed: Seed of the draw.
 
         Returns:
             [count, m] mixtures.
@@ -106,8 +106,8 @@ class Problem:
         """Measure a swarm with the problem's noise.
 
         Args:
-            runs: number of runs.
-            seed: seed of mixtures and noise.
+            runs: Number of runs.
+            seed: Seed of mixtures and noise.
 
         Returns:
             The runs.
@@ -126,12 +126,12 @@ def log_linear(
     """Make a problem with f = c + exp(A . q), where some leaves help each task.
 
     Args:
-        leaves: number of leaves, m.
-        tasks: number of tasks, T.
-        harmful: number of leaves, the last ones, that raise every task.
-        useless: number of tasks, the last ones, that no mixture moves.
-        kl: strength of the KL term.
-        seed: seed of the parameters.
+        leaves: Number of leaves, m.
+        tasks: Number of tasks, T.
+        harmful: Number of leaves, the last ones, that raise every task.
+        useless: Number of tasks, the last ones, that no mixture moves.
+        kl: Strength of the KL term.
+        seed: Seed of the parameters.
 
     Returns:
         The problem, without noise.
@@ -149,12 +149,12 @@ def diminishing_returns(
     """Make a problem with f = c + exp(b - a . q^gamma), a >= 0, where half of the leaves move each task.
 
     Args:
-        leaves: number of leaves, m.
-        tasks: number of tasks, T.
-        gamma: power of the law.
-        useless: number of tasks, the last ones, that no mixture moves.
-        kl: strength of the KL term.
-        seed: seed of the parameters.
+        leaves: Number of leaves, m.
+        tasks: Number of tasks, T.
+        gamma: Power of the law.
+        useless: Number of tasks, the last ones, that no mixture moves.
+        kl: Strength of the KL term.
+        seed: Seed of the parameters.
 
     Returns:
         The problem, without noise.

@@ -65,7 +65,7 @@ def _train(job: TrainJob, progress: Progress) -> ProxyRun:
 
 
 @handle.register
-def _evaluate(job: EvaluateJob, progress: Progress) -> Score:
+def _evaluate(job: EvaluateJob, _progress: Progress) -> Score:
     recipe, tokenizer, model = _open(job.proxy)
     source = job.source
     if source.file is not None:
@@ -83,7 +83,7 @@ def _evaluate(job: EvaluateJob, progress: Progress) -> Score:
 
 
 @handle.register
-def _forecast(job: ForecastJob, progress: Progress) -> Forecast:
+def _forecast(job: ForecastJob, _progress: Progress) -> Forecast:
     assert job.source.file is not None  # other tasks are read whole and score quickly
     recipe, tokenizer, model = _open(job.proxy)
     started = time.monotonic()

@@ -156,7 +156,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._started = 0
 
-    def run(self, job: Job[ResultT], progress: Progress = lambda state: None, hours: float | None = None) -> ResultT:
+    def run(self, job: Job[ResultT], progress: Progress = lambda _state: None, hours: float | None = None) -> ResultT:
         """Run a job on an idle worker, or on a new one.
 
         Args:

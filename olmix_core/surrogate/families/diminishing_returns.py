@@ -13,8 +13,8 @@ def select_law(swarm: SwarmData, settings: FitSettings, run_weights: Array) -> L
     """Select the power gamma where the settings leave it open.
 
     Args:
-        swarm: the runs, in canonical order.
-        settings: settings of the fit.
+        swarm: The runs, in canonical order.
+        settings: Settings of the fit.
         run_weights: [K] weights of the runs.
 
     Returns:

@@ -18,9 +18,9 @@ def law_family(name: str, description: str, select_law: LawSelector, *, has_gamm
     """Describe the family of one law.
 
     Args:
-        name: name of the family.
-        description: one line for listings.
-        select_law: gives the form of the law for a swarm.
+        name: Name of the family.
+        description: One line for listings.
+        select_law: Gives the form of the law for a swarm.
         has_gamma: `FitSettings.gamma` applies.
 
     Returns:
@@ -34,9 +34,9 @@ def selection_family(name: str, description: str, selectors: Sequence[LawSelecto
     """Describe the family that selects among laws by held-out error.
 
     Args:
-        name: name of the family.
-        description: one line for listings.
-        selectors: each gives the form of one law.
+        name: Name of the family.
+        description: One line for listings.
+        selectors: Each gives the form of one law.
         has_gamma: `FitSettings.gamma` applies.
 
     Returns:

@@ -12,9 +12,9 @@ def select_law(_swarm: SwarmData, _settings: FitSettings, _run_weights: Array) -
     """Give the form of the law, which has no hyper-parameter.
 
     Args:
-        _swarm: not used.
-        _settings: not used.
-        _run_weights: not used.
+        _swarm: Not used.
+        _settings: Not used.
+        _run_weights: Not used.
 
     Returns:
         The log-linear law.

@@ -18,8 +18,8 @@ def regressor_family(regressor: Regressor, description: str) -> Family:
     """Describe the family of a regressor.
 
     Args:
-        regressor: the regressor.
-        description: one line for listings.
+        regressor: The regressor.
+        description: One line for listings.
 
     Returns:
         The family, to be registered.

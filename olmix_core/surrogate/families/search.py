@@ -9,7 +9,7 @@ from olmix_core.surrogate.refits import Predictor, Regressor
 from olmix_core.surrogate.registry import register_family
 
 
-def search(X: Array, y: Array, weights: Array) -> Predictor:
+def search(X: Array, y: Array, weights: Array) -> Predictor:  # noqa: ARG001  # the signature of all regressors
     """Predict the BPB of the nearest measured mixture.
 
     Args:

@@ -40,14 +40,14 @@ class Estimate:
     """Parameters of one law for all tasks of a swarm, in its order.
 
     Attributes:
-        law: form of the law.
-        parameters: parameters of every task.
+        law: Form of the law.
+        parameters: Parameters of every task.
         levels: [T, S] levels of the other swarms; S = 0 without a prior.
         weights: [K, T] weights of the runs; 0 where a run was not evaluated.
         ridge: [T] ridge.
         loss: [T] mean Huber loss without penalty.
         errors: [K, T] leave-one-out residuals f - y in BPB; 0 where a run was not evaluated.
-        score: mean over tasks of the root mean square leave-one-out error as a share of the task's spread.
+        score: Mean over tasks of the root mean square leave-one-out error as a share of the task's spread.
         flags: {task: reason} for tasks whose prediction needs caution.
     """
 
@@ -66,17 +66,17 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
     """Fit a law to every task.
 
     Args:
-        evidence: the runs.
-        law: form of the law.
-        settings: settings of the fit; the prior is used as it is.
+        evidence: The runs.
+        law: Form of the law.
+        settings: Settings of the fit; the prior is used as it is.
         run_weights: [K] weights of the runs.
-        restarts: also start elsewhere and keep the lowest minimum; without ridge a few tasks have several.
+        restarts: Also start elsewhere and keep the lowest minimum; without ridge a few tasks have several.
 
     Returns:
         Parameters, errors and flags of all tasks.
 
     Raises:
-        FitError: all runs of a task have weight 0.
+        FitError: All runs of a task have weight 0.
     """
     ridge, prior = settings.fixed_ridge, settings.prior
     flags, unfittable = unfittable_tasks(evidence)
@@ -139,8 +139,8 @@ def select_gamma(evidence: SwarmData, settings: FitSettings, run_weights: Array)
     apart, so another than the usual one must do clearly better.
 
     Args:
-        evidence: the runs.
-        settings: settings of the fit.
+        evidence: The runs.
+        settings: Settings of the fit.
         run_weights: [K] weights of the runs.
 
     Returns:
@@ -171,7 +171,7 @@ def paper_form(estimated: Estimate) -> Parameters:
     """Write the parameters as in the paper: for the log-linear law A = b + v, since a mixture sums to 1.
 
     Args:
-        estimated: a fit.
+        estimated: A fit.
 
     Returns:
         Parameters with b = 0 for the log-linear law; those of the fit for another one.

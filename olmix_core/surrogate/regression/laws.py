@@ -32,10 +32,10 @@ class Law:
 
     Attributes:
         family: `log_linear` or `diminishing_returns`.
-        gamma: power of diminishing returns in (0, 1]; None for the log-linear law.
+        gamma: Power of diminishing returns in (0, 1]; None for the log-linear law.
 
     Raises:
-        ValueError: the family is unknown, or gamma does not fit it.
+        ValueError: The family is unknown, or gamma does not fit it.
     """
 
     family: str

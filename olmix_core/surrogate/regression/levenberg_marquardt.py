@@ -36,9 +36,9 @@ class Problems:
         weights: [K, B] >= 0; 0 where Y is unknown.
         ridge: [B].
         delta: BPB beyond which the Huber loss is linear.
-        nonnegative: v >= 0, except for the last `signed` columns.
+        nonnegative: V >= 0, except for the last `signed` columns.
         precision: [p, p] P; None for the identity.
-        signed: number of columns of any sign.
+        signed: Number of columns of any sign.
     """
 
     design: Array
@@ -76,7 +76,7 @@ class Problems:
         """Select some of the problems.
 
         Args:
-            columns: their positions.
+            columns: Their positions.
 
         Returns:
             These problems.
@@ -92,7 +92,7 @@ class Solution:
         theta: [B, p + 2] (c, b, v).
         loss: [B] penalty included.
         converged: [B].
-        iterations: iterations used.
+        iterations: Iterations used.
     """
 
     theta: Array
@@ -105,8 +105,8 @@ def huber(residual: Array, delta: float) -> Array:
     """Compute the Huber loss (Huber 1964).
 
     Args:
-        residual: residuals of any shape.
-        delta: where the loss becomes linear.
+        residual: Residuals of any shape.
+        delta: Where the loss becomes linear.
 
     Returns:
         Losses of that shape.
@@ -124,8 +124,8 @@ def minimise(problems: Problems, start: Array, *, iterations: int = 400, tol: fl
     Args:
         problems: B regressions.
         start: [B, p + 2] parameters.
-        iterations: iterations, at most.
-        tol: relative tolerance of the loss.
+        iterations: Iterations, at most.
+        tol: Relative tolerance of the loss.
 
     Returns:
         The parameters reached; problems that have not converged are marked.

@@ -29,7 +29,7 @@ def at_mean(problems: Problems, level: float = _LEVEL) -> Array:
 
     Args:
         problems: B regressions.
-        level: c as a share of the lowest BPB seen.
+        level: C as a share of the lowest BPB seen.
 
     Returns:
         [B, p + 2] parameters (c, b, v) with v = 0.
@@ -57,7 +57,7 @@ def lowest_minimum(problems: Problems, warm: Array | None, *, restarts: bool) ->
     Args:
         problems: B regressions.
         warm: [B, p + 2] start; None starts from a constant.
-        restarts: also start elsewhere.
+        restarts: Also start elsewhere.
 
     Returns:
         The lowest minimum found of each problem.

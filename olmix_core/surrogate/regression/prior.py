@@ -41,12 +41,12 @@ class SwarmPrior:
 
     Attributes:
         swarms: {run: label of its swarm} of every run.
-        current: the swarm whose level predictions are for.
-        sources: groups of similar leaves; a leaf in none is unrelated to others.
+        current: The swarm whose level predictions are for.
+        sources: Groups of similar leaves; a leaf in none is unrelated to others.
         revised: {leaf: its predecessor}.
-        source_correlation: variance >= 0 that leaves of a source share, as a multiple of what each has by itself.
-        revision_correlation: the same for a leaf and its predecessor.
-        level_precision: precision > 0 of d_s as a multiple of that of v; None puts all swarms at one level.
+        source_correlation: Variance >= 0 that leaves of a source share, as a multiple of what each has by itself.
+        revision_correlation: The same for a leaf and its predecessor.
+        level_precision: Precision > 0 of d_s as a multiple of that of v; None puts all swarms at one level.
         weights: {swarm: weight of each of its runs}, 1 where it is not given.
     """
 
@@ -63,10 +63,10 @@ class SwarmPrior:
         """Check that every run has a swarm.
 
         Args:
-            runs: ids.
+            runs: Ids.
 
         Raises:
-            FitError: a run has none.
+            FitError: A run has none.
         """
         stray = [run for run in runs if run not in self.swarms]
         if stray:
@@ -76,7 +76,7 @@ class SwarmPrior:
         """List the swarms of some runs.
 
         Args:
-            runs: ids.
+            runs: Ids.
 
         Returns:
             Their swarms except the current one, in alphabetical order.
@@ -153,7 +153,7 @@ class SwarmPrior:
         """Read what `to_json` wrote.
 
         Args:
-            data: the JSON.
+            data: The JSON.
 
         Returns:
             The prior.

@@ -34,10 +34,10 @@ class Member:
     """One swarm of a pooled fit.
 
     Attributes:
-        swarm: its label.
-        runs: number of its runs.
-        weight: weight of each of its runs in the fit.
-        error: root mean square error of its runs when predicted from all other swarms, as a share of the scatter of its
+        swarm: Its label.
+        runs: Number of its runs.
+        weight: Weight of each of its runs in the fit.
+        error: Root mean square error of its runs when predicted from all other swarms, as a share of the scatter of its
             own runs (mean over tasks); NaN where the others do not suffice.
     """
 
@@ -55,10 +55,10 @@ def select_prior(
     Settings are tried one after another, each further as long as the error falls.
 
     Args:
-        evidence: the runs.
-        law: form of the law.
-        settings: settings of the fit.
-        prior: where the selection starts.
+        evidence: The runs.
+        law: Form of the law.
+        settings: Settings of the fit.
+        prior: Where the selection starts.
         run_weights: [K] weights of the runs, without those of the prior.
 
     Returns:
@@ -117,10 +117,10 @@ def swarm_diagnostics(
     """Measure how well each swarm is predicted from all the others.
 
     Args:
-        evidence: the runs.
-        law: form of the law.
-        settings: settings of the fit.
-        prior: the prior of the fit.
+        evidence: The runs.
+        law: Form of the law.
+        settings: Settings of the fit.
+        prior: The prior of the fit.
         run_weights: [K] weights of the runs, without those of the prior.
 
     Returns:

@@ -25,7 +25,7 @@ def unfittable_tasks(evidence: SwarmData) -> tuple[dict[str, str], NDArray[np.bo
     """Find the tasks that no law can be fitted to; each is predicted by its mean.
 
     Args:
-        evidence: the runs.
+        evidence: The runs.
 
     Returns:
         {task: reason}, and a mask [T].
@@ -46,14 +46,14 @@ def filled(evidence: SwarmData, run_weights: Array) -> tuple[Array, Array]:
     """Replace missing measurements.
 
     Args:
-        evidence: the runs.
+        evidence: The runs.
         run_weights: [K] weights of the runs.
 
     Returns:
         Y and weights [K, T], both 0 where a run was not evaluated.
 
     Raises:
-        FitError: all runs of a task have weight 0.
+        FitError: All runs of a task have weight 0.
     """
     unknown = np.isnan(evidence.Y)
     weights = np.where(unknown, 0.0, run_weights[:, None])
@@ -68,9 +68,9 @@ def regressions(
     """State the regressions of some tasks, without ridge.
 
     Args:
-        evidence: the runs.
-        law: form of the law.
-        settings: settings of the fit; the prior is used as it is.
+        evidence: The runs.
+        law: Form of the law.
+        settings: Settings of the fit; the prior is used as it is.
         run_weights: [K] weights of the runs.
         fitted: [B] positions of the tasks.
 
@@ -143,7 +143,7 @@ class RidgePath:
     """The selected end of a path of ridges.
 
     Attributes:
-        problems: the regressions, with the ridge selected for each.
+        problems: The regressions, with the ridge selected for each.
         theta: [B, p + 2] solutions.
         errors: [K, B] leave-one-out errors.
     """
@@ -158,7 +158,7 @@ def ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> RidgePat
 
     Args:
         problems: B regressions.
-        ridges: the ridges to try, the strongest first.
+        ridges: The ridges to try, the strongest first.
 
     Returns:
         For each regression the strongest ridge within 3 % of the least leave-one-out error.
@@ -185,7 +185,7 @@ class Refit:
     """A quick fit under one prior of the tasks that can be fitted.
 
     Attributes:
-        problems: the regressions.
+        problems: The regressions.
         theta: [B, p + 2] parameters reached.
         errors: [K, B] leave-one-out errors of all runs, whatever their weight.
         seen: [K, B] where a run was evaluated.
@@ -203,12 +203,12 @@ def refit(
     """Fit under a prior, quickly.
 
     Args:
-        evidence: the runs.
-        law: form of the law.
-        settings: settings of the fit; its prior is not used.
-        prior: the prior to fit under.
+        evidence: The runs.
+        law: Form of the law.
+        settings: Settings of the fit; its prior is not used.
+        prior: The prior to fit under.
         run_weights: [K] weights of the runs, without those of the prior.
-        before: an earlier fit whose ridges are kept and whose parameters start this one; None follows the path of
+        before: An earlier fit whose ridges are kept and whose parameters start this one; None follows the path of
             ridges.
 
     Returns:

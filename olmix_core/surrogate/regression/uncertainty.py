@@ -63,12 +63,12 @@ class SandwichCovariance:
     """Covariance of the parameters of a fitted law, and the scatter of the runs around it.
 
     Attributes:
-        law: form of the law.
-        parameters: parameters of every task.
+        law: Form of the law.
+        parameters: Parameters of every task.
         X: [K, m] mixtures of the runs.
         weights: [K, T] weights of the runs; 0 where a run was not evaluated.
         errors: [K, T] leave-one-out residuals in BPB; 0 where a run was not evaluated.
-        pooled: what several swarms add; None for one swarm.
+        pooled: What several swarms add; None for one swarm.
     """
 
     law: Law
@@ -94,7 +94,7 @@ class SandwichCovariance:
 
     @cached_property
     def _scatter(self) -> Array:
-        """tau [T]: root mean square of each task's coefficients around their mean, in the measure of the prior."""
+        """Scale tau [T]: root mean square of the coefficients around their mean, in the measure of the prior."""
         v = self.parameters.v
         m = v.shape[1]
         away = v - v.mean(axis=1, keepdims=True) if not self.law.nonnegative else v
@@ -109,14 +109,14 @@ class SandwichCovariance:
         return jacobian(features, Parameters(self.parameters.c, self.parameters.b, v).decay(features))
 
     def _direction(self, Q: Array) -> Array:
-        """d f_t / d (c, b, v, d) [T, n, m + S + 2] of predictions at Q [n, m], which are for the current swarm."""
+        """Gradients d f_t / d (c, b, v, d) [T, n, m + S + 2] at Q [n, m], for the current swarm."""
         features = self.law.features(Q)
         decay = self.parameters.decay(features)
         return jacobian(np.hstack([features, np.zeros((len(Q), self._together.levels.shape[1]))]), decay)
 
     @cached_property
     def _precision(self) -> Array:
-        """pi [T], from the raw scatter of the leave-one-out errors."""
+        """Noise pi [T], from the raw scatter of the leave-one-out errors."""
         total = np.maximum(self.weights.sum(axis=0), 1e-300)
         scatter = np.sum(self.weights * self.errors**2, axis=0) / total
         precision: Array = scatter / self._scatter**2
@@ -145,7 +145,7 @@ class SandwichCovariance:
 
     @cached_property
     def _leverage(self) -> Array:
-        """h [K, T] of the runs under B."""
+        """Leverage h [K, T] of the runs under B."""
         solved = self._fitted @ self._inverse
         leverage: Array = np.sum(solved * self._fitted, axis=2).T * self.weights
         return leverage
@@ -154,8 +154,8 @@ class SandwichCovariance:
         """Draw parameters from their distribution. A run moves those of all tasks together, as its errors correlate.
 
         Args:
-            count: number of draws.
-            seed: seed of the draws.
+            count: Number of draws.
+            seed: Seed of the draws.
 
         Returns:
             [count, T, m + S + 2] deviations of (c, b, v, d) from the fit.

@@ -23,7 +23,7 @@ def launch_configuration(swarm: SwarmExport, number: int) -> JsonObject:
         number: Position of the mixture.
 
     Returns:
-        name, data and mix, after the fields of the template. A weight is a share of the level above.
+        Name, data and mix, after the fields of the template. A weight is a share of the level above.
     """
     tree: dict[str, Node] = {}
     for leaf, weight in swarm.weighted_leaves(number):
