@@ -30,12 +30,12 @@ class ListedFile:
     """A file as it was listed.
 
     Attributes:
-        url: its URL.
-        size: its size in bytes.
-        content: content hash (`content_index`), None where the listing has none.
-        is_named: whether the pattern is the name of this file.
-        real: path of a local file without links: the same for all links to a file.
-        leads_to: where a local link leads to that leads nowhere; None for files.
+        url: Its URL.
+        size: Its size in bytes.
+        content: Content hash (`content_index`), None where the listing has none.
+        is_named: Whether the pattern is the name of this file.
+        real: Path of a local file without links: the same for all links to a file.
+        leads_to: Where a local link leads to that leads nowhere; None for files.
     """
 
     url: str
@@ -50,7 +50,7 @@ def expand_all(patterns: Sequence[str]) -> list[list[ListedFile] | Exception]:
     """Expand many patterns at once.
 
     Args:
-        patterns: paths, folders or globs.
+        patterns: Paths, folders or globs.
 
     Returns:
         For each pattern its files, or the error that `expand` raised.
@@ -70,16 +70,16 @@ def expand(pattern: str) -> list[ListedFile]:
     """List the files at a path, in a folder, or of a glob. Local links are followed.
 
     Args:
-        pattern: the path, folder or glob.
+        pattern: The path, folder or glob.
 
     Returns:
         The files, sorted by name, and the links among them that lead nowhere. Hidden files and folders are left out,
         unless the pattern leads into them.
 
     Raises:
-        OlmixError: the pattern carries credentials.
-        OSError: the files cannot be listed.
-        ValueError: the pattern is malformed.
+        OlmixError: The pattern carries credentials.
+        OSError: The files cannot be listed.
+        ValueError: The pattern is malformed.
     """
     fs, path = filesystem(pattern)
     if is_s3(pattern):
@@ -97,13 +97,13 @@ def list_below(path: Path) -> list[ListedFile]:
     """List the files in a local folder, whatever it is called; links are followed.
 
     Args:
-        path: the folder, or a file.
+        path: The folder, or a file.
 
     Returns:
         The files, and links that lead nowhere, without hidden ones.
 
     Raises:
-        OSError: a folder cannot be listed.
+        OSError: A folder cannot be listed.
     """
     return _list_local(LocalFileSystem(), str(path.absolute()))[1]
 
@@ -118,8 +118,8 @@ def stat_files(urls: Sequence[str]) -> list[ListedFile | None]:
         For each URL its file, or None where there is none.
 
     Raises:
-        OlmixError: a URL carries credentials.
-        OSError: a file cannot be looked up.
+        OlmixError: A URL carries credentials.
+        OSError: A file cannot be looked up.
     """
 
     def stat(url: str) -> ListedFile | None:
@@ -142,7 +142,7 @@ def content_hash(info: JsonMapping) -> str | None:
     """Find the content hash of a file in what a listing tells of it.
 
     Args:
-        info: fields of the listing, by the names that the kind of store uses.
+        info: Fields of the listing, by the names that the kind of store uses.
 
     Returns:
         The hash in hexadecimal, so that an MD5 is the same whichever store tells it, or None.
