@@ -142,7 +142,7 @@ class PrefectExecutor:
             if not self.runner.is_loss(error):
                 raise
             raise TrainingError(
-                f"step {step.name!r}: a process or machine of the cluster died, time and again: {error}; look into its"
+                f"step {step.name!r}: a process or machine of the cluster died repeatedly: {error}; look into its"
                 " logs (too little memory is the usual cause), then run again: what was finished is kept"
             ) from error
         # Prefect only logs it when a result cannot be written.

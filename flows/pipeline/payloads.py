@@ -35,7 +35,7 @@ def tokenizer_settings(config: Config, inputs: ResolvedInputs) -> TokenizerSetti
 
 
 def proposal_request(context: RunContext) -> ProposalRequest:
-    """Return what is asked of the mixture.
+    """Build the proposal request.
 
     Args:
         context: The run, once its plan is there.
@@ -84,19 +84,18 @@ def reuse_base(context: RunContext) -> ReuseBase | None:
         ConfigError: A leaf to release does not exist.
     """
     config, state = context.config, context.state
-    base, strategy = state.base, config.reuse.strategy
-    if base.record is None or base.change is None or strategy == "full_recompute":
+    base, rows = state.base, state.lineage.rows
+    if base.record is None or base.change is None or not config.reuse.builds_on_base:
         return None
     by_label = {leaf.label: leaf.fingerprint for leaf in context.inputs.domains.leaves}
     for label in config.reuse.release:
         if label not in by_label:
             labels = ", ".join(sorted(by_label))
             raise ConfigError(context.config_file, "reuse.release", repr(label), f"one of the domains: {labels}")
-    change, rows = base.change, state.lineage.rows
+    change = base.change
     origins = {new: {old: 1.0} for new, old in change.revised.items()}
     origins |= {part: {old: 1.0} for old, parts in change.partitioned.items() for part in parts}
     origins |= {new: dict(state.splits[new]) for new in change.merged if new in state.splits}
-    is_automatic = strategy == "auto" and bool(rows)
     return ReuseBase(
         weights={leaf: base.record.weights_by_content[leaf] for leaf in sorted(change.same)},
         affected=sorted(change.affected),
@@ -104,7 +103,9 @@ def reuse_base(context: RunContext) -> ReuseBase | None:
         origins=dict(sorted(origins.items())),
         release=sorted(by_label[label] for label in config.reuse.release),
         informed=bool(rows),
-        coupling=CouplingInputs(set_name(rows), base.splits, state.tokenizer) if is_automatic else None,
+        coupling=CouplingInputs(set_name(rows), base.splits, state.tokenizer)
+        if rows and config.reuse.is_automatic
+        else None,
     )
 
 

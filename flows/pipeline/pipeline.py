@@ -99,7 +99,7 @@ def _carry_over(context: RunContext) -> None:
     Only evidence of the same kind as the proxies of this run is carried over.
     """
     state, base, leaves = context.state, context.state.base, context.inputs.domains.leaves
-    if base.record is None or base.change is None or context.config.reuse.strategy == "full_recompute":
+    if base.record is None or base.change is None or not context.config.reuse.builds_on_base:
         return
     tokens = {leaf.fingerprint: leaf.available for leaf in base.record.domain_set}
     files = {leaf.fingerprint: leaf.contents for leaf in base.record.domain_set}

@@ -29,13 +29,13 @@ class RunState:
         lineage: Evidence of earlier versions.
         pool: Evidence of the rest of the ledger.
         splits: How leaves are written in atoms.
-        contents: Files of the leaves that `splits` speaks of.
+        contents: Files of all leaves in `splits`.
         evaluation_seconds: Mean over proxies and tasks; None where nothing had to be measured.
         standard_errors: {sampled task: standard error}, mean over proxies.
         to_come: Proxies of each round that was not reached, at most.
         evidence: Name of the set of ledger rows that the law is fitted to.
         fit: The fitted law.
-        request: What is asked of the mixture; None until the natural mixture is known.
+        request: The proposal request; None until the natural mixture is known.
         proposal: The proposed mixture.
     """
 

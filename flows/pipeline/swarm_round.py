@@ -91,11 +91,10 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
 def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
     """Choose what else of the ledger the law is fitted to, under strategy `auto`; `own` are the first proxies.
 
-    Whatever a later round of the swarm has on record comes in with that round, so that a run that was stopped goes on
-    as if it had not been.
+    Rows of later rounds are excluded, so that a resumed run gives the same result.
     """
     state, inputs = context.state, context.inputs
-    if context.config.reuse.strategy != "auto" or not context.store.exists(tokenizer_path(state.tokenizer)):
+    if not context.config.reuse.is_automatic or not context.store.exists(tokenizer_path(state.tokenizer)):
         return
     leaves = inputs.domains.fingerprints
     split = {leaf for whole, parts in state.splits.items() for leaf in (whole, *parts)}

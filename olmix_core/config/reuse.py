@@ -18,6 +18,16 @@ class Reuse(Section):
     )
     release: list[str] = Field([], description="Unaffected leaves to recompute, for partial_reuse.")
 
+    @property
+    def builds_on_base(self) -> bool:
+        """Whether ratios or evidence of the last mix are used at all."""
+        return self.strategy != "full_recompute"
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether evidence decides what is explored: that of the whole ledger, and the coupling of the leaves."""
+        return self.strategy == "auto"
+
     @model_validator(mode="after")
     def _release_needs_partial_reuse(self) -> "Reuse":
         if bool(self.release) != (self.strategy == "partial_reuse"):

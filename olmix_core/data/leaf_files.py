@@ -1,4 +1,8 @@
-"""The files of a leaf: how each one is read, and what stands for its content."""
+"""The files of a leaf: how each one is read, and what stands for its content.
+
+`olmix_core.identity.content_fingerprint` of `LeafFiles.contents` is the fingerprint of the leaf, on which the keys of
+its steps depend, first `tasks.steps.statistics`.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

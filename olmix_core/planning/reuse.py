@@ -4,6 +4,9 @@ Reuse is a choice of the expansion E. Unaffected leaves that are kept form one c
 renormalised; every affected or released leaf is a column of its own, and so is every set of leaves with pinned shares.
 Full recomputation keeps nothing, and E is the identity. So q = E r has the old ratios exactly, however often the set
 changed before.
+
+A plan also says how many proxies are trained. `olmix_core.planning.release` chooses the leaves that are recomputed
+although they did not change, and `olmix_core.planning.swarm` draws the mixtures of the proxies.
 """
 
 from collections.abc import Mapping, Sequence

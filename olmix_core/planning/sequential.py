@@ -117,7 +117,7 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
 
     Args:
         surrogate: The law fitted so far, over atoms.
-        request: What is asked of the mixture, over leaves.
+        request: The proposal request, over leaves.
         settings: How mixtures are drawn, how many, and when to stop.
 
     Returns:

@@ -53,7 +53,7 @@ class ProposalRequestJSON(TypedDict):
 
 @dataclass(frozen=True)
 class ProposalRequest:
-    """What is asked of a mixture, in terms of leaves (content fingerprints, or labels where the surrogate has labels).
+    """A request for a mixture, in terms of leaves (content fingerprints, or labels where the surrogate has labels).
 
     Attributes:
         columns: The columns of the expansion, {leaf: share} each.
@@ -255,7 +255,7 @@ def propose_for_leaves(
 
     Args:
         surrogate: The fit, over atoms.
-        request: What is asked of the mixture.
+        request: The request, over leaves.
         labels: {leaf: name} for messages; None names leaves as the request does.
         bound_names: Names of the bounds for messages; None names their leaves.
 

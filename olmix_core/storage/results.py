@@ -2,7 +2,7 @@
 
 Prefect lets the metadata of a result file choose how it is read, and some of the choices run code. Therefore every file
 is checked before Prefect parses it, and refused unless it is JSON without a decoder: who may write to the store must
-not be able to run code on a worker.
+not be able to run code on a worker. The step of a refused result runs again (`tasks.runtime.results`).
 """
 
 import json

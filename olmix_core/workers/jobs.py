@@ -50,6 +50,11 @@ class Job(JsonRecord, Generic[ResultT]):
 
     proxy: ProxyReference
 
+    @property
+    def after_timeout(self) -> str:
+        """What to expect and to do when the job was stopped because its time was over; ends the error message."""
+        return "before its job was done: raise execution.timeout_hours, and run again"
+
     def to_message(self) -> JsonObject:
         """Return the job as JSON, tagged by its kind.
 
@@ -78,6 +83,14 @@ class TrainJob(Job[ProxyRun]):
     attempt: int = 0
     checkpoint_seconds: float | None = field(default=None, metadata=OMIT_NONE)
 
+    @property
+    def after_timeout(self) -> str:
+        """What to do when the proxy was not trained in time."""
+        return (
+            "with its last checkpoint kept; expected the proxy to be trained by then: raise execution.timeout_hours,"
+            " or take a smaller recipe, and run again"
+        )
+
 
 @dataclass(frozen=True)
 class EvaluateJob(Job[Score]):
@@ -95,6 +108,14 @@ class EvaluateJob(Job[Score]):
     label: str
     source: TaskSource
     corpora: tuple[str, ...] = ()
+
+    @property
+    def after_timeout(self) -> str:
+        """What to do when the proxy was not measured in time."""
+        return (
+            f"before the proxy was measured; expected the scores of task {self.label!r} by then: raise"
+            " execution.timeout_hours, or take a sample of the task's documents, and run again"
+        )
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,7 @@ class _Worker:
             if not too_late.is_set():
                 raise
             raise WorkerEndedError(
-                f"a worker process was stopped after {hours:g} hours, with its last checkpoint kept; expected a proxy"
-                " to be trained by then: raise execution.timeout_hours, or take a smaller recipe, and run again"
+                f"a worker process was stopped after {hours:g} hours, {job.after_timeout}"
             ) from error
         finally:
             timer.cancel()

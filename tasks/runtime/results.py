@@ -1,7 +1,8 @@
 """Where Prefect keeps results of steps: as plain JSON in the store's cache/ folder.
 
 A result that names `files` is there only with them: where one is missing or damaged, the step runs again. What is
-refused (`olmix_core.storage.results`) counts as missing.
+refused (`olmix_core.storage.results`) counts as missing. `olmix_core.mixes.audit` finds the same damage in a whole
+store.
 """
 
 import asyncio

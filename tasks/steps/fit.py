@@ -178,10 +178,10 @@ def fit(payload: FitPayload, store: Store) -> FitResult:
     surrogate = fit_surrogate(evidence, settings)
     diagnostics = cross_validate(evidence, settings, folds=Folds(min(FOLDS, len(evidence.runs)), seed=0))
     store.write_json(fit_path(key, SURROGATE_FILE), surrogate.to_json())
-    table = diagnostics.table().to_csv(lineterminator="\n")
+    diagnostics_csv = diagnostics.table().to_csv(lineterminator="\n")
     files: dict[str, str | None] = {fit_path(key, SURROGATE_FILE): None}
     for path, content in (
-        (fit_path(key, DIAGNOSTICS_FILE), table.encode()),
+        (fit_path(key, DIAGNOSTICS_FILE), diagnostics_csv.encode()),
         (fit_path(key, RUNS_FILE), to_parquet(held_out(evidence, diagnostics))),
     ):
         store.write_bytes(path, content)

@@ -25,7 +25,7 @@ class NextRoundPayload(JsonRecord):
 
     Attributes:
         fit: Key of the law so far.
-        request: What is asked of the mixture.
+        request: The proposal request.
         swarm: How the first mixtures were drawn.
         round: Number of the round; that of the first mixtures is 0.
         count: Number of mixtures.
@@ -58,7 +58,7 @@ def _describe(done: Sequence[Done[NextRoundPayload, NextRoundResult]], artifacts
         heaviest = sorted(mixture.items(), key=lambda item: -item[1])[:5]
         domains = ", ".join(f"{artifacts.label(leaf)} {weight:.0%}" for leaf, weight in heaviest)
         rows.append({"mixture": number, "heaviest domains": domains})
-    return [*lines, "The mixtures that would tell most of the best outcome:", "", *table(rows)]
+    return [*lines, "Most informative mixtures:", "", *table(rows)]
 
 
 @step(

@@ -55,7 +55,7 @@ class ProposeResult(JsonRecord):
         loosened: Leaves that were released so that the caps can be met.
         target_tokens: Tokens R of the run.
         status: What the solver says.
-        gap: BPB by which a better mixture could be better, at most.
+        gap: Upper bound on the suboptimality, in BPB.
         residual: How far the optimality conditions are from being met.
         files: Its files in the store.
     """
@@ -144,9 +144,9 @@ def propose(
     if request.reusable:
         kept = replace(request, columns=request.reusable)
         reused = propose_for_leaves(surrogate, kept, labels=labels, bound_names=bound_names)
-    table = trade_off_curves(surrogate, request, labels=labels, bound_names=bound_names)
-    curves = table.to_csv(index=False, lineterminator="\n").encode()
-    store.write_bytes(proposal_path(key, TRADE_OFFS_FILE), curves)
+    curves = trade_off_curves(surrogate, request, labels=labels, bound_names=bound_names)
+    curves_csv = curves.to_csv(index=False, lineterminator="\n").encode()
+    store.write_bytes(proposal_path(key, TRADE_OFFS_FILE), curves_csv)
     leaves = answer.leaves
     return ProposeResult(
         proposal=key,
@@ -161,5 +161,5 @@ def propose(
         status=answer.proposal.status,
         gap=answer.proposal.gap,
         residual=answer.proposal.residual,
-        files={proposal_path(key, TRADE_OFFS_FILE): checksum(curves)},
+        files={proposal_path(key, TRADE_OFFS_FILE): checksum(curves_csv)},
     )

@@ -1,4 +1,8 @@
-"""Step `statistics`: one per leaf. Key: the leaf's content and the tokenizer."""
+"""Step `statistics`: one per leaf. Key: the leaf's content and the tokenizer.
+
+The content is a fingerprint of the leaf's files (`olmix_core.data.leaf_files`); `olmix_core.identity.step_key` makes
+the key of it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

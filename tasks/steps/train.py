@@ -118,7 +118,7 @@ def _describe(done: Sequence[Done[TrainPayload, TrainResult]], artifacts: Artifa
         return ["Every proxy diverged.", "", *table(rows)]
     tokens, seconds = sum(result.tokens for result in trained), sum(result.seconds for result in trained)
     summary = f"{len(trained)} proxies of {trained[0].parameters:,} parameters: {amount(tokens)} tokens"
-    return [f"{summary}, {duration(seconds)} of outcome worker.", "", *table(rows)]
+    return [f"{summary}, {duration(seconds)} of one worker.", "", *table(rows)]
 
 
 @step(
