@@ -86,6 +86,7 @@ def statistics(
     *,
     label: str,  # noqa: ARG001 - shown with the task run
     files: Sequence[InputFile],
+    skipped: str = "",  # noqa: ARG001 - shown in the artifact
 ) -> StatisticsResult:
     """Tokenise a leaf, hold out a slice of it, and count it.
 
