@@ -24,8 +24,6 @@ from tasks.runtime import progress
 from tests.support import session
 
 prefect_settings.prepare()
-session.begin()
-os.environ["PREFECT_HOME"] = str(session.folder() / "prefect")
 
 # Without deadlines: the machine may be busy. make properties takes the profile with more examples.
 settings.register_profile("dev", deadline=None, max_examples=25)
@@ -47,6 +45,13 @@ def _a_run_of_its_own() -> Iterator[None]:
 
     with until_stopped():
         yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the session in the process that starts the others, which inherit its environment."""
+    if not hasattr(config, "workerinput"):
+        session.begin()
+        os.environ["PREFECT_HOME"] = str(session.folder() / "prefect")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

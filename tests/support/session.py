@@ -26,10 +26,9 @@ echo $$
 
 
 def begin() -> None:
-    """Make the folder, unless this process was started by one that did."""
-    if VARIABLE not in os.environ:
-        os.environ[VARIABLE] = tempfile.mkdtemp(prefix="olmix-tests-")
-        (folder() / "pid").write_text(str(os.getpid()))
+    """Make the folder, in the process that starts the others."""
+    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="olmix-tests-")
+    (folder() / "pid").write_text(str(os.getpid()))
 
 
 def folder() -> Path:
@@ -38,7 +37,7 @@ def folder() -> Path:
 
 
 def end() -> None:
-    """End the server and remove the folder; for the process that began the session."""
+    """End the server and remove the folder, in the process that began the session."""
     with suppress(FileNotFoundError, ProcessLookupError):
         os.killpg(int((folder() / "server/group").read_text()), signal.SIGKILL)
     shutil.rmtree(folder(), ignore_errors=True)
