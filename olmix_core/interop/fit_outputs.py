@@ -16,7 +16,7 @@ from olmix_core.errors import StoreError
 from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs
 from olmix_core.mixes.record import FitRecord
-from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures
+from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures, solver_notes
 from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, FitSettings, SolverRecord, TaskRecord
 from olmix_core.mixes.tables import LeafRow, make_table
 from olmix_core.mixture import Array
@@ -115,6 +115,7 @@ def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, tabl
     config, domains = inputs.config, inputs.domains
     natural = domains.natural()
     values = predict_mixtures(surrogate, {"natural": natural, "proposed": proposal.weights}, inputs.task_weights)
+    solver = SolverRecord(status=proposal.status, gap=proposal.gap, residual=proposal.residual)
     return FitRecord(
         name=inputs.file.stem,
         created=now(),
@@ -129,10 +130,10 @@ def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, tabl
         target_tokens=domains.target_tokens,
         family=surrogate.family,
         gamma=surrogate.gamma,
-        solver=SolverRecord(status=proposal.status, gap=proposal.gap, residual=proposal.residual),
+        solver=solver,
         flags=dict(surrogate.flags),
         versions=package_versions(_PACKAGES),
-        notes=(*inputs.notes(), *surrogate.notes),
+        notes=(*inputs.notes(), *surrogate.notes, *solver_notes(solver)),
         weights=dict(zip(table["domain"], table["weight"], strict=True)),
         evidence=FitEvidence(
             runs=len(inputs.training.runs),

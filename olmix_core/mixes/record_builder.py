@@ -18,11 +18,13 @@ from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import (
     LeafRecord,
     ProxyCounts,
+    SolverRecord,
     Speed,
     StepCounts,
     TaskRecord,
 )
 from olmix_core.mixture import Array, LeafIndex
+from olmix_core.proposal.convex import NOT_PROVED
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import Interval, interval
 
@@ -222,4 +224,20 @@ def _notes(draft: MixDraft) -> tuple[str, ...]:
     """Remarks on the fit, on proxies that were left out, and on the size of the proxies."""
     parameters = draft.swarm.parameters
     warning = None if parameters is None else caution(parameters)
-    return (*draft.law.surrogate.notes, *draft.swarm.excluded, *([warning] if warning else []))
+    solver = draft.proposal.solver
+    return (*draft.law.surrogate.notes, *draft.swarm.excluded, *solver_notes(solver), *([warning] if warning else []))
+
+
+def solver_notes(solver: SolverRecord) -> tuple[str, ...]:
+    """Say where the solver proved no optimum.
+
+    Args:
+        solver: How the solver ended.
+
+    Returns:
+        One note, or none.
+    """
+    if solver.status != NOT_PROVED:
+        return ()
+    most = "unknown" if solver.gap is None else f"at most {solver.gap:.2g} BPB"
+    return (f"the weights are the best found, not proved to be the optimum; what a better mixture gains is {most}",)

@@ -6,6 +6,7 @@ is one that no feasible mixture can beat. The dual values of that program are th
 
 import numpy as np
 
+from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.objective import Program
 
@@ -16,24 +17,35 @@ _SMALL = 0.1  # share of kl below which a weight counts as small
 def certificate(program: Program, r: Array) -> tuple[float, Array]:
     """Bound the distance of a convex objective to its optimum.
 
-    Every tangent bounds the objective from below; the better of two is taken.
+    Every tangent bounds the objective from below; the better of two is taken. The value above it is that of the
+    mixture which is published, projected into the limits: a weight of 1e-11 that a solver leaves slightly outside
+    matters where its slope is steep.
 
     Args:
         program: The objective and its feasible set.
         r: [d] columns.
 
     Returns:
-        BPB by which a feasible mixture can be better than r, at most, and the price [n] of each upper limit.
+        BPB by which a feasible mixture can be better than that of r, at most (inf without proof), and the price [n] of
+        each upper limit.
     """
     tangents = (_tangent(program, point) for point in (r, _settled(program, r)))
     least, prices = max(tangents, key=lambda pair: pair[0])
-    return max(0.0, program.value(r) - least), prices
+    limits = program.feasible
+    reached = program.mixture_values(limits.project(limits.expansion @ r)[None])[0]
+    return max(0.0, float(reached) - least), prices
 
 
 def _tangent(program: Program, r: Array) -> tuple[float, Array]:
-    """The least value over the feasible set of the tangent at r, and its fall per unit of each upper limit."""
+    """The least value over the feasible set of the tangent at r, and its fall per unit of each upper limit.
+
+    A tangent whose linear program fails proves nothing: its least value is -inf.
+    """
     slope = program.slope(r)
-    least, prices = program.feasible.linear_minimum(slope)
+    try:
+        least, prices = program.feasible.linear_minimum(slope)
+    except ProposalError:
+        return -np.inf, np.zeros(len(program.feasible.upper))
     return program.value(r) + least - float(slope @ r), prices
 
 

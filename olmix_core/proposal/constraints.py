@@ -7,6 +7,7 @@ are on leaves, or on the summed weight of a group of leaves (a source, say).
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, linprog
@@ -137,17 +138,33 @@ class FeasibleSet:
     def _linear_program(self, slopes: Array) -> OptimizeResult:
         bounded = np.isfinite(self.upper)
         raised = self.lower > 0
-        solution = linprog(
+        solution = linear_program(
             slopes,
             A_ub=np.vstack([self.matrix[bounded], -self.matrix[raised]]),
             b_ub=np.concatenate([self.upper[bounded], -self.lower[raised]]),
             A_eq=np.ones((1, len(slopes))),
             b_eq=[1.0],
-            bounds=(0, None),
         )
         if not solution.success:
             raise ProposalError(f"the linear program over feasible mixtures failed: {solution.message}")
         return solution
+
+
+def linear_program(slopes: Array, **limits: Any) -> OptimizeResult:
+    """Minimise a linear function of variables >= 0, with scipy.
+
+    Args:
+        slopes: [d].
+        limits: Arguments of `scipy.optimize.linprog`.
+
+    Returns:
+        The result, whose field success may be False.
+    """
+    minimise: Any = linprog  # its overloads are too narrow for options
+    solution: OptimizeResult = minimise(slopes, bounds=(0, None), **limits)
+    if not solution.success:  # presolve takes limits that leave one mixture for contradictions, by rounding
+        solution = minimise(slopes, bounds=(0, None), options={"presolve": False}, **limits)
+    return solution
 
 
 def feasible_set(

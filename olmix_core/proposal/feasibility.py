@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
-from olmix_core.proposal.constraints import FeasibleSet, Groups, feasible_set
+from olmix_core.proposal.constraints import FeasibleSet, Groups, feasible_set, linear_program
 
 _SLACK = 1e-9  # how far linear programs may be off
 _NAMED = 5  # leaves named in a message
@@ -73,11 +72,10 @@ def _check_caps(limits: FeasibleSet, names: Sequence[str]) -> None:
     bounded = _indices(np.isfinite(limits.upper))
     if (limits.matrix[bounded].max(axis=0, initial=0.0) <= 0).any():
         return  # a column without any cap can take all of the weight
-    most: Any = linprog(
+    most: Any = linear_program(
         -np.ones(limits.matrix.shape[1]),
         A_ub=limits.matrix[bounded],
         b_ub=limits.upper[bounded],
-        bounds=(0, None),
     )
     if not most.success:
         return  # bounds decide, see below
@@ -103,13 +101,12 @@ def _check_bounds(limits: FeasibleSet, names: Sequence[str]) -> None:
     bounded = np.flatnonzero(np.isfinite(limits.upper))
     upper_rows = np.hstack([limits.matrix[bounded], np.zeros((len(bounded), n))])
     lower_rows = np.hstack([-limits.matrix, -np.eye(n)])
-    least: Any = linprog(
+    least: Any = linear_program(
         np.concatenate([np.zeros(d), np.ones(n)]),
         A_ub=np.vstack([upper_rows, lower_rows]),
         b_ub=np.concatenate([limits.upper[bounded], -limits.lower]),
         A_eq=np.concatenate([np.ones(d), np.zeros(n)])[None],
         b_eq=[1.0],
-        bounds=(0, None),
     )
     if least.success and least.fun <= n * _SLACK:
         return

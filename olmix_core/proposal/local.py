@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import LinearConstraint, minimize
 
-from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import FeasibleSet
 from olmix_core.proposal.objective import Program
@@ -36,10 +35,7 @@ def solve_locally(program: Program, starts: Sequence[Array]) -> tuple[Array, str
         starts: Feasible columns r [d].
 
     Returns:
-        Columns r [d], and the status.
-
-    Raises:
-        ProposalError: The local solver found no feasible mixture.
+        Columns r [d], and the status. The best start is returned where the solver leaves the feasible set from all.
     """
     limits = program.feasible
     bounded, raised = np.isfinite(limits.upper), limits.lower > 0
@@ -67,7 +63,7 @@ def solve_locally(program: Program, starts: Sequence[Array]) -> tuple[Array, str
         if np.isfinite(minimum.fun) and limits.violation(limits.expansion @ minimum.x) < _FEASIBLE
     ]
     if not usable:
-        raise ProposalError("the local solver found no mixture; lower the pessimism")
+        return min(starts, key=program.value), f"best of {len(starts)} starts, not a local optimum"
     best = min(usable, key=lambda minimum: float(minimum.fun))
     free = np.maximum(best.x, 0.0)
     return free / free.sum(), f"local optimum, best of {len(starts)} starts"

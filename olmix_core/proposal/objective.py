@@ -54,7 +54,17 @@ class Program:
         Returns:
             [n] BPB, penalties included.
         """
-        Q = R @ self.feasible.expansion.T
+        return self.mixture_values(R @ self.feasible.expansion.T)
+
+    def mixture_values(self, Q: Array) -> Array:
+        """Compute the objective of several mixtures of leaves.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n] BPB, penalties included.
+        """
         mean = self.surrogate.objective(Q, self.task_weights)
         spread = self.surrogate.objective_stds(Q, self.task_weights) if self.pessimism else 0.0
         return np.asarray(mean + self.kl * self._divergence(Q) + self.pessimism * spread)

@@ -96,8 +96,7 @@ def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
         The proposal.
 
     Raises:
-        ProposalError: The problem is invalid, its constraints contradict each other, or no solver reaches the optimum
-            within 1e-6 BPB.
+        ProposalError: The problem is invalid, or its constraints contradict each other.
     """
     program = _program(surrogate, problem)
     if surrogate.fitted_law is None:
@@ -174,6 +173,6 @@ def _finish(program: Program, free: Array, status: str, caps: Array) -> Proposal
         shadow_prices=np.where(by_cap, prices[:m], 0.0),
         at_cap=by_cap & (weights >= caps * (1 - _AT_CAP)) & (caps > 0),
         status=status,
-        gap=None if program.pessimism else gap,
+        gap=None if program.pessimism or gap is None or not np.isfinite(gap) else gap,
         residual=limits.violation(weights),
     )
