@@ -4,15 +4,14 @@ from prefect import flow
 
 from flows.reports.difference_markdown import difference_markdown
 from olmix_core.config.load import load_config
-from olmix_core.mixes.history import differences, find_record
+from olmix_core.mixes.history import MixDifference, differences, find_record
 from olmix_core.mixes.record import MixRecord, read_mix
-from olmix_core.serialization import JsonObject
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import publish_markdown
 
 
 @flow(name="compare", flow_run_name="compare {config_file}", persist_result=False)
-def compare(config_file: str, a: str = "", b: str = "") -> JsonObject:
+def compare(config_file: str, a: str = "", b: str = "") -> MixDifference:
     """Compare two published mixtures: leaves, weights, settings, tasks, evidence.
 
     Args:
@@ -22,7 +21,7 @@ def compare(config_file: str, a: str = "", b: str = "") -> JsonObject:
         b: The same, to compare with. If left empty: the latest version.
 
     Returns:
-        The difference, as described in docs/schemas/diff.json.
+        The difference.
     """
     config = load_config(config_file)
     store = Store(config.store)
@@ -36,4 +35,4 @@ def compare(config_file: str, a: str = "", b: str = "") -> JsonObject:
     difference = differences(old, new)
     title = f"{difference.a.name} and {difference.b.name}"
     publish_markdown(f"compare-{new.name}", difference_markdown(difference), title)
-    return difference.to_json()
+    return difference

@@ -21,7 +21,7 @@ from olmix_core.workers.cancellation import until_stopped
 from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, publish_markdown
 from tasks.runtime.progress_artifact import shown
-from tasks.steps.publish import publish
+from tasks.steps.publish import PUBLISH, publish
 
 APPROVAL_SECONDS = 7 * 24 * 3600  # how long a plan waits for somebody to look at it
 POLL_SECONDS = 5
@@ -62,7 +62,7 @@ def run_mix(
     Raises:
         OlmixError: If the inputs cannot be used, or a step fails.
     """
-    Store(config.store).preflight()
+    (Store(config.store) if inputs is None else inputs.store).preflight()
     preflight = None if inputs is None else Preflight(inputs)
     with get_runner(config.execution.runner).start(config.execution, config_file, workers) as task_runner:
         return mix.with_options(task_runner=task_runner)(config, config_file, approve, preflight)
@@ -102,13 +102,13 @@ def mix(
     if approve:
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
         inputs = resolve_inputs(config, config_file)  # days may have passed
-    store = Store(config.store)
+    store = inputs.store
     labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
     executor = PrefectExecutor(store, Artifacts(config.name, store, labels), config.execution)
     tracked = progress.current()
     with shown(config.name, tracked), until_stopped():
         draft = propose_mix(config, config_file, inputs, executor)
-    tracked.expect("publish", 1)
-    published = publish(draft, config.store, tracked.accounting())
-    tracked.finished("publish")
+    tracked.expect(PUBLISH.name, 1)
+    published = publish(draft, store, tracked.accounting())
+    tracked.finished(PUBLISH.name)
     return published

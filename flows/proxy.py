@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.execution.deployment_job import DeploymentJob
 from olmix_core.storage.layout import job_path
 from olmix_core.storage.store import Store
 from tasks.runtime.results import results_block
@@ -23,9 +24,9 @@ def proxy(job: str, store: str, label: str = "") -> None:  # noqa: ARG001 - the 
     """
     job_store = Store(store)
     job_store.preflight()
-    description = job_store.read_json(job_path(job))
-    step = STEPS[description["step"]]
+    description = DeploymentJob.from_json(job_store.read_json(job_path(job)))
+    step = STEPS[description.step]
     assert isinstance(step, Step)
     run = step.task.with_options(result_storage=results_block(job_store.url), cache_policy=step.policy(job_store.url))
-    for payload, where in description["calls"]:
+    for payload, where in description.calls:
         run(payload, job_store.url, **where)

@@ -9,10 +9,9 @@ from flows.pipeline.context import RunContext
 from flows.pipeline.pipeline import run_chain
 from olmix_core.config.config import Config
 from olmix_core.planning.preflight import ResolvedInputs
-from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts
 from tasks.runtime.step import Call, P, R, Step
-from tasks.steps.train import TrainPayload
+from tasks.steps.train import TrainPayload, train
 
 
 class _Drawn(Exception):
@@ -27,7 +26,7 @@ class _ExecutorUntilTraining(PrefectExecutor):
 
     def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
         """Results of steps before training. Raises _Drawn at training."""
-        if step.name == "train":
+        if step is train:
             payloads = (call.payload for call in calls)
             raise _Drawn([dict(payload.mixture) for payload in payloads if isinstance(payload, TrainPayload)])
         return super().run_all(step, calls)
@@ -47,7 +46,7 @@ def draw_swarm(config: Config, config_file: str, inputs: ResolvedInputs) -> list
     Raises:
         OlmixError: If a step fails.
     """
-    store = Store(config.store)
+    store = inputs.store
     store.preflight()
 
     @flow(name="swarm", flow_run_name=config.name, persist_result=False)

@@ -12,8 +12,7 @@ from prefect.logging import get_run_logger
 from olmix_core.config.load import load_config
 from olmix_core.data.domains import read_domains
 from olmix_core.errors import StoreError
-from olmix_core.mixes.watch import observe, remember
-from olmix_core.serialization import JsonObject
+from olmix_core.mixes.watch import Observed, observe, remember
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.store import Store
 
@@ -22,7 +21,7 @@ MAX_HOURS = 1.0  # then it is stopped; content hashes computed so far are kept
 
 
 @flow(name="watch", flow_run_name="watch {config_file}", persist_result=False, timeout_seconds=MAX_HOURS * 3600)
-def watch(config_file: str, again: bool = False) -> JsonObject:
+def watch(config_file: str, again: bool = False) -> Observed:
     """Compare the data of a configuration with the last version of its mix; emit an event if it changed.
 
     A change is reported once, even if the run that it starts has not ended.
@@ -32,8 +31,7 @@ def watch(config_file: str, again: bool = False) -> JsonObject:
         again: Report a change again, for example because its run failed.
 
     Returns:
-        {since, id, told, changes}: the version compared with, the identity of the change, when it was reported
-        before, and {domain, change, origins} of each leaf that changed.
+        The version compared with, the change, and when it was reported before.
     """
     config, logger = load_config(config_file), get_run_logger()
     store = Store(config.store)
@@ -61,4 +59,4 @@ def watch(config_file: str, again: bool = False) -> JsonObject:
         EventsWorker.instance().wait_until_empty()
         remember(store, config.name, observed)
         logger.info("mix=%s: since %s: %s; told now", config.name, observed.since, summary)
-    return observed.to_json()
+    return observed

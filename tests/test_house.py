@@ -131,11 +131,11 @@ UNTYPED = {
         tasks.runtime.results:known_result tasks.runtime.results:read_result olmix_core.mixes.labels:label_surrogate""",
     "JSON of any payload, which is hashed, compared and shown": """
         olmix_core.identity:fields olmix_core.identity:step_key tasks.runtime.log:step_log
-        flows.execution.dry_run:Entry.payload flows.reports.explain:StoredPayload.payload
-        olmix_core.evidence.pooling:select_from_ledger""",
+        tasks.runtime.payload:StoredPayload.payload""",
     "Prefect sends arguments, results and values of flows as JSON": """
         tasks.runtime.cache_policy:PayloadKey.compute_key tasks.runtime.step:Step.body tasks.runtime.step:Step.task
-        tasks.steps.evaluate:evaluate tasks.steps.train:train flows.compare:compare flows.watch:watch""",
+        tasks.steps.evaluate:evaluate tasks.steps.train:train
+        flows.execution.deployment_job:DeploymentJob.calls""",
     "the configuration before it is validated": """
         olmix_core.config.load:load_config""",
     "settings of sections that a record quotes": """

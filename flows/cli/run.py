@@ -28,7 +28,6 @@ def run(
     from flows.execution import prefect_settings
     from olmix_core.config.load import load_config, with_runner
     from olmix_core.planning.preflight import resolve_inputs
-    from olmix_core.storage.store import Store
 
     started = time.monotonic()
     settings = load_config(config)
@@ -59,18 +58,22 @@ def run(
         console.print("\nstopped; finished results are kept, and the next run continues from there")
         raise typer.Exit(130) from None
     counts = run_progress.accounting()
-    console.print(view_of(Store(settings.store), record))
+    console.print(view_of(inputs.store, record))
     console.print(_summary(counts, time.monotonic() - started), soft_wrap=True)
 
 
 def _summary(counts: Mapping[str, Mapping[str, int]], seconds: float) -> str:
     """One line: what was executed, cached and reused."""
-    executed = {step: n["executed"] for step, n in counts.items() if n["executed"] and step != "publish"}
+    from tasks.steps.evidence import evidence
+    from tasks.steps.plan import plan
+    from tasks.steps.publish import PUBLISH
+
+    executed = {step: n["executed"] for step, n in counts.items() if n["executed"] and step != PUBLISH.name}
     cached = sum(n["cached"] for n in counts.values())
     if executed:
         steps = ", ".join(f"{step} {n}" for step, n in executed.items())
         text = f"executed: {steps}; cached: {cached}"
-        ratios, proxies = (counts[step]["reused"] if step in counts else 0 for step in ("plan", "evidence"))
+        ratios, proxies = (counts[step]["reused"] if step in counts else 0 for step in (plan.name, evidence.name))
         reused = [f"ratios of {ratios} leaves"] if ratios else []
         reused += [f"evidence of {proxies} proxies"] if proxies else []
         if reused:

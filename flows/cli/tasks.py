@@ -78,12 +78,20 @@ class _Measured:
 
 def _proxy(store: "Store", start: str) -> "ProxyReference":
     """The trained proxy whose key begins with `start`. Raises StoreError."""
-    from olmix_core.storage.layout import PROXIES_FOLDER, payload_path, tokenizer_path
+    from flows.execution import prefect_settings
+
+    prefect_settings.prepare()
+    from olmix_core.storage.layout import PROXIES_FOLDER, tokenizer_path
     from olmix_core.workers.jobs import ProxyReference
+    from tasks.runtime.payload import read_payload
+    from tasks.steps.train import TrainPayload, train
 
     key = _whole_key(store.list(PROXIES_FOLDER), start, store.url)
-    payload = store.read_json(payload_path("train", key))["payload"]
-    return ProxyReference(store.url, key, payload["recipe"], tokenizer_path(payload["tokenizer"]))
+    stored = read_payload(store, train.name, key)
+    if stored is None:
+        raise StoreError(f"{store.url}: found no payload of proxy {key[:12]}; expected one that `olmix run` trained")
+    payload = TrainPayload.from_json(stored.payload)
+    return ProxyReference(store.url, key, payload.recipe, tokenizer_path(payload.tokenizer))
 
 
 def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) -> tuple[list[_Measured], str]:

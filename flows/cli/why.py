@@ -26,12 +26,11 @@ def why(
     from flows.reports.explain import explain, explain_version
     from olmix_core.config.load import load_config
     from olmix_core.mixes.record import read_latest, read_mix
-    from olmix_core.storage.store import Store
 
     settings = load_config(config)
-    store = Store(settings.store)
-    last = read_latest(store, settings.name)
     prospect = forecast(settings, str(config))
+    store = prospect.inputs.store
+    last = read_latest(store, settings.name)
     labels = dict(prospect.inputs.domains.labels)
     would_run = not prospect.is_nothing or last is None
     if would_run or last is None:

@@ -7,9 +7,10 @@ be predicted will be executed.
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
-from olmix_core.serialization import JsonObject, JsonRecord
+from flows.execution.executor import Executor
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Call, Estimate, P, R, Step
 
@@ -26,7 +27,7 @@ class Entry:
 
     Attributes:
         step: Name of the step.
-        payload: Its payload, as JSON.
+        payload: Its payload.
         key: Its key.
         label: Its label; "" where it has none.
         cached: Whether it is there.
@@ -34,7 +35,7 @@ class Entry:
     """
 
     step: str
-    payload: JsonObject
+    payload: JsonRecord
     key: str
     label: str
     cached: bool
@@ -50,7 +51,7 @@ class Counts:
 
 
 @dataclass
-class DryRun:
+class DryRun(Executor):
     """The executor of a dry run.
 
     Attributes:
@@ -90,28 +91,12 @@ class DryRun:
             result = cast(R | None, self.lookups[step.name, key])
             label, is_cached = str(call.where.get("label", "")), result is not None
             self.entries.append(
-                Entry(step.name, call.payload.to_json(), key, label, is_cached, step.code_version),
+                Entry(step.name, call.payload, key, label, is_cached, step.code_version),
             )
             results.append(result if result is not None else self._predict(step, call, key))
         if any(result is None for result in results):
             raise Unpredictable(step.name)
         return [result for result in results if result is not None]
-
-    def run(self, step: Step[P, R], payload: P, **where: Any) -> R:
-        """Look up or predict one result.
-
-        Args:
-            step: The step.
-            payload: What the result depends on.
-            **where: Where things are.
-
-        Returns:
-            The result.
-
-        Raises:
-            Unpredictable: It is missing and cannot be predicted.
-        """
-        return self.run_all(step, [Call(payload, where)])[0]
 
     def _predict(self, step: Step[P, R], call: Call[P], key: str) -> R | None:
         if step.forecast is None:

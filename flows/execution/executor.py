@@ -1,4 +1,4 @@
-"""Carrying out a step for one payload or many: the protocol, and the executor that does so through Prefect."""
+"""Carrying out a step for one payload or many: the base of executors, and the one that uses Prefect."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -53,10 +53,10 @@ class Executor(Protocol):
         Returns:
             The result.
         """
-        ...
+        return self.run_all(step, [Call(payload, where)])[0]
 
 
-class PrefectExecutor:
+class PrefectExecutor(Executor):
     """Runs steps as Prefect tasks; what is cached is not run again.
 
     Attributes:
@@ -121,19 +121,6 @@ class PrefectExecutor:
             ]
             self.artifacts.leave(step.name, done, step.artifact, step.artifact_name)
         return results
-
-    def run(self, step: Step[P, R], payload: P, **where: Any) -> R:
-        """Carry out a step once.
-
-        Args:
-            step: The step.
-            payload: What the result depends on.
-            **where: Where things are.
-
-        Returns:
-            The result.
-        """
-        return self.run_all(step, [Call(payload, where)])[0]
 
     def _result(self, step: Step[P, R], future: PrefectFuture[JsonObject]) -> JsonObject:
         try:

@@ -23,6 +23,8 @@ from olmix_core.storage.layout import (
 from olmix_core.storage.results import file_of
 from olmix_core.surrogate.fit import load as load_surrogate
 from tasks.runtime import progress
+from tasks.steps.evidence import evidence
+from tasks.steps.plan import plan
 
 
 class RecordingExecutor(Executor, Protocol):
@@ -49,8 +51,8 @@ def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, execut
     context, tracked = RunContext.begin(config, config_file, inputs, executor), progress.current()
     run_chain(context)
     state = context.state
-    tracked.reuse("plan", len(state.plan.kept))
-    tracked.reuse("evidence", state.carried_over)
+    tracked.reuse(plan.name, len(state.plan.kept))
+    tracked.reuse(evidence.name, state.carried_over)
     return _draft(context, executor.keys)
 
 

@@ -8,7 +8,6 @@ from flows.pipeline.pipeline import run_chain
 from flows.pipeline.run_state import RunState
 from olmix_core.config.config import Config
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs
-from olmix_core.storage.store import Store
 from tasks.steps import STEPS
 from tasks.steps.evaluate import evaluate
 from tasks.steps.next_round import next_round
@@ -77,7 +76,7 @@ def forecast(
     """
     inputs = inputs or resolve_inputs(config, config_file)
     if earlier is None:
-        dry_run = DryRun(Store(config.store))
+        dry_run = DryRun(inputs.store)
         context = RunContext.begin(config, config_file, inputs, dry_run)
     else:
         dry_run = DryRun(earlier.run.store, lookups=earlier.run.lookups)

@@ -9,7 +9,7 @@ from flows.pipeline.train_swarm import proxy_keys, train_swarm
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.evidence.compatibility import Requirements
 from olmix_core.evidence.ledger import set_name
-from olmix_core.evidence.pooling import select_from_ledger
+from olmix_core.evidence.pooling import RunIdentity, select_from_ledger
 from olmix_core.evidence.rows import EvidenceRow, recipe_key
 from olmix_core.mixes.record import next_version
 from olmix_core.mixture import Mixture
@@ -109,7 +109,7 @@ def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
             tasks=[task.fingerprint for task in inputs.tasks],
             contents=sorted({*leaves, *split}),
         ),
-        {"leaves": list(leaves), "swarm": sorted(own), "lineage": list(state.lineage.rows)},
+        RunIdentity(list(leaves), sorted(own), state.lineage.rows),
         state.base.pools,
     )
 

@@ -8,7 +8,7 @@ from olmix_core.errors import DivergenceError
 from olmix_core.mixture import Mixture
 from olmix_core.proxies.mixture_description import describe_mixture
 from tasks.runtime.step import Call
-from tasks.steps.train import TrainPayload, TrainResult, train
+from tasks.steps.train import ExternalTrainer, TrainPayload, TrainResult, train
 
 # Of a swarm at most this share may be left out, but always one: beyond, it is the recipe that diverges.
 MAX_EXCLUDED = 0.1
@@ -96,5 +96,5 @@ def _where(context: RunContext, mixture: Mixture, corpora: Mapping[str, str], nu
     if execution.command is not None:
         name = f"{context.config.name}-{label}"
         description = describe_mixture(name, mixture, context.inputs.domains, context.inputs.recipe)
-        where["external"] = {"command": execution.command, "mixture": description.to_json()}
+        where["external"] = ExternalTrainer(execution.command, description).to_json()
     return where

@@ -11,14 +11,12 @@ from typing import Any
 
 from flows.execution.dry_run import Entry
 from flows.pipeline.forecast import Forecast
-from olmix_core.errors import DamageError
 from olmix_core.identity import fields
 from olmix_core.mixes.record import MixRecord
 from olmix_core.serialization import JsonMapping, JsonRecord
 from olmix_core.serialization import key as json_name
-from olmix_core.storage.layout import payload_path
 from olmix_core.storage.store import Store
-from tasks.runtime.payload import CAUSES, CODE, DATA, source_of
+from tasks.runtime.payload import CAUSES, CODE, DATA, StoredPayload, read_payload, source_of
 from tasks.runtime.registry import STEPS
 from tasks.runtime.step import Step
 from tasks.steps.evaluate import EvaluatePayload, evaluate
@@ -47,12 +45,20 @@ class Difference(JsonRecord):
 
 
 @dataclass(frozen=True)
-class StoredPayload(JsonRecord):
-    """A payload as the store keeps it: with the step and the code_version that it is of."""
+class _Result:
+    """A result to explain: its label, "" where it has none, and its payload as the store keeps it."""
 
-    step: str
-    code_version: int
-    payload: JsonMapping
+    label: str
+    stored: StoredPayload
+
+    @classmethod
+    def of_entry(cls, entry: Entry) -> "_Result":
+        """The result that a dry run looked up."""
+        return cls(entry.label, StoredPayload(entry.step, entry.code_version, entry.payload.to_json()))
+
+    @property
+    def step(self) -> str:
+        return self.stored.step
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,8 @@ def explain(prospect: Forecast, last: MixRecord | None, store: Store) -> list[Re
     Raises:
         StoreError: The store does not answer.
     """
-    missing = [entry for entry in prospect.run.entries if not entry.cached]
-    reasons = explain_entries(missing, last, store, prospect.inputs.domains.labels)
+    missing = [_Result.of_entry(entry) for entry in prospect.run.entries if not entry.cached]
+    reasons = _explain_results(missing, last, store, prospect.inputs.domains.labels)
     if not prospect.reached:
         reached = {entry.step for entry in prospect.run.entries}
         by_step = {reason.step: reason for reason in reasons}
@@ -122,37 +128,24 @@ def explain_version(record: MixRecord, parent: MixRecord | None, store: Store) -
     """
     earlier = {key for keys in (parent.step_keys if parent else {}).values() for key in keys}
     labels = record.labels
-    entries = []
+    results = []
     for step, keys in record.step_keys.items():
         for key in keys:
-            if key not in earlier and (stored := _stored_payload(store, step, key)) is not None:
-                payload = dict(stored.payload)
-                label = labels.get(StatisticsPayload.from_json(payload).content, "") if step == statistics.name else ""
-                entries.append(Entry(step, payload, key, label, False, stored.code_version))
-    return explain_entries(entries, parent, store, labels)
+            if key not in earlier and (stored := read_payload(store, step, key)) is not None:
+                is_leaf = step == statistics.name
+                label = labels.get(StatisticsPayload.from_json(stored.payload).content, "") if is_leaf else ""
+                results.append(_Result(label, stored))
+    return _explain_results(results, parent, store, labels)
 
 
-def explain_entries(
-    entries: Iterable[Entry], last: MixRecord | None, store: Store, labels: Mapping[str, str]
+def _explain_results(
+    results: Iterable[_Result], last: MixRecord | None, store: Store, labels: Mapping[str, str]
 ) -> list[Reason]:
-    """Explain results that are not cached.
-
-    Args:
-        entries: The results.
-        last: The published version that they are compared with.
-        store: The store.
-        labels: {leaf: its label}.
-
-    Returns:
-        A reason for each step, and one for each leaf's statistics.
-
-    Raises:
-        StoreError: The store does not answer.
-    """
-    by_step: dict[str, list[Entry]] = {}
-    for entry in entries:
-        name = f"{entry.step} {entry.label}" if entry.step == statistics.name else entry.step
-        by_step.setdefault(name, []).append(entry)
+    """A reason for each step whose results are not cached, and one for each leaf's statistics."""
+    by_step: dict[str, list[_Result]] = {}
+    for result in results:
+        name = f"{result.step} {result.label}" if result.step == statistics.name else result.step
+        by_step.setdefault(name, []).append(result)
     names = dict(labels)
     for leaf in last.domain_set if last else ():
         names.setdefault(leaf.fingerprint, f"{leaf.label} (before)")
@@ -163,71 +156,61 @@ def explain_entries(
     return reasons
 
 
-def _stored_payload(store: Store, step: str, key: str) -> StoredPayload | None:
-    path = payload_path(step, key)
-    try:
-        return StoredPayload.from_json(store.read_json(path))
-    except FileNotFoundError:
+def _counterpart(result: _Result, last: MixRecord | None, store: Store) -> StoredPayload | None:
+    """The payload of the last version that the result stands in the place of."""
+    if last is None or result.step not in last.step_keys:
         return None
-    except ValueError as error:
-        raise DamageError(store.place(path), str(error)) from error
-
-
-def _counterpart(entry: Entry, last: MixRecord | None, store: Store) -> StoredPayload | None:
-    """The payload of the last version that the entry stands in the place of."""
-    if last is None or entry.step not in last.step_keys:
-        return None
-    stored = (_stored_payload(store, entry.step, key) for key in last.step_keys[entry.step])
+    stored = (read_payload(store, result.step, key) for key in last.step_keys[result.step])
     payloads = [payload for payload in stored if payload is not None]
-    if entry.step == statistics.name:
-        before = {leaf.label: leaf.fingerprint for leaf in last.domain_set}.get(entry.label)
-        content = StatisticsPayload.from_json(entry.payload).content
+    if result.step == statistics.name:
+        before = {leaf.label: leaf.fingerprint for leaf in last.domain_set}.get(result.label)
+        content = StatisticsPayload.from_json(result.stored.payload).content
         payloads = [
             payload for payload in payloads if StatisticsPayload.from_json(payload.payload).content in (content, before)
         ]
-    if entry.step == evaluate.name:
-        task = EvaluatePayload.from_json(entry.payload).task
+    if result.step == evaluate.name:
+        task = EvaluatePayload.from_json(result.stored.payload).task
         same = [payload for payload in payloads if EvaluatePayload.from_json(payload.payload).task == task]
         payloads = same or payloads
     return payloads[0] if payloads else None
 
 
 def _reason(
-    group: Sequence[Entry],
+    group: Sequence[_Result],
     old: StoredPayload | None,
     before: Sequence[Reason],
     names: Mapping[str, str],
     *,
     is_first_version: bool,
 ) -> Reason:
-    entry, count = group[0], len(group)
+    result, count = group[0], len(group)
     differences: tuple[Difference, ...]
     if old is None:
-        if is_first_version or entry.step != statistics.name:
-            return Reason(entry.step, entry.label, count, FIRST, _root(entry, (), names))
-        differences = (Difference("content", None, StatisticsPayload.from_json(entry.payload).content, DATA),)
-    elif old.code_version != entry.code_version:
-        differences = (Difference("code_version", old.code_version, entry.code_version, CODE),)
+        if is_first_version or result.step != statistics.name:
+            return Reason(result.step, result.label, count, FIRST, _root(result, (), names))
+        differences = (Difference("content", None, StatisticsPayload.from_json(result.stored.payload).content, DATA),)
+    elif old.code_version != result.stored.code_version:
+        differences = (Difference("code_version", old.code_version, result.stored.code_version, CODE),)
     else:
-        differences = tuple(_differences(entry.step, old.payload, entry.payload))
+        differences = tuple(_differences(result.step, old.payload, result.stored.payload))
     own = [difference for difference in differences if difference.source in CAUSES]
     if own:
-        root = _root(entry, own, names)
+        root = _root(result, own, names)
         reported = differences if old is not None else tuple(own)
-        return Reason(entry.step, entry.label, count, own[0].source, root, (), reported)
+        return Reason(result.step, result.label, count, own[0].source, root, (), reported)
     # Only results of earlier steps differ: follow the first that has a reason.
     sources = {difference.source for difference in differences}
     for upstream in before:
         if upstream.step in sources:
             chain = (upstream.step, *upstream.chain)
-            return Reason(entry.step, entry.label, count, UPSTREAM, upstream.root, chain, differences)
+            return Reason(result.step, result.label, count, UPSTREAM, upstream.root, chain, differences)
     chain = tuple(sorted(sources))
-    return Reason(entry.step, entry.label, count, UPSTREAM, "an earlier version", chain, differences)
+    return Reason(result.step, result.label, count, UPSTREAM, "an earlier version", chain, differences)
 
 
-def _root(entry: Entry, differences: Sequence[Difference], names: Mapping[str, str]) -> str:
+def _root(result: _Result, differences: Sequence[Difference], names: Mapping[str, str]) -> str:
     """The root in words."""
-    where = f"{entry.step} {entry.label}".strip()
+    where = f"{result.step} {result.label}".strip()
     if not differences:
         return f"{where}: never run before"
     first = differences[0]

@@ -14,7 +14,12 @@ from olmix_core.mixes.record import MixRecord, read_latest
 from olmix_core.mixes.record_parts import Speed
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.serialization import JsonObject
-from olmix_core.storage.store import Store
+from tasks.steps.evaluate import evaluate
+from tasks.steps.evidence import evidence
+from tasks.steps.plan import plan as plan_step
+from tasks.steps.publish import PUBLISH
+from tasks.steps.statistics import StatisticsPayload
+from tasks.steps.train import train
 
 ALTERNATIVES = ("full_recompute", "full_reuse")  # the paper's two ends of reuse
 UNTOUCHED = ("unchanged", "renamed")  # kinds of change that leave the content as it was
@@ -136,9 +141,8 @@ def make_plan(
     Raises:
         OlmixError: If the run would fail before its first step that costs anything.
     """
-    store = Store(config.store)
-    last = read_latest(store, config.name)
     prospect = forecast(config, config_file, inputs)
+    last = read_latest(prospect.inputs.store, config.name)
     outcome = prospect.outcome
     return Plan(
         name=config.name,
@@ -164,9 +168,9 @@ def _same_labels(prospect: Forecast, last: MixRecord) -> bool:
 
 def _steps(prospect: Forecast) -> dict[str, StepPlan]:
     steps = {step: StepPlan(counts.executed, counts.cached) for step, counts in prospect.counts.items()}
-    steps["publish"] = StepPlan(executed=1, cached=0)
-    steps["plan"] = replace(steps["plan"], reused=len(prospect.outcome.plan.kept))
-    steps["evidence"] = replace(steps["evidence"], reused=prospect.outcome.carried_over)
+    steps[PUBLISH.name] = StepPlan(executed=1, cached=0)
+    steps[plan_step.name] = replace(steps[plan_step.name], reused=len(prospect.outcome.plan.kept))
+    steps[evidence.name] = replace(steps[evidence.name], reused=prospect.outcome.carried_over)
     return steps
 
 
@@ -174,7 +178,11 @@ def _leaves(prospect: Forecast) -> tuple[LeafPlan, ...]:
     """What is done with every leaf, and why; by label."""
     plan, change = prospect.outcome.plan, prospect.outcome.base.change
     falls = {effect.leaf: effect.fall for effect in plan.coupling.leaves} if plan.coupling else {}
-    counted = {entry.payload["content"]: entry.cached for entry in prospect.run.entries if entry.step == "statistics"}
+    counted = {
+        entry.payload.content: entry.cached
+        for entry in prospect.run.entries
+        if isinstance(entry.payload, StatisticsPayload)
+    }
     rows = [LeafPlan(label, "removed", "drop", count=False, cause="DATA") for label in _removed(prospect)]
     for leaf in prospect.inputs.domains.leaves:
         content = leaf.fingerprint
@@ -212,8 +220,8 @@ def _removed(prospect: Forecast) -> list[str]:
 
 def _cost(prospect: Forecast, last: MixRecord | None, workers: int | None) -> Cost:
     counts = prospect.counts
-    proxies = counts.get("train", Counts()).executed
-    evaluations = counts.get("evaluate", Counts()).executed
+    proxies = counts.get(train.name, Counts()).executed
+    evaluations = counts.get(evaluate.name, Counts()).executed
     tokens = proxies * (prospect.inputs.recipe.tokens or 0)
     seconds = None
     same_recipe = last is not None and last.settings.proxy == prospect.inputs.recipe.identity()
@@ -263,7 +271,7 @@ def _notes(prospect: Forecast) -> list[str]:
         later = sum(outcome.to_come)
         notes.append(f"trained in rounds: at most as many proxies as said, {later} of them in later rounds")
     warning = caution(prospect.inputs.recipe.parameters(prospect.inputs.vocab_size))
-    if warning and prospect.counts.get("train", Counts()).executed:
+    if warning and prospect.counts.get(train.name, Counts()).executed:
         notes.append(warning)
     if prospect.run.estimated:
         notes.append("tokens of leaves that were never counted are estimated from their size")

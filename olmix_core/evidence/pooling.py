@@ -17,7 +17,7 @@ from olmix_core.evidence import ledger
 from olmix_core.evidence.compatibility import NEEDED, RECIPE, TOKENIZER, Requirements, select_compatible
 from olmix_core.evidence.rows import NOT_OURS, EvidenceRow, from_table, recipe_key
 from olmix_core.identity import digest
-from olmix_core.serialization import JsonMapping, Scalar
+from olmix_core.serialization import JsonRecord, Scalar
 from olmix_core.storage.store import Store
 
 
@@ -49,6 +49,21 @@ class PinnedPool:
     asked: str = ""
     evidence: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunIdentity(JsonRecord):
+    """What a request depends on beside its requirements; part of its stored digest.
+
+    Attributes:
+        leaves: Fingerprints of the leaves of the run.
+        swarm: Keys of the proxies of its swarm.
+        lineage: Ids of the rows of earlier versions that it uses.
+    """
+
+    leaves: Sequence[str]
+    swarm: Sequence[str]
+    lineage: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,7 @@ def select_from_ledger(
     excluded: Collection[str],
     batch: str,
     requirements: Requirements,
-    context: JsonMapping,
+    run: RunIdentity,
     pinned: Sequence[PinnedPool],
 ) -> LedgerSelection:
     """Select compatible rows of the ledger, or take the pinned pool of the same request again.
@@ -150,8 +165,8 @@ def select_from_ledger(
         excluded: Keys of proxies that the run has already.
         batch: Key of the swarm of the run, whose proxies are left out; empty for none.
         requirements: The requirements on rows.
-        context: What else the request depends on. Two requests are the same if their requirements, their contexts and
-            the compatible imported rows are.
+        run: What else the request depends on. Two requests are the same if their requirements, their runs and the
+            compatible imported rows are.
         pinned: Pools of earlier versions.
 
     Returns:
@@ -175,7 +190,7 @@ def select_from_ledger(
             "tasks": sorted(requirements.tasks),
             "contents": sorted(requirements.contents),
             "imports": sorted(imports),
-            "also": context,
+            "also": run.to_json(),
         }
     )
     earlier = next((pool for pool in pinned if pool.asked == request), None)

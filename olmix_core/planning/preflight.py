@@ -41,6 +41,7 @@ class ResolvedInputs:
         vocab_size: Entries of the vocabulary.
         recipe: Recipe of the proxies, with its number of tokens.
         bounds: Bounds and reference of the mixture, by leaf.
+        store: The store.
     """
 
     domains: DomainSet
@@ -50,6 +51,7 @@ class ResolvedInputs:
     vocab_size: int
     recipe: ProxyRecipe
     bounds: NamedBounds
+    store: Store
 
 
 def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
@@ -69,8 +71,8 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
     """
     _check_trainer(config, config_file)
     _check_surrogate(config, config_file)
-    Store(config.store)  # raises for an unknown kind of store; sends no request
-    _check_reachable(config, config_file)
+    store = Store(config.store)  # raises for an unknown kind of store; sends no request
+    _check_reachable(config, config_file, store)
     index = ContentIndex()
     try:
         tokenizer, content = _tokenizer(config, config_file, index)
@@ -94,7 +96,7 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
         # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
         _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
     ignores = () if tokenizer is None else tokenizer.ignored
-    return ResolvedInputs(domains, tasks, content, ignores, vocab_size, recipe, bounds)
+    return ResolvedInputs(domains, tasks, content, ignores, vocab_size, recipe, bounds, store)
 
 
 def check_statistics(
@@ -172,7 +174,7 @@ def _check_surrogate(config: Config, config_file: str) -> None:
         )
 
 
-def _check_reachable(config: Config, config_file: str) -> None:
+def _check_reachable(config: Config, config_file: str, store: Store) -> None:
     """Check that the store and the servers of all data answer. Raises ConfigError, StoreError."""
 
     def paths(nodes: Sequence[Domain]) -> Iterator[str]:
@@ -182,7 +184,7 @@ def _check_reachable(config: Config, config_file: str) -> None:
 
     tasks = config.evaluation.tasks
     inputs = [*paths(config.domains), *(url for task in tasks for url in (task.file, *(task.text or ())) if url)]
-    Store(config.store).check_reachable()
+    store.check_reachable()
     try:
         check_reachable([*inputs, *([config.tokenizer.path] if isinstance(config.tokenizer, TokenizerFile) else [])])
     except OSError as error:

@@ -6,10 +6,13 @@ so in its metadata, with `cause` or `result_of`; all other fields are settings (
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from olmix_core.serialization import json_key
+from olmix_core.errors import DamageError
+from olmix_core.serialization import JsonMapping, JsonRecord, json_key
+from olmix_core.storage.layout import payload_path
+from olmix_core.storage.store import Store
 
 CODE = "CODE"  # a code_version was raised
 DATA = "DATA"  # content of a leaf
@@ -95,6 +98,39 @@ def source_of(sources: Mapping[str, str], path: str) -> str:
         if (prefix := ".".join(parts[:length])) in sources:
             return sources[prefix]
     return PARAMS
+
+
+@dataclass(frozen=True)
+class StoredPayload(JsonRecord):
+    """A payload as the store keeps it: with the step and the code_version that it is of."""
+
+    step: str
+    code_version: int
+    payload: JsonMapping
+
+
+def read_payload(store: Store, step: str, key: str) -> StoredPayload | None:
+    """Read the payload of a result.
+
+    Args:
+        store: The store.
+        step: Name of the step.
+        key: Key of the result.
+
+    Returns:
+        The payload; None where there is none.
+
+    Raises:
+        DamageError: It cannot be used.
+        StoreError: The store does not answer.
+    """
+    path = payload_path(step, key)
+    try:
+        return StoredPayload.from_json(store.read_json(path))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DamageError(store.place(path), str(error)) from error
 
 
 def _nested(annotation: Any) -> type[Any] | None:

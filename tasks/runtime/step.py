@@ -34,7 +34,7 @@ from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, Done, Where
 from tasks.runtime.cache_policy import PayloadKey
 from tasks.runtime.log import step_log
-from tasks.runtime.payload import field_sources
+from tasks.runtime.payload import StoredPayload, field_sources
 from tasks.runtime.registry import Stage
 from tasks.runtime.results import SERIALIZER, known_result
 
@@ -172,8 +172,8 @@ class Step(Stage, Generic[P, R]):
             The result.
         """
         result = self.function(payload, store, **where)
-        record = {"step": self.name, "code_version": self.code_version, "payload": payload.to_json()}
-        store.write_json(payload_path(self.name, self.key(payload)), record)
+        record = StoredPayload(self.name, self.code_version, payload.to_json())
+        store.write_json(payload_path(self.name, self.key(payload)), record.to_json())
         return result
 
     def runs_proxies(self, calls: Sequence[Call[P]]) -> bool:

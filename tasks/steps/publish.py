@@ -24,12 +24,12 @@ PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-def publish(draft: MixDraft, store_url: str, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
+def publish(draft: MixDraft, store: Store, accounting: Mapping[str, Mapping[str, int]]) -> MixRecord:
     """Publish a mix with its report, and leave its artifact; the same mix again keeps its version.
 
     Args:
         draft: The mix.
-        store_url: URL of the store.
+        store: The store.
         accounting: {step: {executed, cached, reused}} of the run.
 
     Returns:
@@ -39,7 +39,6 @@ def publish(draft: MixDraft, store_url: str, accounting: Mapping[str, Mapping[st
         StoreError: The store cannot be written.
     """
     progress.current().started(PUBLISH.name)
-    store = Store(store_url)
     record = publish_mix(store, draft, accounting)
     report = version_path(draft.name, record.version, REPORT_FILE)
     mix = load(store, draft.name, record.version)

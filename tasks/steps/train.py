@@ -91,6 +91,14 @@ class TrainResult(JsonRecord):
         return super().from_json({**cls("").to_json(), **record} if "diverged" in record else record)
 
 
+@dataclass(frozen=True)
+class ExternalTrainer(JsonRecord):
+    """A trainer of the user's own: the command that runs it, and the mixture to train on."""
+
+    command: str
+    mixture: MixtureDescription
+
+
 def _forecast(_payload: TrainPayload, key: str, _where: Where) -> TrainResult:
     return TrainResult(key)
 
@@ -140,7 +148,7 @@ def train(
     label: str,
     corpora: Mapping[str, str],
     timeout_hours: float,
-    external: JsonObject | None = None,
+    external: JsonMapping | None = None,
 ) -> TrainResult:
     """Train a proxy in a process of its own, or have another trainer do so.
 
@@ -150,7 +158,7 @@ def train(
         label: Number of the proxy, to show.
         corpora: {leaf: folder of its tokens}.
         timeout_hours: Time that it may take.
-        external: Another trainer, {command, mixture}: how it is run, and its launch configuration.
+        external: Another trainer, an `ExternalTrainer`; None for the proxies of this project.
 
     Returns:
         The trained proxy.
@@ -160,7 +168,7 @@ def train(
     """
     key = train.key(payload)
     if external is not None:
-        return _train_by_command(payload, key, store, external, timeout_hours)
+        return _train_by_command(payload, key, store, ExternalTrainer.from_json(external), timeout_hours)
     job = TrainJob(
         proxy=ProxyReference(store.url, key, payload.recipe, tokenizer_path(payload.tokenizer)),
         mixture=payload.mixture,
@@ -187,13 +195,13 @@ def train(
 
 
 def _train_by_command(
-    payload: TrainPayload, key: str, store: Store, external: JsonObject, timeout_hours: float
+    payload: TrainPayload, key: str, store: Store, trainer: ExternalTrainer, timeout_hours: float
 ) -> TrainResult:
     path = proxy_run_path(key)
     run = load_run(store, key)
     if not isinstance(run, CommandRun):
         started = time.monotonic()
-        metrics = run_command(external["command"], MixtureDescription.from_json(external["mixture"]), timeout_hours)
+        metrics = run_command(trainer.command, trainer.mixture, timeout_hours)
         run = CommandRun(key, payload.mixture, payload.recipe, metrics, time.monotonic() - started)
         store.write_json(path, run.to_json())
     tokenizer = Tokenizer.from_json(store.read_json(tokenizer_path(payload.tokenizer)))

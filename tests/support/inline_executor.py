@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect.results import ResultStore
 
+from flows.execution.executor import Executor
 from flows.pipeline.draft import propose_mix
 from olmix_core.config.config import Config
 from olmix_core.mixes.publish import publish_mix
@@ -17,7 +18,7 @@ from tasks.runtime.results import SERIALIZER, StoreResults
 from tasks.runtime.step import Call, P, R, Step
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """Runs steps one after another; results that are in the store are not computed again.
 
     It writes results as Prefect does, so that a run of the flow finds them cached, and the other way round.
@@ -52,10 +53,6 @@ class InlineExecutor:
         if errors:
             raise errors[0]
         return results
-
-    def run(self, step: Step[P, R], payload: P, **where: Any) -> R:
-        """The result for one payload."""
-        return self.run_all(step, [Call(payload, where)])[0]
 
     def _keep(self, step: Step[P, R], key: str, result: R) -> None:
         path = result_key(step.name, key)

@@ -34,6 +34,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import JsonValue
 from typing_extensions import override
 
+from flows.execution.deployment_job import DeploymentJob
 from flows.execution.runners.base import Runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError, OlmixError, StoreError, TrainingError
@@ -44,6 +45,7 @@ from olmix_core.workers.pool import at_once
 from tasks.runtime import progress
 from tasks.runtime.results import known_result
 from tasks.runtime.step import Call, Step
+from tasks.steps.evaluate import EvaluatePayload
 
 MAX_SUBMISSIONS = 4  # of one job: as often as Ray runs a task whose machine dies
 POLL_SECONDS = 2.0
@@ -164,7 +166,8 @@ def _jobs(step: Step[Any, Any], calls: Sequence[Call[Any]], store: Store) -> Ite
     groups: dict[str, list[Call[Any]]] = {}
     for call, key, result in zip(calls, keys, results, strict=True):
         if result is None:
-            groups.setdefault(call.payload.to_json().get("proxy", key), []).append(call)
+            proxy = call.payload.proxy if isinstance(call.payload, EvaluatePayload) else key
+            groups.setdefault(proxy, []).append(call)
     for proxy, group in groups.items():
         keys = sorted(step.key(call.payload) for call in group)
         label = f"{step.name} {group[0].where['label'] if len(group) == 1 else proxy[:6]}"
@@ -227,8 +230,8 @@ class _LaunchedJobs:
 
     def _submit(self, job: Job) -> None:
         self._submissions[job.name] += 1
-        calls = [(call.payload.to_json(), call.where) for call in job.calls]
-        self._store.write_json(job_path(job.name), {"step": job.step.name, "calls": calls})
+        description = DeploymentJob(job.step.name, [(call.payload.to_json(), call.where) for call in job.calls])
+        self._store.write_json(job_path(job.name), description.to_json())
         # Typed as possibly a coroutine, which it is only inside an event loop.
         run = cast(
             FlowRun,

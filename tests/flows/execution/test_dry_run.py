@@ -64,4 +64,4 @@ def test_a_stored_result_is_taken_and_what_cannot_be_predicted_ends_the_run(tmp_
         run.run_all(secret, [Call(Number(1), {}), Call(Number(3), {"label": "third"})])
     assert run.counts() == {"secret": Counts(executed=1, cached=3)}
     last = run.entries[-1]
-    assert (last.payload, last.label, last.cached) == ({"value": 3}, "third", False)
+    assert (last.payload, last.label, last.cached) == (Number(3), "third", False)

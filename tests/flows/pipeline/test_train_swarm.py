@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flows.execution.executor import Executor
 from flows.pipeline.context import RunContext
 from flows.pipeline.run_state import RunState
 from flows.pipeline.train_swarm import TrainedSwarm, train_swarm
@@ -21,7 +22,7 @@ from tasks.steps.train import TrainResult
 MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
 
 
-class Diverging:
+class Diverging(Executor):
     """An executor in which the proxies of some mixtures diverge, {number: attempts that do}."""
 
     store = Store(".")
@@ -41,9 +42,6 @@ class Diverging:
             results.append(TrainResult(key, diverged="the loss is nan") if fails else TrainResult(key, tokens=8))
         return results
 
-    def run(self, step: Step[Any, Any], payload: Any, **where: Any) -> Any:
-        return self.run_all(step, [Call(payload, where)])[0]
-
 
 def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverging]:
     config = Config.model_validate(
@@ -55,7 +53,7 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
         }
     )
     executor, state = Diverging(diverging), RunState(Base(None, None), tokenizer="tokenizer")
-    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, NamedBounds((), (), None))
+    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, NamedBounds((), (), None), Diverging.store)
     return train_swarm(RunContext(config, "mix.yaml", inputs, executor, state), MIXTURES, {}), executor
 
 

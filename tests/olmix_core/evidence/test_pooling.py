@@ -10,6 +10,7 @@ import pytest
 from flows.reports.plan import EvidenceUse, Plan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.evidence import ledger
+from olmix_core.evidence.pooling import RunIdentity
 from olmix_core.evidence.rows import EvidenceRow, from_table
 from olmix_core.storage.store import Store
 
@@ -143,3 +144,7 @@ def test_added_task_gives_a_further_row_of_the_same_proxy(run: Run, edited: Edit
     assert len({row.proxy for row in rows}) == RUNS
     fitted = ledger.pinned(store, record["evidence"])
     assert len(fitted) == 2 * RUNS
+
+
+def test_identity_of_a_run_is_hashed_in_the_form_on_record() -> None:
+    assert RunIdentity(["a", "b"], ["p"], ("r",)).to_json() == {"leaves": ["a", "b"], "swarm": ["p"], "lineage": ["r"]}
