@@ -7,6 +7,7 @@ traceback; and not one file written.
 import copy
 import gzip
 import json
+import resource
 import subprocess
 import sys
 import sysconfig
@@ -24,7 +25,7 @@ import yaml
 
 from flows.cli import app as cli
 
-SECONDS = 5.0
+SECONDS = 5.0  # of processor time: the machine may be busy
 
 PROSE = "It was the best of times, it was the worst of times, it was the age of wisdom.\n" * 400
 CODE = "def add(left: int, right: int) -> int:\n    return left + right\n\n\n" * 400
@@ -317,16 +318,22 @@ def test_a_mistake_is_told_in_one_message_and_nothing_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = make(CASES[name])
-    before, started = files_in(config.parent), time.monotonic()
+    before, started = files_in(config.parent), time.process_time()
     monkeypatch.setattr(sys, "argv", ["olmix", "run", str(config)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     said = capsys.readouterr()
     assert said.out == ""
     check(said.err, CASES[name], config.parent)
     assert files_in(config.parent) == before
+
+
+def child_seconds() -> float:
+    """Processor time of programs that this process ran to their end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize(
@@ -335,10 +342,10 @@ def test_a_mistake_is_told_in_one_message_and_nothing_is_written(
 )
 def test_the_console_script_ends_within_seconds(name: str, make: Callable[[Case], Path]) -> None:
     config = make(CASES[name])
-    before, started = files_in(config.parent), time.monotonic()
+    before, started = files_in(config.parent), child_seconds()
     script = Path(sysconfig.get_path("scripts")) / "olmix"
     ended = subprocess.run([script, "run", config], capture_output=True, text=True, check=False, cwd=config.parent)
-    assert time.monotonic() - started < SECONDS
+    assert child_seconds() - started < SECONDS
     assert ended.returncode == 1
     assert ended.stdout == ""
     check(ended.stderr, CASES[name], config.parent)
