@@ -165,8 +165,14 @@ def measure(folder: Path, rows: list[dict[str, Any]], small: bool) -> list[dict[
         mixture = {leaf: weight for leaf, weight in mixtures[name].items() if weight > 0}
         run = worker_pool.run(TrainJob(proxy, mixture, corpora))
         bpb = {task.label: worker_pool.run(EvaluateJob(proxy, task.label, task.source)).bpb for task in inputs.tasks}
-        print(f"larger model on {name}, seed {seed}: {run.seconds:.0f} s", flush=True)
-        return {"mixture": name, "seed": seed, "bpb": bpb, "parameters": run.parameters, "seconds": run.seconds}
+        print(f"larger model on {name}, seed {seed}: {run.training.seconds:.0f} s", flush=True)
+        return {
+            "mixture": name,
+            "seed": seed,
+            "bpb": bpb,
+            "parameters": run.training.parameters,
+            "seconds": run.training.seconds,
+        }
 
     jobs = [(name, seed) for name in mixtures for seed in SEEDS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

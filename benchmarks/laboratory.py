@@ -5,6 +5,7 @@ A proxy of any mixture and seed, measured on the held-out text of every domain a
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from olmix_core.config.evaluation import Task
 from olmix_core.config.load import load_config, read_task_list
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.config.swarm import Swarm
 from olmix_core.data.corpus import tokenise
 from olmix_core.data.tasks import TaskSource
 from olmix_core.data.tokenizer import train_tokenizer
@@ -62,9 +62,9 @@ class Laboratory:
 
     def swarm(self, count: int, seed: int | None = None) -> Array:
         """[count, m] mixtures as the configuration's swarm draws them, under another `seed` if one is given."""
-        settings = self._config.swarm
+        settings = self._config.swarm.sampling
         if seed is not None:
-            settings = Swarm.model_validate({**settings.model_dump(), "seed": seed})
+            settings = replace(settings, seed=seed)
         ones = np.ones(len(self.leaves))
         return sample_swarm(count, SwarmSpace(self.natural, np.eye(len(ones)), 0 * ones, ones), settings)
 
@@ -77,7 +77,7 @@ class Laboratory:
             proxy = ProxyReference(self._folder, f"{self._trained + number}-{seed}", recipe, "tokenizer.json")
             weights = zip(self._corpora, mixtures[number].tolist(), strict=True)
             mixture = {leaf: weight for leaf, weight in weights if weight > 0}
-            seconds = worker_pool.run(TrainJob(proxy, mixture, self._corpora)).seconds
+            seconds = worker_pool.run(TrainJob(proxy, mixture, self._corpora)).training.seconds
             bpb = [
                 worker_pool.run(EvaluateJob(proxy, name, source, corpora)).bpb
                 for name, (source, corpora) in self._tasks.items()

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.updates import KL, Stage, World
-from olmix_core.config.swarm import Swarm
+from olmix_core.config.swarm import SwarmSampling
 from olmix_core.mixture import Array
 from olmix_core.planning.sequential import Objective, draw_optima, select_batch
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
@@ -74,7 +74,7 @@ Strategy = Callable[[World, int], tuple[Array, int]]
 
 def swarm(history: History, E: Array, centre: Array, count: int, stream: int) -> Array:
     """[count, m] mixtures E r around the mixture `centre` [m]; other mixtures for every seed and `stream`."""
-    settings = Swarm.model_validate({"seed": 1000 * history.seed + stream})
+    settings = SwarmSampling(seed=1000 * history.seed + stream)
     unbounded = np.zeros(len(centre)), np.ones(len(centre))
     return sample_swarm(count, SwarmSpace(_on_columns(E, centre), E, *unbounded), settings)
 

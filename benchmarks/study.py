@@ -128,7 +128,7 @@ def probe(inputs: ResolvedInputs, config: Config, tasks: Mapping[str, StudyTask]
             identity = {**recipe, "tokens": tokens, "leaf_share": 1.0}
             proxy = ProxyReference(folder, f"{name}-{number}", identity, "tokenizer.json")
             run = worker_pool.run(TrainJob(proxy, {leaf.fingerprint: 1.0}, {leaf.fingerprint: "tokens"}))
-            training = run.seconds * recipe["tokens"] / tokens
+            training = run.training.seconds * recipe["tokens"] / tokens
             files = [tasks[label].source for label in labels if tasks[label].source.file]
             part = files[number % len(files) :: cores]  # the others forecast the rest
             seconds = [worker_pool.run(ForecastJob(proxy, source)).seconds for source in part]
@@ -184,14 +184,14 @@ def train_and_measure(
         store.write_json(done, {"bpb": bpb, "seconds": time.monotonic() - started})
     measured = store.read_json(done)
     print(
-        f"larger model on {name}, seed {seed}: {run.seconds:.0f} s, measured in {measured['seconds']:.0f} s",
+        f"larger model on {name}, seed {seed}: {run.training.seconds:.0f} s, measured in {measured['seconds']:.0f} s",
         flush=True,
     )
     return {
         "mixture": name,
         "seed": seed,
-        "parameters": run.parameters,
-        "seconds": run.seconds,
+        "parameters": run.training.parameters,
+        "seconds": run.training.seconds,
         "evaluation_seconds": measured["seconds"],
         "bpb": measured["bpb"],
     }

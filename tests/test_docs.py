@@ -19,7 +19,7 @@ from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import PlanRecord
 from olmix_core.mixes.tables import TABLE_COLUMNS
 from olmix_core.proposal import tradeoffs as trade_offs
-from olmix_core.proxies import training as proxy
+from olmix_core.proxies.results import Training
 from olmix_core.storage import layout
 from olmix_core.surrogate import FitSettings, cross_validate
 from olmix_core.surrogate.cross_validation import Folds
@@ -214,7 +214,7 @@ def test_every_column_of_the_diagnostics_is_described_and_no_other() -> None:
 
 def test_every_field_of_a_trained_proxy_is_described_and_no_other() -> None:
     kept = {"key", "mixture", "recipe", "torch", "metrics"}
-    assert heading_rows("proxies") == kept | set(proxy.TrainedProxy.__dataclass_fields__) - {"model"}
+    assert heading_rows("proxies") == kept | set(Training.__dataclass_fields__)
 
 
 # Links, targets and words

@@ -128,7 +128,7 @@ UNTYPED = {
         olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
         olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
         olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
-        tasks.runtime.results:known_result tasks.runtime.results:read_result olmix_core.mixes.labels:label_surrogate""",
+        tasks.runtime.results:known_result tasks.runtime.results:read_result""",
     "JSON of any payload, which is hashed, compared and shown": """
         olmix_core.identity:fields olmix_core.identity:step_key tasks.runtime.log:step_log
         tasks.runtime.payload:StoredPayload.payload""",
@@ -138,9 +138,6 @@ UNTYPED = {
         flows.execution.deployment_job:DeploymentJob.calls""",
     "the configuration before it is validated": """
         olmix_core.config.load:load_config""",
-    "settings of sections that a record quotes": """
-        olmix_core.mixes.record_parts:MixSettings.surrogate olmix_core.mixes.record_parts:MixSettings.swarm
-        olmix_core.mixes.record_parts:TokenizerRecord.settings""",
     "formats of other programs: work pools, launch configurations, listings": """
         olmix_core.config.execution:Execution.job_variables olmix_core.storage.listing:content_hash
         olmix_core.interop.exporters.mixtures.base:SwarmExport.template

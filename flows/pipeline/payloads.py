@@ -139,7 +139,7 @@ def swarm_payload(context: RunContext) -> SwarmPayload | None:
         columns=plan.columns,
         natural=context.state.natural,
         runs=round_sizes(context.config, plan.runs)[0],
-        settings=settings.model_dump(exclude={"runs", "rounds", "tolerance", "bounds"}),
+        settings=settings.sampling,
         bounds={
             leaf.fingerprint: settings.bounds[leaf.label]
             for leaf in context.inputs.domains.leaves

@@ -69,7 +69,7 @@ def _make_tokenizer(context: RunContext) -> str:
     last = read_latest(store, config.name)
     if last is not None:
         frozen = last.tokenizer
-        if frozen.settings == settings.to_json() and store.exists(tokenizer_path(frozen.fingerprint)):
+        if frozen.settings.to_json() == settings.to_json() and store.exists(tokenizer_path(frozen.fingerprint)):
             return frozen.fingerprint
     leaves = context.inputs.domains.leaves if isinstance(config.tokenizer, TrainedBPE) else ()
     result = context.executor.run(

@@ -224,7 +224,7 @@ def _cost(prospect: Forecast, last: MixRecord | None, workers: int | None) -> Co
     evaluations = counts.get(evaluate.name, Counts()).executed
     tokens = proxies * (prospect.inputs.recipe.tokens or 0)
     seconds = None
-    same_recipe = last is not None and last.settings.proxy == prospect.inputs.recipe.identity()
+    same_recipe = last is not None and last.settings.proxy.to_json() == prospect.inputs.recipe.identity()
     speed = last.speed if last is not None and same_recipe else Speed()
     if speed.train_seconds_per_token is not None:
         work = tokens * speed.train_seconds_per_token + evaluations * (speed.evaluate_seconds or 0.0)

@@ -1,10 +1,31 @@
 """The section `swarm` of the configuration: the mixtures that the proxies train on."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
 from olmix_core.config.base import Section, check_ranges
+from olmix_core.serialization import JsonRecord
+
+
+@dataclass(frozen=True)
+class SwarmSampling(JsonRecord):
+    """How the mixtures of a swarm are drawn; `Swarm` describes the fields.
+
+    Attributes:
+        seed: Seed of the mixtures.
+        sparsity: Whether small weights become 0 (sparse) or no weight is small (dense).
+        minimum_weight: Threshold below which a weight is small.
+        min_strength: Smallest Dirichlet strength.
+        max_strength: Largest Dirichlet strength.
+    """
+
+    seed: int = 0
+    sparsity: Literal["sparse", "dense"] = "sparse"
+    minimum_weight: float = 0.002
+    min_strength: float = 0.1
+    max_strength: float = 5.0
 
 
 class Swarm(Section):
@@ -34,6 +55,11 @@ class Swarm(Section):
     bounds: dict[str, tuple[float, float]] = Field(
         {}, description="Minimum and maximum weight of a leaf in every mixture."
     )
+
+    @property
+    def sampling(self) -> SwarmSampling:
+        """How mixtures are drawn, apart from their number and their bounds."""
+        return SwarmSampling(self.seed, self.sparsity, self.minimum_weight, self.min_strength, self.max_strength)
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> "Swarm":

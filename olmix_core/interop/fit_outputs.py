@@ -17,7 +17,7 @@ from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs
 from olmix_core.mixes.record import FitRecord
 from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures, solver_notes
-from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, FitSettings, SolverRecord, TaskRecord
+from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, FitRecordSettings, SolverRecord, TaskRecord
 from olmix_core.mixes.tables import LeafRow, make_table
 from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import feasible_set
@@ -141,7 +141,7 @@ def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, tabl
             domains=len(surrogate.leaves),
         ),
         differences=tuple(inputs.differences()),
-        settings=FitSettings.model_validate(
+        settings=FitRecordSettings.model_validate(
             {**config.model_dump(mode="json"), "published_behaviour": inputs.published_behaviour}
         ),
         files={},

@@ -3,15 +3,17 @@
 import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import cast
 
 import pandas as pd
 
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.record_parts import BoundRecord, Column, CouplingRecord, PlanRecord, RequestRecord
 from olmix_core.mixes.runs import FittedRun, from_parquet
-from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import RUNS_FILE, proxy_run_path, version_path
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.surrogate_json import SurrogateJSON
 
 _READERS = 16  # files of the store read at once
 
@@ -29,7 +31,7 @@ def label_task(draft: MixDraft, task: str) -> str:
     return next((t.label for t in draft.tasks if t.fingerprint == task), task)
 
 
-def label_surrogate(draft: MixDraft) -> JsonObject:
+def label_surrogate(draft: MixDraft) -> SurrogateJSON:
     """Make the content of surrogate.json.
 
     Args:
@@ -38,7 +40,7 @@ def label_surrogate(draft: MixDraft) -> JsonObject:
     Returns:
         The JSON of the law, tasks by label. A column has a fingerprint and, where it is a leaf of today, a label.
     """
-    law: JsonObject = dict(draft.law.surrogate.to_json())
+    law = cast(SurrogateJSON, dict(draft.law.surrogate.to_json()))
     labels = draft.domains.labels
     law["domains"] = [{"label": labels.get(leaf), "fingerprint": leaf} for leaf in draft.law.surrogate.leaves]
     law["tasks"] = {label_task(draft, task): parameters for task, parameters in law["tasks"].items()}
@@ -84,19 +86,24 @@ def label_runs(store: Store, draft: MixDraft, version: str, parent: str | None) 
 
     def label_run(run: FittedRun) -> FittedRun:
         before = published.get(run.run)
-        return FittedRun(
-            run=run.run,
+        return replace(
+            run,
+            mixture=_relabel(run.mixture, labels),
+            measured=_relabel(run.measured, labels),
+            predicted=_relabel(run.predicted, labels),
+            std=_relabel(run.std, labels),
             vintage=before.vintage if before else version if run.run in swarm else None,
             losses=before.losses if before else _losses(store, run.run),
-            **{
-                name: {labels.get(key, key): value for key, value in getattr(run, name).items()}
-                for name in ("mixture", "measured", "predicted", "std")
-            },
         )
 
     # On an object store a file takes long to come, and many come at once.
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(label_run, draft.law.runs))
+
+
+def _relabel(values: Mapping[str, float], labels: Mapping[str, str]) -> dict[str, float]:
+    """The values by label; a key that has no label stays."""
+    return {labels.get(key, key): value for key, value in values.items()}
 
 
 def _losses(store: Store, proxy: str) -> Sequence[tuple[int, float]]:

@@ -58,7 +58,7 @@ def publish_mix(store: Store, draft: MixDraft, accounting: Mapping[str, Mapping[
     Raises:
         StoreError: The store cannot be read or written.
     """
-    counts = {step: StepCounts(**of_step) for step, of_step in accounting.items()}
+    counts = {step: StepCounts.model_validate(of_step) for step, of_step in accounting.items()}
     while True:
         previous = read_latest(store, draft.name)
         if previous is not None and previous.identity == draft.identity:

@@ -9,6 +9,7 @@
 
 import re
 from functools import cached_property
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -20,7 +21,7 @@ from olmix_core.mixes.record_parts import (
     FileContent,
     FitEvidence,
     FitLeaf,
-    FitSettings,
+    FitRecordSettings,
     LeafRecord,
     MixSettings,
     PlanRecord,
@@ -53,6 +54,7 @@ class MixRecord(RecordPart):
     """mix.json of a published version, in the current format; docs/store.md describes every field."""
 
     format_version: int = FORMAT_VERSION
+    kind: Literal["mix"] = "mix"
     name: str
     version: str
     parent: str | None
@@ -105,6 +107,7 @@ class FitRecord(RecordPart):
     """mix.json of a folder that `olmix fit` wrote: nothing is known of contents, versions and proxies."""
 
     format_version: int = FORMAT_VERSION
+    kind: Literal["fit"] = "fit"
     name: str
     created: str
     predicted: dict[str, Interval]
@@ -121,7 +124,7 @@ class FitRecord(RecordPart):
     weights: dict[str, float]
     evidence: FitEvidence
     differences: tuple[str, ...]
-    settings: FitSettings
+    settings: FitRecordSettings
     files: dict[str, str]
 
 
@@ -144,13 +147,16 @@ def parse_record(value: JsonMapping, file: str) -> MixRecord | FitRecord:
             f"{file}: format_version: found {version!r}; expected a number from 1 to {FORMAT_VERSION}: if a newer"
             " version of olmix-flows wrote the record, install that version to read it"
         )
-    if "version" in value and "pool" not in value:
+    kind = value.get("kind", "mix" if "version" in value else "fit")  # records of release 0.1.0 do not say
+    if kind not in ("mix", "fit"):
+        raise StoreError(f"{file}: kind: found {kind!r}; expected mix or fit: restore the file from a copy")
+    if kind == "mix" and "pool" not in value:
         raise StoreError(
             f"{file}: found a record from before evidence was a ledger; expected one of release 0.1.0 or later: name"
             " another store, where a run begins anew"
         )
     try:
-        return (MixRecord if "version" in value else FitRecord).model_validate(value)
+        return (MixRecord if kind == "mix" else FitRecord).model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

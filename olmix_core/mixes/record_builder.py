@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 import pandas as pd
 
 from olmix_core.config.defaults import default_runs
@@ -106,8 +105,7 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         The record.
     """
     previous = publication.previous
-    weights = {task.fingerprint: task.weight for task in draft.tasks}
-    task_weights = np.array([weights[task] for task in draft.law.surrogate.tasks])
+    task_weights = draft.proposal.request.weights_of_tasks(draft.law.surrogate)
     values = predict_mixtures(draft.law.surrogate, _known_mixtures(draft, previous), task_weights)
     law, proposal, descent = draft.law, draft.proposal, draft.descent
     labels, change = draft.domains.labels, descent.change
@@ -168,31 +166,44 @@ def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Ar
 def _tasks(draft: MixDraft, by_task: Mapping[str, Array]) -> tuple[TaskRecord, ...]:
     """The tasks with their predicted BPB, by label."""
     position = {task: index for index, task in enumerate(draft.law.surrogate.tasks)}
-    return tuple(
-        TaskRecord(
-            name=task.label,
-            family=task.family,
-            fingerprint=task.fingerprint,
-            weight=task.weight,
-            standard_error=draft.swarm.standard_errors.get(task.fingerprint),
-            **{name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()},
+    records = []
+    for task in sorted(draft.tasks, key=lambda task: task.label):
+        predicted = {name: float(bpb[position[task.fingerprint]]) for name, bpb in by_task.items()}
+        records.append(
+            TaskRecord(
+                name=task.label,
+                family=task.family,
+                fingerprint=task.fingerprint,
+                weight=task.weight,
+                standard_error=draft.swarm.standard_errors.get(task.fingerprint),
+                natural=predicted["natural"],
+                proposed=predicted["proposed"],
+                previous=predicted.get("previous"),
+                full_reuse=predicted.get("full_reuse"),
+            )
         )
-        for task in sorted(draft.tasks, key=lambda task: task.label)
-    )
+    return tuple(records)
 
 
 def _leaves(draft: MixDraft) -> tuple[LeafRecord, ...]:
     """The leaves with their statistics, by label."""
-    return tuple(
-        LeafRecord(
-            label=leaf.label,
-            fingerprint=leaf.fingerprint,
-            **draft.statistics[leaf.fingerprint].to_json(),
-            bytes_per_token=draft.statistics[leaf.fingerprint].bytes_per_token,
-            contents=tuple(leaf.contents),
+    records = []
+    for leaf in sorted(draft.domains.leaves, key=lambda leaf: leaf.label):
+        statistics = draft.statistics[leaf.fingerprint]
+        records.append(
+            LeafRecord(
+                label=leaf.label,
+                fingerprint=leaf.fingerprint,
+                documents=statistics.documents,
+                bytes=statistics.bytes,
+                tokens=statistics.tokens,
+                heldout_tokens=statistics.heldout_tokens,
+                heldout_bytes=statistics.heldout_bytes,
+                bytes_per_token=statistics.bytes_per_token,
+                contents=tuple(leaf.contents),
+            )
         )
-        for leaf in sorted(draft.domains.leaves, key=lambda leaf: leaf.label)
-    )
+    return tuple(records)
 
 
 def _proxies(draft: MixDraft) -> ProxyCounts:

@@ -90,7 +90,10 @@ def to_parquet(runs: Sequence[FittedRun]) -> bytes:
         {
             "run": run.run,
             "vintage": run.vintage,
-            **{name: sorted(getattr(run, name).items()) for name in ("mixture", "measured", "predicted", "std")},
+            "mixture": sorted(run.mixture.items()),
+            "measured": sorted(run.measured.items()),
+            "predicted": sorted(run.predicted.items()),
+            "std": sorted(run.std.items()),
             "losses": [{"step": step, "loss": loss} for step, loss in run.losses],
         }
         for run in runs
@@ -120,7 +123,10 @@ def from_parquet(content: bytes) -> list[FittedRun]:
         FittedRun(
             run=row["run"],
             vintage=row["vintage"],
-            **{name: dict(row[name]) for name in ("mixture", "measured", "predicted", "std")},
+            mixture=dict(row["mixture"]),
+            measured=dict(row["measured"]),
+            predicted=dict(row["predicted"]),
+            std=dict(row["std"]),
             losses=tuple((point["step"], point["loss"]) for point in row["losses"] or ()),
         )
         for row in table.to_pylist()

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from olmix_core.config.swarm import Swarm
+from olmix_core.config.swarm import SwarmSampling
 from olmix_core.evidence.atoms import atom_matrix
 from olmix_core.mixture import Array, Mixture, tidy
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
@@ -84,13 +84,13 @@ class RoundSettings:
     """How the next mixtures are drawn and when a swarm ends.
 
     Attributes:
-        swarm: How mixtures are drawn; its seed is that of the round.
+        sampling: How mixtures are drawn; its seed is that of the round.
         bounds: {leaf: (lowest, highest weight)} of mixtures of the swarm.
         count: Number of mixtures.
         tolerance: Gain in BPB below which no more proxies are trained.
     """
 
-    swarm: Swarm
+    sampling: SwarmSampling
     bounds: Mapping[str, tuple[float, float]]
     count: int
     tolerance: float
@@ -136,15 +136,15 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
         reference=request.in_atoms(request.reference or request.natural, surrogate),
         caps=np.where(made_of.sum(axis=1) > 0, made_of @ request.caps, np.inf),
         kl=request.kl,
-        task_weights=np.array([request.task_weights[task] for task in surrogate.tasks]),
+        task_weights=request.weights_of_tasks(surrogate),
     )
-    seed = settings.swarm.seed
+    seed = settings.sampling.seed
     optima = draw_optima(surrogate, goal, proposal.proposal.weights, draws=DRAWS, seed=seed)
     if optima.remaining_gain < settings.tolerance:
         return NextRound((), optima.remaining_gain)
     natural = leaves.vector(request.natural)
     drawn = [
-        sample_swarm(CANDIDATES, replace(space, prior=centre @ (matrix > 0)), settings.swarm)
+        sample_swarm(CANDIDATES, replace(space, prior=centre @ (matrix > 0)), settings.sampling)
         for centre in (natural, NEAR * proposal.weights + (1 - NEAR) * natural)
     ]
     of_optima = optima.samples @ (made_of > 0)

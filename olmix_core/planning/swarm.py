@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix_core.config.swarm import Swarm
+from olmix_core.config.swarm import SwarmSampling
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array, LeafIndex, tidy
 from olmix_core.proposal.expansion import Column, expansion
@@ -62,7 +62,7 @@ class SwarmSpace:
         )
 
 
-def sample_mixture(index: int, space: SwarmSpace, settings: Swarm) -> Array:
+def sample_mixture(index: int, space: SwarmSpace, settings: SwarmSampling) -> Array:
     """Draw one mixture of a swarm.
 
     Args:
@@ -104,7 +104,7 @@ def sample_mixture(index: int, space: SwarmSpace, settings: Swarm) -> Array:
     )
 
 
-def sample_swarm(runs: int, space: SwarmSpace, settings: Swarm) -> Array:
+def sample_swarm(runs: int, space: SwarmSpace, settings: SwarmSampling) -> Array:
     """Draw the first distinct mixtures of a swarm; extreme ones, with few leaves, can occur twice.
 
     Args:

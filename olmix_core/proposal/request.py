@@ -178,6 +178,17 @@ class ProposalRequest:
         """
         return np.asarray(self.atoms(surrogate) @ self.leaves.vector(mixture))
 
+    def weights_of_tasks(self, surrogate: Surrogate) -> Array:
+        """Arrange the weights of the tasks in the order of a surrogate.
+
+        Args:
+            surrogate: The fit.
+
+        Returns:
+            [T] weights in the objective, not normalised.
+        """
+        return np.array([self.task_weights[task] for task in surrogate.tasks])
+
     def loosened(self) -> tuple[list[Column], list[str]]:
         """Free leaves from their columns until the caps can be met.
 
@@ -283,7 +294,7 @@ def propose_for_leaves(
         upper=np.where(belongs.sum(axis=1) > 0, atoms @ np.minimum(upper, 1.0), np.inf),
         groups=replace(groups, members=groups.members @ belongs.T),
         kl=request.kl,
-        task_weights=np.array([request.task_weights[task] for task in surrogate.tasks]),
+        task_weights=request.weights_of_tasks(surrogate),
         pessimism=request.pessimism,
     )
     proposal = propose(surrogate, problem)

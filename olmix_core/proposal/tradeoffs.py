@@ -68,7 +68,7 @@ def trade_off_curves(
         solve,
         settings if surrogate.is_convex else {},
         request.in_atoms(request.natural, surrogate),
-        np.array([request.task_weights[task] for task in surrogate.tasks]),
+        request.weights_of_tasks(surrogate),
     )
 
 

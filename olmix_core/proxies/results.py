@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
 from olmix_core.errors import DamageError
-from olmix_core.serialization import OMIT_NONE, JsonMapping, JsonRecord, Scalar
+from olmix_core.serialization import INLINE, OMIT_NONE, JsonMapping, JsonRecord, Scalar
 from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 
@@ -45,13 +45,10 @@ class Score(JsonRecord):
 
 
 @dataclass(frozen=True)
-class ProxyRun(JsonRecord):
-    """Record of a training.
+class Training(JsonRecord):
+    """How a training went.
 
     Attributes:
-        key: Key of the proxy.
-        mixture: {leaf: weight}, without zeros.
-        recipe: Identity of the recipe.
         tokens: {leaf: tokens trained on}.
         epochs: {leaf: passes over its text}.
         losses: Points (step, mean training loss in nats per token since the last point).
@@ -60,12 +57,8 @@ class ProxyRun(JsonRecord):
         device: Type of the device, as torch names it.
         resumed: How often training went on from a checkpoint.
         compiled: Whether the model was compiled, or why not where it should have been.
-        torch: Version of torch.
     """
 
-    key: str
-    mixture: Mapping[str, float]
-    recipe: Mapping[str, Scalar]
     tokens: Mapping[str, int]
     epochs: Mapping[str, float]
     losses: tuple[tuple[int, float], ...]
@@ -74,6 +67,24 @@ class ProxyRun(JsonRecord):
     device: str
     resumed: int
     compiled: bool | str
+
+
+@dataclass(frozen=True)
+class ProxyRun(JsonRecord):
+    """Record of a trained proxy.
+
+    Attributes:
+        key: Key of the proxy.
+        mixture: {leaf: weight}, without zeros.
+        recipe: Identity of the recipe.
+        training: How the training went.
+        torch: Version of torch.
+    """
+
+    key: str
+    mixture: Mapping[str, float]
+    recipe: Mapping[str, Scalar]
+    training: Training = field(metadata=INLINE)
     torch: str
 
     @classmethod

@@ -24,7 +24,7 @@ from olmix_core.proxies.checkpoints import Checkpoints, LoopState
 from olmix_core.proxies.compilation import compile_training, compiling_pays
 from olmix_core.proxies.cross_entropy import ChunkLoss, chunk_in_place, linear_cross_entropy
 from olmix_core.proxies.model import Transformer, causal_mask
-from olmix_core.proxies.results import Progress, TrainingProgress
+from olmix_core.proxies.results import Progress, Training, TrainingProgress
 from olmix_core.proxies.sequences import Sequences
 
 REPORT_SECONDS = 0.5
@@ -44,25 +44,11 @@ class TrainedProxy:
 
     Attributes:
         model: The model.
-        tokens: {leaf: tokens trained on}.
-        epochs: {leaf: passes over its text}.
-        losses: Points (step, mean training loss in nats per token since the last point).
-        seconds: Duration of the training, interruptions left out.
-        parameters: Number of parameters.
-        device: Type of the device, as torch names it.
-        resumed: How often training went on from a checkpoint.
-        compiled: Whether the model was compiled, or why not where it should have been.
+        training: How its training went.
     """
 
     model: Transformer
-    tokens: dict[str, int]
-    epochs: dict[str, float]
-    losses: tuple[tuple[int, float], ...]
-    seconds: float
-    parameters: int
-    device: str
-    resumed: int
-    compiled: bool | str
+    training: Training
 
 
 def best_device() -> torch.device:
@@ -123,8 +109,7 @@ def train(
         if checkpoints is not None and checkpoints.is_due and step + 1 < recipe.steps:
             seconds = state.seconds + time.monotonic() - started
             checkpoints.save(model, optimiser, curve.state(step + 1, seconds, resumed))
-    return TrainedProxy(
-        model=model,
+    training = Training(
         tokens=sequences.tokens,
         epochs=sequences.epochs,
         losses=tuple(curve.points),
@@ -134,6 +119,7 @@ def train(
         resumed=resumed,
         compiled=gradient.compiled,
     )
+    return TrainedProxy(model, training)
 
 
 class _LossCurve:

@@ -119,8 +119,8 @@ def costs(mix: PublishedMix) -> list[tuple[str, str]]:
     if proxies.swarm:
         rows.append(("training", f"{amount(proxies.tokens)} tokens, {duration(proxies.seconds)} of one worker"))
     full = f"{proxies.full_recompute} proxies"
-    tokens, per_token = record.settings.proxy["tokens"], record.speed.train_seconds_per_token
-    if per_token is not None and isinstance(tokens, int):
+    tokens, per_token = record.settings.proxy.tokens, record.speed.train_seconds_per_token
+    if per_token is not None:
         seconds = proxies.full_recompute * tokens * per_token
         full += f", {duration(seconds)} of one worker"
     return [*rows, ("full recomputation would take", full)]

@@ -1,6 +1,6 @@
 """The JSON forms of fitted surrogates, as in surrogate.json (docs/store.md). K runs, m leaves, T tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from olmix_core.surrogate.regression.prior import PriorJSON
@@ -97,5 +97,15 @@ class JackknifeJSON(TypedDict):
     mixtures: list[list[float]]
     weights: list[float]
     seed: int
+    flags: dict[str, str]
+    notes: list[str]
+
+
+class SurrogateJSON(TypedDict):
+    """The fields that surrogate.json has in every family."""
+
+    family: str
+    domains: list[DomainJSON]
+    tasks: Mapping[str, TaskJSON | MeasuredJSON]
     flags: dict[str, str]
     notes: list[str]

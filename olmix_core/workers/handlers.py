@@ -1,6 +1,5 @@
 """What a worker process does for each kind of job."""
 
-import dataclasses
 import time
 from functools import lru_cache, singledispatch
 from typing import Any
@@ -57,8 +56,7 @@ def _train(job: TrainJob, progress: Progress) -> ProxyRun:
     with store.new_file(proxy_model_path(proxy.key)) as path:
         weights = trained.model.state_dict().items()
         save_tensors({name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights}, path)
-    facts = {field.name: getattr(trained, field.name) for field in dataclasses.fields(trained) if field.name != "model"}
-    run = ProxyRun(key=proxy.key, mixture=job.mixture, recipe=proxy.recipe, torch=torch.__version__, **facts)
+    run = ProxyRun(proxy.key, job.mixture, proxy.recipe, trained.training, torch.__version__)
     store.write_json(proxy_run_path(proxy.key), run.to_json())
     checkpoints.remove()
     return run

@@ -1,9 +1,8 @@
 """Step `choose`: one per round of an adaptive swarm. Key: the law so far, the request, and the number of mixtures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from olmix_core.config.swarm import Swarm
 from olmix_core.mixture import Mixture
 from olmix_core.planning.sequential import RoundSettings, propose_round
 from olmix_core.proposal.request import ProposalRequest
@@ -84,10 +83,9 @@ def next_round(payload: NextRoundPayload, store: Store, *, label: str) -> NextRo
         The mixtures; none where less than the tolerance is still to be gained.
     """
     surrogate = load_law(store.read_json(fit_path(payload.fit, SURROGATE_FILE)))
-    drawn = dict(payload.swarm.settings)
-    drawn["seed"] = int(drawn["seed"] or 0) + 1000 * payload.round
+    first = payload.swarm.settings
     settings = RoundSettings(
-        swarm=Swarm.model_validate({**drawn, "bounds": {}}),
+        sampling=replace(first, seed=first.seed + 1000 * payload.round),
         bounds=payload.swarm.bounds,
         count=payload.count,
         tolerance=payload.tolerance,

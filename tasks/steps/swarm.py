@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from olmix_core.config.swarm import Swarm
+from olmix_core.config.swarm import SwarmSampling
 from olmix_core.mixture import LeafIndex, Mixture
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.proposal.expansion import Column
 from olmix_core.report import swarm as charts
 from olmix_core.report.markdown import picture
 from olmix_core.report.style import look
-from olmix_core.serialization import JsonRecord, Scalar
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.payload import result_of
@@ -27,14 +27,14 @@ class SwarmPayload(JsonRecord):
         columns: The free dimensions, {leaf: share} each.
         natural: {leaf: natural share}.
         runs: Number of mixtures.
-        settings: Section `swarm` of the configuration, without what is named here.
+        settings: How mixtures are drawn.
         bounds: {leaf: (lowest, highest weight)} in any mixture.
     """
 
     columns: Sequence[Column] = field(metadata=result_of("plan"))
     natural: Mapping[str, float] = field(metadata=result_of("statistics"))
     runs: int = field(metadata=result_of("plan"))
-    settings: Mapping[str, Scalar]
+    settings: SwarmSampling
     bounds: Mapping[str, tuple[float, float]]
 
 
@@ -80,6 +80,5 @@ def swarm(payload: SwarmPayload, _store: Store) -> SwarmResult:
         The mixtures.
     """
     leaves = LeafIndex.sorted(payload.natural)
-    settings = Swarm.model_validate({**payload.settings, "runs": payload.runs, "bounds": {}})
     space = SwarmSpace.of_columns(payload.columns, leaves, payload.natural, payload.bounds)
-    return SwarmResult([leaves.mixture(mixture) for mixture in sample_swarm(payload.runs, space, settings)])
+    return SwarmResult([leaves.mixture(mixture) for mixture in sample_swarm(payload.runs, space, payload.settings)])

@@ -186,10 +186,10 @@ def train(
             tracked.left(train.name, label)
     return TrainResult(
         proxy=key,
-        parameters=run.parameters,
-        tokens=sum(run.tokens.values()),
-        seconds=run.seconds,
-        loss=run.losses[-1][1],
+        parameters=run.training.parameters,
+        tokens=sum(run.training.tokens.values()),
+        seconds=run.training.seconds,
+        loss=run.training.losses[-1][1],
         files={proxy_run_path(key): None, model: None},
     )
 

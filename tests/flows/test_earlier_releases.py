@@ -80,7 +80,7 @@ def test_records_keep_every_key(folder: Path) -> None:
     for version in ("v0001", "v0002"):
         record = json.loads((folder / f"store/mixes/small/{version}/mix.json").read_text())
         del record["sha256"]
-        assert parse_record(record, version).to_json() == {"format_version": 2, **record}
+        assert parse_record(record, version).to_json() == {"format_version": 2, "kind": "mix", **record}
 
 
 @pytest.mark.usefixtures("folder")

@@ -9,6 +9,7 @@ def record_json(**changes: Any) -> dict[str, Any]:
     """The content of a mix.json of format version 2 with two leaves and one task; `changes` replace fields."""
     value: dict[str, Any] = {
         "format_version": 2,
+        "kind": "mix",
         "name": "test",
         "version": "v0001",
         "parent": None,

@@ -36,6 +36,27 @@ def test_a_record_without_a_format_version_is_of_the_first() -> None:
     assert parse_record(value, "mix.json").weights == {"a": 0.75, "b": 0.25}
 
 
+def test_a_record_without_a_kind_is_known_by_its_version() -> None:
+    value = record_json()
+    del value["kind"]
+    assert isinstance(parse_record(value, "mix.json"), MixRecord)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(StoreError, match=r"mix\.json: kind: found 'draft'; expected mix or fit"):
+        parse_record(record_json(kind="draft"), "mix.json")
+
+
+def test_settings_of_the_recipe_are_written_as_they_were_read() -> None:
+    proxy = {"width": 8, "tokens": 1024, "trainer": None, "later": 1}
+    value = record_json()
+    value["settings"]["proxy"] = proxy
+    value["tokenizer"]["settings"] = {"kind": "file", "content": "abc", "eos": None}
+    written = parse_record(value, "mix.json").to_json()
+    assert written["settings"]["proxy"] == proxy
+    assert written["tokenizer"] == value["tokenizer"]
+
+
 def test_keys_that_are_not_known_are_skipped_but_settings_are_kept() -> None:
     value = record_json(later="something")
     value["settings"]["proposal"]["later"] = [1, 2]
@@ -88,4 +109,5 @@ def test_the_record_of_a_fit_has_no_versions(fitted: Path) -> None:
     record = parse_record(json.loads((fitted / "mix.json").read_text()), "mix.json")
     assert isinstance(record, FitRecord)
     assert record.format_version == FORMAT_VERSION
+    assert record.kind == "fit"
     assert record.settings.constraints.repetition_factor == 4.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix_core.config.defaults import default_runs
-from olmix_core.config.swarm import Swarm
+from olmix_core.config.swarm import SwarmSampling
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import natural
 from olmix_core.planning.swarm import SwarmSpace, sample_mixture, sample_swarm
@@ -21,7 +21,7 @@ def draw(runs: int, prior: np.ndarray = PRIOR, matrix: np.ndarray | None = None,
     matrix = np.eye(prior.size) if matrix is None else matrix
     lower = np.array(fields.pop("lower", np.zeros(len(matrix))))
     upper = np.array(fields.pop("upper", np.ones(len(matrix))))
-    return sample_swarm(runs, SwarmSpace(prior, matrix, lower, upper), Swarm(**fields))
+    return sample_swarm(runs, SwarmSpace(prior, matrix, lower, upper), SwarmSampling(**fields))
 
 
 def test_three_runs_for_each_free_dimension_and_one() -> None:
@@ -52,7 +52,7 @@ def test_more_runs_keep_the_first(few: int, more: int, seed: int) -> None:
 def test_a_mixture_depends_on_the_seed_and_its_number_alone() -> None:
     def one(seed: int, index: int) -> list[float]:
         space = SwarmSpace(PRIOR, np.eye(6), np.zeros(6), np.ones(6))
-        return sample_mixture(index, space, Swarm(seed=seed)).tolist()
+        return sample_mixture(index, space, SwarmSampling(seed=seed)).tolist()
 
     assert one(3, 7) == one(3, 7)
     assert one(3, 7) != one(3, 8)

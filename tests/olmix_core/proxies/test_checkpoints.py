@@ -49,10 +49,10 @@ def test_interrupted_training_ends_with_the_same_weights(
             until(stop)
     found = until(2.0)
     assert torch.equal(weights_of(found), weights_of(whole))
-    assert found.losses == whole.losses
-    assert (found.tokens, found.epochs) == (whole.tokens, whole.epochs)
-    assert (found.resumed, whole.resumed) == (3, 0)
-    assert (found.compiled, whole.compiled) == (compiled, compiled)
+    assert found.training.losses == whole.training.losses
+    assert (found.training.tokens, found.training.epochs) == (whole.training.tokens, whole.training.epochs)
+    assert (found.training.resumed, whole.training.resumed) == (3, 0)
+    assert (found.training.compiled, whole.training.compiled) == (compiled, compiled)
     # No step was taken twice but the one after the last checkpoint.
     assert len(told) == recipe.steps + 3
 
@@ -62,7 +62,7 @@ def test_an_unreadable_checkpoint_is_ignored(corpora: dict[str, Corpus], tmp_pat
     store.write_bytes("checkpoint.safetensors", b"not one")
     checkpoints = Checkpoints(store, "checkpoint.safetensors")
     found = train(Sequences({"code": 1.0}, corpora, SHORT), SHORT, 257, checkpoints=checkpoints)
-    assert found.resumed == 0
+    assert found.training.resumed == 0
     checkpoints.remove()
     checkpoints.remove()
     assert not store.exists("checkpoint.safetensors")

@@ -28,9 +28,9 @@ def test_a_compiled_model_learns_the_same(
     for compiled in (False, True):
         monkeypatch.setattr(proxy_module, "compiling_pays", lambda *_, compiled=compiled: compiled)
         found.append(trained(mixture, corpora, SHORT, precision=precision, document_mask=document_mask))
-    plain, other = ([loss for _, loss in one.losses] for one in found)
+    plain, other = ([loss for _, loss in one.training.losses] for one in found)
     assert other == pytest.approx(plain, rel=close)
-    assert [one.compiled for one in found] == [False, True]
+    assert [one.training.compiled for one in found] == [False, True]
 
 
 # In a process of its own: torch looks for a compiler once.

@@ -1,9 +1,10 @@
 """Records of proxies: read as written, in the forms of earlier versions too."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from olmix_core.proxies.results import CommandRun, ProxyRun, load_run
+from olmix_core.proxies.results import CommandRun, ProxyRun, Training, load_run
 from olmix_core.storage.layout import proxy_run_path
 from olmix_core.storage.store import Store
 
@@ -12,14 +13,16 @@ RUN = ProxyRun(
     key=KEY,
     mixture={"code": 1.0},
     recipe={"layers": 1},
-    tokens={"code": 1024},
-    epochs={"code": 0.5},
-    losses=((0, 6.5), (15, 4.25)),
-    seconds=1.5,
-    parameters=4096,
-    device="cpu",
-    resumed=2,
-    compiled="not compiled: no compiler",
+    training=Training(
+        tokens={"code": 1024},
+        epochs={"code": 0.5},
+        losses=((0, 6.5), (15, 4.25)),
+        seconds=1.5,
+        parameters=4096,
+        device="cpu",
+        resumed=2,
+        compiled="not compiled: no compiler",
+    ),
     torch="2.9",
 )
 
@@ -41,7 +44,7 @@ def test_runs_of_versions_that_neither_resumed_nor_compiled(tmp_path: Path) -> N
     record = {name: value for name, value in RUN.to_json().items() if name not in ("resumed", "compiled")}
     run = load_run(stored(tmp_path, record), KEY)
     assert isinstance(run, ProxyRun)
-    assert (run.resumed, run.compiled, run.losses) == (0, False, RUN.losses)
+    assert run.training == replace(RUN.training, resumed=0, compiled=False)
 
 
 def test_a_damaged_run_counts_as_missing(tmp_path: Path) -> None:

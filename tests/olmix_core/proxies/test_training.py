@@ -32,7 +32,7 @@ def test_results_are_reproducible_bit_for_bit(corpora: dict[str, Corpus], precis
     np.random.default_rng(99).random()
     second = trained({"manual": 1 / 3, "guide": 1 / 3, "code": 1 / 3}, corpora, SHORT, precision=precision)
     assert torch.equal(weights_of(first), weights_of(second))
-    assert first.losses == second.losses
+    assert first.training.losses == second.training.losses
 
 
 def test_seed_and_mixture_change_the_weights(corpora: dict[str, Corpus]) -> None:
@@ -54,14 +54,14 @@ def test_unused_corpora_have_no_effect(corpora: dict[str, Corpus]) -> None:
 
 def test_training_learns_real_text(corpora: dict[str, Corpus]) -> None:
     proxy = trained({"code": 0.5, "manual": 0.5}, corpora)
-    first, last = proxy.losses[0][1], np.mean([loss for _, loss in proxy.losses[-5:]])
+    first, last = proxy.training.losses[0][1], np.mean([loss for _, loss in proxy.training.losses[-5:]])
     assert first > np.log(257) - 0.2
     assert last < 3.4  # the frequencies of letters alone give about 3.3
-    steps = [step for step, _ in proxy.losses]
+    steps = [step for step, _ in proxy.training.losses]
     assert steps == sorted(set(steps))
     assert steps[-1] == STEPS - 1
-    assert proxy.parameters == sum(p.numel() for p in proxy.model.parameters())
-    assert proxy.seconds > 0
+    assert proxy.training.parameters == sum(p.numel() for p in proxy.model.parameters())
+    assert proxy.training.seconds > 0
 
 
 @pytest.mark.parametrize(
@@ -76,20 +76,20 @@ def test_training_learns_real_text(corpora: dict[str, Corpus]) -> None:
 def test_tokens_follow_the_mixture(corpora: dict[str, Corpus], mixture: dict[str, float]) -> None:
     proxy = trained(mixture, corpora, SHORT)
     sequences = 2048 // SHORT.sequence_length
-    assert sum(proxy.tokens.values()) == SHORT.tokens
+    assert sum(proxy.training.tokens.values()) == SHORT.tokens
     leaves = sorted(mixture)
     shares = apportion([mixture[leaf] for leaf in leaves], sequences)
-    assert proxy.tokens == {leaf: int(n) * 32 for leaf, n in zip(leaves, shares, strict=True)}
+    assert proxy.training.tokens == {leaf: int(n) * 32 for leaf, n in zip(leaves, shares, strict=True)}
     for leaf, weight in mixture.items():
-        assert abs(proxy.tokens[leaf] - weight * SHORT.tokens) <= SHORT.sequence_length
+        assert abs(proxy.training.tokens[leaf] - weight * SHORT.tokens) <= SHORT.sequence_length
         available = int((corpora[leaf].ends - corpora[leaf].starts).sum())
-        assert proxy.epochs[leaf] == pytest.approx(proxy.tokens[leaf] / available)
+        assert proxy.training.epochs[leaf] == pytest.approx(proxy.training.tokens[leaf] / available)
     if "tiny" in mixture:
-        assert proxy.epochs["tiny"] > 5
+        assert proxy.training.epochs["tiny"] > 5
 
 
 def test_tokens_beyond_whole_batches_are_left_out(corpora: dict[str, Corpus]) -> None:
-    assert sum(trained({"code": 1.0}, corpora, SHORT, tokens=2048 + 127).tokens.values()) == 2048
+    assert sum(trained({"code": 1.0}, corpora, SHORT, tokens=2048 + 127).training.tokens.values()) == 2048
 
 
 def test_a_leaf_too_small_for_a_sequence_is_named(corpora: dict[str, Corpus]) -> None:
@@ -114,7 +114,7 @@ def test_another_attempt_trains_on_the_same_text_in_another_order(corpora: dict[
     mixture = {"code": 0.4, "manual": 0.6}
     first = train(Sequences(mixture, corpora, SHORT), SHORT, 257)
     again = train(Sequences(mixture, corpora, SHORT, attempt=1), SHORT, 257)
-    assert first.tokens == again.tokens
+    assert first.training.tokens == again.training.tokens
     assert not torch.equal(weights_of(first), weights_of(again))
 
 
@@ -124,7 +124,9 @@ def test_gradients_accumulate_over_parts_of_a_batch(
     whole = trained({"code": 1.0}, corpora, SHORT)
     monkeypatch.setattr(proxy_module, "CPU_TOKENS", 96)  # three of four sequences, then the last
     parts = trained({"code": 1.0}, corpora, SHORT)
-    assert [loss for _, loss in parts.losses] == pytest.approx([loss for _, loss in whole.losses], rel=1e-4)
+    assert [loss for _, loss in parts.training.losses] == pytest.approx(
+        [loss for _, loss in whole.training.losses], rel=1e-4
+    )
 
 
 def test_batches_are_halved_when_memory_runs_out(corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +142,9 @@ def test_batches_are_halved_when_memory_runs_out(corpora: dict[str, Corpus], mon
     monkeypatch.setattr(Transformer, "hidden", small_memory)
     parts = trained({"code": 1.0}, corpora, SHORT)
     assert sizes == {2}
-    assert [loss for _, loss in parts.losses] == pytest.approx([loss for _, loss in whole.losses], rel=1e-4)
+    assert [loss for _, loss in parts.training.losses] == pytest.approx(
+        [loss for _, loss in whole.training.losses], rel=1e-4
+    )
 
     def no_memory(*_: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -154,7 +158,7 @@ def test_attention_can_be_kept_within_documents(corpora: dict[str, Corpus]) -> N
     mixture = {"tiny": 0.25, "code": 0.75}
     apart, together = (trained(mixture, corpora, SHORT, document_mask=on) for on in (True, False))
     assert not torch.equal(weights_of(apart), weights_of(together))
-    assert apart.losses[0][1] == pytest.approx(together.losses[0][1], rel=0.05)
+    assert apart.training.losses[0][1] == pytest.approx(together.training.losses[0][1], rel=0.05)
     # Where no document ends within a sequence there is nothing to keep apart.
     recipe = {"tokens": 128, "batch_size": 1, "sequence_length": 32}
     long = [trained({"code": 1.0}, corpora, SHORT, document_mask=on, **recipe) for on in (True, False)]

@@ -71,10 +71,10 @@ def test_a_proxy_is_trained_and_evaluated(workers: WorkerPool, store: Store, tmp
     assert load_run(store, "a") is None
     run = workers.run(training(store, "a"))
     assert load_run(store, "a") == run
-    assert run.tokens == {"long": 2048}
-    assert run.losses[-1][1] < run.losses[0][1]
+    assert run.training.tokens == {"long": 2048}
+    assert run.training.losses[-1][1] < run.training.losses[0][1]
     weights = load_file(store.local_copy(proxy_model_path("a")))
-    assert sum(array.size for array in weights.values()) == run.parameters
+    assert sum(array.size for array in weights.values()) == run.training.parameters
 
     (tmp_path / "task.jsonl").write_text('{"context": "li", "continuation": "ne 7"}\n')
     heldout = workers.run(evaluation(store, "a", "long")).bpb
@@ -159,8 +159,8 @@ def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Worker
         earliest = kills[-1]
         workers.run(training(store, "a"))  # a new process
     interrupted = workers.run(job)
-    assert interrupted.resumed == 2, kills
-    assert interrupted.losses == whole.losses, kills
+    assert interrupted.training.resumed == 2, kills
+    assert interrupted.training.losses == whole.training.losses, kills
     both = ("whole", "interrupted")
     one, other = (load_file(store.local_copy(proxy_model_path(key))) for key in both)
     assert all(np.array_equal(one[name], other[name]) for name in one), kills

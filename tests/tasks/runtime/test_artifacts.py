@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from olmix_core.config.swarm import SwarmSampling
 from olmix_core.proxies.results import TrainingProgress
 from olmix_core.report.markdown import picture
 from olmix_core.storage.store import Store
@@ -57,7 +58,7 @@ def test_a_swarm_of_64_leaves_and_512_runs_fits(monkeypatch: pytest.MonkeyPatch,
         for k, mixture in enumerate(mixtures)
     ]
     made = Artifacts("big", Store(str(tmp_path)), {})
-    payload = SwarmPayload([], natural, 512, {}, {})
+    payload = SwarmPayload([], natural, 512, SwarmSampling(), {})
     assert swarm.artifact is not None
     assert train.artifact is not None
     made.leave("swarm", [Done(payload, {}, SwarmResult(mixtures), "executed")], swarm.artifact, "swarm")
