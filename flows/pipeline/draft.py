@@ -9,7 +9,8 @@ from flows.pipeline.payloads import tokenizer_settings
 from flows.pipeline.pipeline import run_chain
 from olmix_core.config.config import Config
 from olmix_core.mixes.draft import Descent, FittedLaw, MixDraft, ProposedMixture, SwarmProxy, TrainedSwarm
-from olmix_core.mixes.record_parts import MixSettings, PlanRecord, SolverRecord, SwarmRecord, TokenizerRecord
+from olmix_core.mixes.record_parts import PlanRecord, SolverRecord, SwarmRecord
+from olmix_core.mixes.record_settings import MixSettings, TokenizerRecord
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.storage.layout import (

@@ -10,7 +10,8 @@ from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import File, Split
 from olmix_core.evidence.pooling import PinnedPool
 from olmix_core.identity import digest
-from olmix_core.mixes.record_parts import MixSettings, PlanRecord, SolverRecord, SwarmRecord, TokenizerRecord
+from olmix_core.mixes.record_parts import PlanRecord, SolverRecord, SwarmRecord
+from olmix_core.mixes.record_settings import MixSettings, TokenizerRecord
 from olmix_core.mixes.runs import FittedRun
 from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate

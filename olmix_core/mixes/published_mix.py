@@ -27,7 +27,8 @@ from olmix_core.mixes.history import VersionSummary
 from olmix_core.mixes.record import FitRecord, MixRecord
 from olmix_core.mixes.runs import FittedRun
 from olmix_core.mixture import Array, LeafIndex
-from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
+from olmix_core.proposal.leaf_proposal import propose_for_leaves
+from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.prediction import Prediction, PredictionContext, predict
 from olmix_core.surrogate.task_weights import normalised

@@ -21,9 +21,7 @@ from olmix_core.mixes.record_parts import (
     FileContent,
     FitEvidence,
     FitLeaf,
-    FitRecordSettings,
     LeafRecord,
-    MixSettings,
     PlanRecord,
     ProxyCounts,
     RecordPart,
@@ -33,8 +31,8 @@ from olmix_core.mixes.record_parts import (
     StepCounts,
     SwarmRecord,
     TaskRecord,
-    TokenizerRecord,
 )
+from olmix_core.mixes.record_settings import FitRecordSettings, MixSettings, TokenizerRecord
 from olmix_core.serialization import JsonMapping
 from olmix_core.storage.layout import (
     MIXES_FOLDER,

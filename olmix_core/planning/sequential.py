@@ -25,7 +25,8 @@ from olmix_core.config.swarm import SwarmSampling
 from olmix_core.evidence.atoms import atom_matrix
 from olmix_core.mixture import Array, Mixture, tidy
 from olmix_core.planning.swarm import SwarmSpace, sample_swarm
-from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
+from olmix_core.proposal.leaf_proposal import propose_for_leaves
+from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.task_weights import normalised
 

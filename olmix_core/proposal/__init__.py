@@ -7,7 +7,8 @@ shadow prices, whole sequences (`round_to_sequences`), and curves of what other 
 """
 
 from olmix_core.proposal.constraints import FeasibleSet, Groups
-from olmix_core.proposal.request import Bound, LeafProposal, ProposalRequest, propose_for_leaves
+from olmix_core.proposal.leaf_proposal import LeafProposal, propose_for_leaves
+from olmix_core.proposal.request import Bound, ProposalRequest
 from olmix_core.proposal.rounding import round_to_sequences
 from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
 from olmix_core.proposal.tradeoffs import trade_off_curves

@@ -12,7 +12,8 @@ import pandas as pd
 
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
-from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
+from olmix_core.proposal.leaf_proposal import propose_for_leaves
+from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import interval
 

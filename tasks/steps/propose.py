@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from olmix_core.formatting import amount
-from olmix_core.proposal.request import ProposalRequest, propose_for_leaves
+from olmix_core.proposal.leaf_proposal import propose_for_leaves
+from olmix_core.proposal.request import ProposalRequest
 from olmix_core.proposal.tradeoffs import trade_off_curves
 from olmix_core.report import mixture
 from olmix_core.report.markdown import picture, table

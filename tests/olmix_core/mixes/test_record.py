@@ -47,16 +47,6 @@ def test_an_unknown_kind_is_refused() -> None:
         parse_record(record_json(kind="draft"), "mix.json")
 
 
-def test_settings_of_the_recipe_are_written_as_they_were_read() -> None:
-    proxy = {"width": 8, "tokens": 1024, "trainer": None, "later": 1}
-    value = record_json()
-    value["settings"]["proxy"] = proxy
-    value["tokenizer"]["settings"] = {"kind": "file", "content": "abc", "eos": None}
-    written = parse_record(value, "mix.json").to_json()
-    assert written["settings"]["proxy"] == proxy
-    assert written["tokenizer"] == value["tokenizer"]
-
-
 def test_keys_that_are_not_known_are_skipped_but_settings_are_kept() -> None:
     value = record_json(later="something")
     value["settings"]["proposal"]["later"] = [1, 2]
