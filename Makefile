@@ -76,10 +76,10 @@ faults: $(DEVELOPMENT) $(SERVERS)  ## Kill, starve and confuse runs; nothing may
 	$(BIN)/python -m benchmarks.bench_faults
 
 fuzz: $(DEVELOPMENT)  ## Change files of every kind at random; each is read or refused in words (ten minutes)
-	OLMIX_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -m fuzz --timeout 3600
+	OLMIX_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/olmix_core/test_fuzz.py --timeout 3600
 
 properties: $(DEVELOPMENT)  ## Every property with many examples, and tests that take long (minutes)
-	$(PYTEST) -m "(hypothesis or scaled or long) and not fuzz" --hypothesis-profile ci
+	$(PYTEST) -m "(hypothesis or scaled or long) and not fuzz" --hypothesis-profile ci --ignore tests/e2e
 
 coverage: $(E2E) $(SERVERS)  ## Which lines of olmix_core all tests together run (three quarters of an hour)
 	$(PYTEST) -m "not e2e" --ignore tests/e2e --cov --cov-report=
