@@ -70,7 +70,7 @@ def fill_in_the_form(page: "Page", local: Any, config: Path) -> None:
     page.get_by_text("mix", exact=True).first.click()
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_text("Custom run").click()
-    page.get_by_text("Strength lambda of the pull").wait_for()
+    page.get_by_text("Weight of the KL penalty").wait_for()
     for field, value in {"config_file": str(config), "kl (Optional)": "0.1", "runs (Optional)": "6"}.items():
         page.locator(FIELD.format(field)).fill(value)
     page.locator(FIELD.format("kl (Optional)")).scroll_into_view_if_needed()
