@@ -16,12 +16,11 @@ from olmix_core.mixes.record import MixRecord
 from olmix_core.serialization import JsonMapping, JsonRecord
 from olmix_core.serialization import key as json_name
 from olmix_core.storage.store import Store
-from tasks.runtime.payload import CAUSES, CODE, DATA, StoredPayload, read_payload, source_of
+from tasks.runtime.payload import CAUSES, CODE, DATA, StoredPayload, Subject, read_payload, source_of
 from tasks.runtime.registry import STEPS
 from tasks.runtime.step import Step
-from tasks.steps.evaluate import EvaluatePayload, evaluate
+from tasks.steps.evaluate import evaluate
 from tasks.steps.publish import PUBLISH
-from tasks.steps.statistics import StatisticsPayload, statistics
 
 FIRST = "FIRST"  # nothing to compare with
 UPSTREAM = "UPSTREAM"  # the result of an earlier step
@@ -59,6 +58,12 @@ class _Result:
     @property
     def step(self) -> str:
         return self.stored.step
+
+    @property
+    def leaf(self) -> str | None:
+        """The leaf that it is of; None for results of other things."""
+        subject = _subject(self.step)
+        return _value(subject, self.stored) if subject is not None and subject.is_leaf else None
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,8 @@ def explain_version(record: MixRecord, parent: MixRecord | None, store: Store) -
     for step, keys in record.step_keys.items():
         for key in keys:
             if key not in earlier and (stored := read_payload(store, step, key)) is not None:
-                is_leaf = step == statistics.name
-                label = labels.get(StatisticsPayload.from_json(stored.payload).content, "") if is_leaf else ""
-                results.append(_Result(label, stored))
+                leaf = _Result("", stored).leaf
+                results.append(_Result(labels.get(leaf, "") if leaf is not None else "", stored))
     return _explain_results(results, parent, store, labels)
 
 
@@ -144,7 +148,7 @@ def _explain_results(
     """A reason for each step whose results are not cached, and one for each leaf's statistics."""
     by_step: dict[str, list[_Result]] = {}
     for result in results:
-        name = f"{result.step} {result.label}" if result.step == statistics.name else result.step
+        name = f"{result.step} {result.label}" if result.leaf is not None else result.step
         by_step.setdefault(name, []).append(result)
     names = dict(labels)
     for leaf in last.domain_set if last else ():
@@ -162,16 +166,12 @@ def _counterpart(result: _Result, last: MixRecord | None, store: Store) -> Store
         return None
     stored = (read_payload(store, result.step, key) for key in last.step_keys[result.step])
     payloads = [payload for payload in stored if payload is not None]
-    if result.step == statistics.name:
+    subject = _subject(result.step)
+    if subject is not None:
         before = {leaf.label: leaf.fingerprint for leaf in last.domain_set}.get(result.label)
-        content = StatisticsPayload.from_json(result.stored.payload).content
-        payloads = [
-            payload for payload in payloads if StatisticsPayload.from_json(payload.payload).content in (content, before)
-        ]
-    if result.step == evaluate.name:
-        task = EvaluatePayload.from_json(result.stored.payload).task
-        same = [payload for payload in payloads if EvaluatePayload.from_json(payload.payload).task == task]
-        payloads = same or payloads
+        subjects = (_value(subject, result.stored), before if subject.is_leaf else None)
+        same = [payload for payload in payloads if _value(subject, payload) in subjects]
+        payloads = same if subject.is_leaf else same or payloads
     return payloads[0] if payloads else None
 
 
@@ -186,9 +186,9 @@ def _reason(
     result, count = group[0], len(group)
     differences: tuple[Difference, ...]
     if old is None:
-        if is_first_version or result.step != statistics.name:
+        if is_first_version or result.leaf is None:
             return Reason(result.step, result.label, count, FIRST, _root(result, (), names))
-        differences = (Difference("content", None, StatisticsPayload.from_json(result.stored.payload).content, DATA),)
+        differences = (Difference("content", None, result.leaf, DATA),)
     elif old.code_version != result.stored.code_version:
         differences = (Difference("code_version", old.code_version, result.stored.code_version, CODE),)
     else:
@@ -255,6 +255,16 @@ def shown(value: Any) -> str:
     if len(text) == 64 and all(c in "0123456789abcdef" for c in text):
         return text[:12]
     return text if len(text) <= 48 else f"{text[:45]}..."
+
+
+def _subject(step: str) -> Subject | None:
+    declared = STEPS[step]
+    return declared.subject if isinstance(declared, Step) else None
+
+
+def _value(subject: Subject, stored: StoredPayload) -> str:
+    """The name of the subject of a result."""
+    return str(stored.payload[subject.field])
 
 
 def _differences(step: str, old: JsonMapping, new: JsonMapping) -> list[Difference]:

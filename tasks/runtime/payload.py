@@ -101,6 +101,20 @@ def source_of(sources: Mapping[str, str], path: str) -> str:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What a result is of. `olmix why` compares results of the same subject.
+
+    Attributes:
+        field: The field of the payload that names the subject.
+        is_leaf: Whether it is a leaf. The result of each leaf is explained by itself, and compared with that of the
+            leaf that had its label before.
+    """
+
+    field: str
+    is_leaf: bool = False
+
+
+@dataclass(frozen=True)
 class StoredPayload(JsonRecord):
     """A payload as the store keeps it: with the step and the code_version that it is of."""
 

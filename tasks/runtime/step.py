@@ -34,7 +34,7 @@ from tasks.runtime import progress
 from tasks.runtime.artifacts import Artifacts, Done, Where
 from tasks.runtime.cache_policy import PayloadKey
 from tasks.runtime.log import step_log
-from tasks.runtime.payload import StoredPayload, field_sources
+from tasks.runtime.payload import StoredPayload, Subject, field_sources
 from tasks.runtime.registry import Stage
 from tasks.runtime.results import SERIALIZER, known_result
 
@@ -84,6 +84,7 @@ class Step(Stage, Generic[P, R]):
         artifact: Says in Markdown what the step did; None for no artifact.
         artifact_name: Beginning of the artifact's key.
         uses_proxies: Tells from `where` whether a call trains or evaluates a proxy, and may run elsewhere.
+        subject: What a result is of; None where any result of the step may be compared with any other.
     """
 
     code_version: int
@@ -96,6 +97,7 @@ class Step(Stage, Generic[P, R]):
     artifact: Describer[P, R] | None = None
     artifact_name: str = ""
     uses_proxies: Callable[[Where], bool] | None = None
+    subject: Subject | None = None
 
     def key(self, payload: P) -> str:
         """Compute the key of a result.
@@ -223,6 +225,7 @@ class step(Generic[P, R]):
     artifact: Describer[P, R] | None = None
     artifact_name: str = ""
     uses_proxies: Callable[[Where], bool] | None = None
+    subject: Subject | None = None
 
     def __call__(self, function: Callable[Concatenate[P, Store, ...], R]) -> Step[P, R]:
         """Make the step of a function."""
@@ -265,6 +268,7 @@ class step(Generic[P, R]):
             artifact=self.artifact,
             artifact_name=self.artifact_name or self.name,
             uses_proxies=self.uses_proxies,
+            subject=self.subject,
         )
         return declared
 

@@ -15,7 +15,7 @@ from olmix_core.storage.store import Store
 from olmix_core.workers.jobs import EvaluateJob, ProxyReference
 from olmix_core.workers.pool import worker_pool
 from tasks.runtime.artifacts import Artifacts, Done, Where
-from tasks.runtime.payload import EVAL, cause, result_of
+from tasks.runtime.payload import EVAL, Subject, cause, result_of
 from tasks.runtime.step import step
 
 
@@ -98,6 +98,7 @@ def _describe(done: Sequence[Done[EvaluatePayload, EvaluateResult]], artifacts: 
     result=EvaluateResult,
     artifact=_describe,
     uses_proxies=_uses_proxies,
+    subject=Subject("task"),
 )
 def evaluate(
     payload: EvaluatePayload,

@@ -17,7 +17,7 @@ from olmix_core.serialization import JsonRecord
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts, Done, Where
-from tasks.runtime.payload import DATA, cause, result_of
+from tasks.runtime.payload import DATA, Subject, cause, result_of
 from tasks.runtime.step import Estimate, step
 
 # Until a tokenizer is known: a small BPE makes about one token of three bytes of text.
@@ -79,6 +79,7 @@ def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifa
     weight=0.5,
     forecast=_forecast,
     artifact=_describe,
+    subject=Subject("content", is_leaf=True),
 )
 def statistics(
     payload: StatisticsPayload,
