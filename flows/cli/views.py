@@ -82,8 +82,7 @@ def reasons_view(reasons: Sequence[Reason], labels: Mapping[str, str], detailed:
     table = _table("step", ">results", "cause", "root")
     for reason in reasons:
         chain = f" (through {' <- '.join(reason.chain)})" if reason.chain else ""
-        step = f"{reason.step} {reason.label}" if reason.step == "statistics" else reason.step
-        table.add_row(Text(step), str(reason.count), reason.cause, Text(reason.root + chain))
+        table.add_row(Text(reason.title), str(reason.count), reason.cause, Text(reason.root + chain))
     parts: list[RenderableType] = [table]
     if detailed:
         fields = _table("field", "old", "new", "from")

@@ -88,6 +88,12 @@ class Reason(JsonRecord):
     chain: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """The step, and the label of the leaf where the results are of one leaf."""
+        subject = _subject(self.step)
+        return f"{self.step} {self.label}" if subject is not None and subject.is_leaf else self.step
+
 
 def explain(prospect: Forecast, last: MixRecord | None, store: Store) -> list[Reason]:
     """Explain why a run would execute something, compared with the last published version.
@@ -161,7 +167,7 @@ def _explain_results(
 
 
 def _counterpart(result: _Result, last: MixRecord | None, store: Store) -> StoredPayload | None:
-    """The payload of the last version that the result stands in the place of."""
+    """The payload of the last version that the result replaces."""
     if last is None or result.step not in last.step_keys:
         return None
     stored = (read_payload(store, result.step, key) for key in last.step_keys[result.step])
@@ -228,7 +234,7 @@ def _item(value: Any, names: Mapping[str, str]) -> str:
 
 
 def named(field: str, names: Mapping[str, str]) -> str:
-    """Return a field path with labels in the place of fingerprints.
+    """Return a field path with labels instead of fingerprints.
 
     Args:
         field: Dotted path.

@@ -29,7 +29,7 @@ def reasons(config: Path) -> dict[str, Reason]:
     loaded = load_config(config)
     store = Store(loaded.store)
     found = explain(forecast(loaded, str(config)), read_mix(store, loaded.name), store)
-    return {f"{reason.step} {reason.label}" if reason.step == "statistics" else reason.step: reason for reason in found}
+    return {reason.title: reason for reason in found}
 
 
 def test_a_learning_rate(edited: Edit) -> None:
