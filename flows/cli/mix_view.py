@@ -9,6 +9,7 @@ from rich.text import Text
 from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.formatting import amount
 from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.tables import SAMPLE_COLUMN
 
 
 def mixture_table(mixture: pd.DataFrame) -> Table:
@@ -33,7 +34,7 @@ def mixture_table(mixture: pd.DataFrame) -> Table:
         previous = f"{row['previous']:.4f}" if pd.notna(row["previous"]) else "-"
         table.add_row(
             Text(row["domain"]),
-            amount(row["tokens"]),
+            amount(row["tokens"]) + ("*" if pd.notna(row.get(SAMPLE_COLUMN)) else ""),
             f"{row['natural']:.4f}",
             *([previous] if has_previous else []),
             f"{row['weight']:.4f}",

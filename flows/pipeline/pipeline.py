@@ -7,6 +7,8 @@ A swarm may be trained in rounds: from the law of one round, `choose` gives the 
 The chain is written once and carried out by an executor: for real (the flow), or as a dry run.
 """
 
+from dataclasses import asdict
+
 from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, swarm_payload, tokenizer_settings
 from flows.pipeline.swarm_round import SwarmProgress, train_round
@@ -44,6 +46,10 @@ def run_chain(context: RunContext) -> None:
     state.statistics = _count_leaves(context)
     if not executor.estimated:
         check_statistics(context.config, context.config_file, inputs, state.statistics)
+    state.tokens = {
+        leaf.fingerprint: leaf.represented(state.statistics[leaf.fingerprint].available)
+        for leaf in inputs.domains.leaves
+    }
     state.natural = dict(zip(state.tokens, natural_mixture(list(state.tokens.values())).tolist(), strict=True))
     _carry_over(context)
     state.plan = executor.run(
@@ -90,7 +96,8 @@ def _count_leaves(context: RunContext) -> dict[str, LeafStatistics]:
 
 
 def _statistics_where(leaf: Leaf) -> Where:
-    return {"label": leaf.label, "files": leaf.files, **({"skipped": leaf.skipped} if leaf.skipped else {})}
+    shown = {"skipped": leaf.skipped, "sample": None if leaf.sample is None else asdict(leaf.sample)}
+    return {"label": leaf.label, "files": leaf.files, **{name: value for name, value in shown.items() if value}}
 
 
 def _carry_over(context: RunContext) -> None:
@@ -101,7 +108,7 @@ def _carry_over(context: RunContext) -> None:
     state, base, leaves = context.state, context.state.base, context.inputs.domains.leaves
     if base.record is None or base.change is None or not context.config.reuse.builds_on_base:
         return
-    tokens = {leaf.fingerprint: leaf.available for leaf in base.record.domain_set}
+    tokens = {leaf.fingerprint: leaf.represented for leaf in base.record.domain_set}
     files = {leaf.fingerprint: leaf.contents for leaf in base.record.domain_set}
     files |= {leaf.fingerprint: leaf.contents for leaf in leaves}
     state.splits, state.contents = extend_splits(

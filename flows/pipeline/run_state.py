@@ -22,6 +22,7 @@ class RunState:
         base: The mix that is built on.
         tokenizer: Fingerprint of the tokenizer.
         statistics: {leaf: its statistics}.
+        tokens: {leaf: tokens available}; of a sample, those that it stands for.
         natural: {leaf: natural share}.
         plan: The free dimensions and the number of proxies.
         trained: The proxies of the swarm.
@@ -42,6 +43,7 @@ class RunState:
     base: Base
     tokenizer: str = ""
     statistics: dict[str, LeafStatistics] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
     natural: dict[str, float] = field(default_factory=dict)
     plan: ReusePlan = field(default_factory=ReusePlan)
     trained: list[TrainResult] = field(default_factory=list)
@@ -57,11 +59,6 @@ class RunState:
     fit: FitResult = field(default_factory=FitResult)
     request: ProposalRequest | None = None
     proposal: ProposeResult = field(default_factory=ProposeResult)
-
-    @property
-    def tokens(self) -> dict[str, int]:
-        """{leaf: tokens available}."""
-        return {leaf: counts.available for leaf, counts in self.statistics.items()}
 
     @property
     def carried_over(self) -> int:

@@ -255,7 +255,9 @@ def _coupling(prospect: Forecast) -> Coupling | None:
 
 def _notes(prospect: Forecast) -> list[str]:
     outcome = prospect.outcome
-    notes = [f"{leaf.label}: skips {leaf.skipped}" for leaf in prospect.inputs.domains.leaves if leaf.skipped]
+    leaves = prospect.inputs.domains.leaves
+    notes = [f"{leaf.label}: skips {leaf.skipped}" for leaf in leaves if leaf.skipped]
+    notes += [f"{leaf.label}: {leaf.sample.describe()}" for leaf in leaves if leaf.sample is not None]
     if outcome.base.change is not None:
         notes += outcome.base.change.notes
     if outcome.pool.proxies:

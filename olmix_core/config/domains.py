@@ -25,6 +25,14 @@ class Domain(Section):
         None,
         description="Leaf of the last mix that this node and its siblings replace, if the text is in new files.",
     )
+    tokens: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="Tokens that the files of this leaf stand for, if they are a sample of it.",
+    )
+    scale: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = Field(
+        None,
+        description="How many times their tokens the files here and below stand for, if they are a sample.",
+    )
     skip: list[str] = Field(
         [],
         description="Globs of files to leave out, here and below, such as *.pdf; matched with the end of a path.",
@@ -49,6 +57,10 @@ class Domain(Section):
             )
         if self.paths is not None and (not self.paths or not all(path.strip() for path in self.paths)):
             raise ValueError("found an empty path; expected at least one file or glob")
+        if self.tokens is not None and self.scale is not None:
+            raise ValueError("found tokens and scale; expected one of them, to say what the files stand for")
+        if self.tokens is not None and self.paths is None:
+            raise ValueError("found tokens on a node without paths; expected scale, or tokens for each of its leaves")
         if not all(pattern.strip("/ ") for pattern in self.skip):
             raise ValueError("found an empty glob in skip; expected globs such as *.pdf")
         children = self.children

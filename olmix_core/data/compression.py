@@ -99,7 +99,7 @@ COMPRESSIONS = (
 )
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 _BZIP2_BLOCK = b"1AY&SY"  # follows the level in a bzip2, whose magic number alone could begin a text
-_HEAD = 10
+HEAD = 10  # bytes that show the compression
 
 
 def compression_suffixes() -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def compression_at(head: bytes) -> Compression | None:
         The compression; None where they show none.
     """
     found = next((each for each in COMPRESSIONS if head.startswith(each.magic)), None)
-    if found is not None and found.name == "bzip2" and head[4:_HEAD] != _BZIP2_BLOCK:
+    if found is not None and found.name == "bzip2" and head[4:HEAD] != _BZIP2_BLOCK:
         return None
     return found
 
@@ -149,6 +149,6 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
         The text. Reading it raises one of `DAMAGE` where the file is damaged.
     """
     peekable = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
-    by_content = compression_at(peekable.peek(_HEAD))
+    by_content = compression_at(peekable.peek(HEAD))
     compression = by_content or compression_of(name)
     return peekable if compression is None else compression.open(peekable)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from olmix_core.data.compression import DAMAGE, decompressed
+from olmix_core.data.compression import DAMAGE, HEAD, compression_at, compression_of, decompressed
 from olmix_core.data.formats.registry import Tokens, suffix_of, text_format, token_format
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
@@ -36,6 +36,27 @@ def text_documents(file: InputFile, block: int = BLOCK) -> Iterator[str]:
     except damage as error:
         suffix = suffix_of(file.url)
         raise DataError(f"{file.url}: cannot be read as {suffix}: {error}; expected an undamaged file") from error
+
+
+def may_unpack(file: InputFile) -> bool:
+    """Tell whether a file may hold more bytes of text than its size.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Whether it is compressed, whatever it is called, or a container whose parts may be.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if file.is_tokens:
+        return False
+    text = text_format(file)
+    if not text.is_sequential or text.name == "tar" or compression_of(file.url) is not None:
+        return True
+    with open_file(file.url, None) as raw:
+        return compression_at(raw.read(HEAD)) is not None
 
 
 def token_documents(file: InputFile, *, eos: int, vocab_size: int) -> Iterator[Tokens]:

@@ -26,6 +26,42 @@ SIMILAR = 3  # files that a message about a missing one names
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What the files of a leaf stand for, if they are a sample of it.
+
+    Attributes:
+        tokens: Tokens of the whole; None where the scale is given.
+        scale: Tokens of the whole for each token of the files.
+    """
+
+    tokens: int | None = None
+    scale: float = 1.0
+
+    def size(self, available: int) -> int:
+        """Count the tokens of the whole.
+
+        Args:
+            available: Tokens of the files that may be trained on.
+
+        Returns:
+            Tokens N_j of the leaf.
+        """
+        return round(available * self.scale) if self.tokens is None else self.tokens
+
+    def describe(self) -> str:
+        """Describe the sample.
+
+        Returns:
+            Such as `stands for 10 times its tokens`.
+        """
+        return (
+            f"stands for {self.scale:g} times its tokens"
+            if self.tokens is None
+            else f"stands for {self.tokens:,} tokens"
+        )
+
+
+@dataclass(frozen=True)
 class Leaf:
     """A leaf of the domain tree.
 
@@ -38,6 +74,7 @@ class Leaf:
         column: The free dimension that it belongs to; leaves with pinned weights share one.
         share: Its part of that dimension.
         partition_of: The label of the former leaf that it is declared to be a part of.
+        sample: What its files stand for; None where they are all of it.
         skipped: The files at its paths that the configuration skips, in words; empty where there are none.
     """
 
@@ -49,7 +86,19 @@ class Leaf:
     column: str
     share: float
     partition_of: str | None = None
+    sample: Sample | None = None
     skipped: str = ""
+
+    def represented(self, available: int) -> int:
+        """Count the tokens that the leaf stands for.
+
+        Args:
+            available: Tokens of its files that may be trained on.
+
+        Returns:
+            Tokens N_j, of which natural shares, caps and epochs are made.
+        """
+        return available if self.sample is None else self.sample.size(available)
 
 
 @dataclass(frozen=True)
@@ -138,6 +187,7 @@ class _Above:
     share: float = 1.0
     partition_of: str | None = None
     skip: tuple[str, ...] = ()
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +210,7 @@ def _leaf(place: _Place, files: LeafFiles, skipped: str) -> Leaf:
         column=place.above.column or place.label,
         share=place.above.share,
         partition_of=place.above.partition_of,
+        sample=place.above.sample,
         skipped=skipped,
     )
 
@@ -171,7 +222,10 @@ def _walk(nodes: list[Domain], field: str, prefix: str, above: _Above) -> Iterat
         if node.weight is not None:
             # The first pinned level opens a column, named by the node above it; levels below multiply its shares.
             column, share = column or prefix, share * node.weight
-        below = _Above(column, share, node.partition_of or above.partition_of, (*above.skip, *node.skip))
+        sample = above.sample
+        if node.tokens is not None or node.scale is not None:
+            sample = Sample(node.tokens, node.scale or 1.0)
+        below = _Above(column, share, node.partition_of or above.partition_of, (*above.skip, *node.skip), sample)
         if node.paths is not None:
             yield _Place(node, here, label, below)
         else:

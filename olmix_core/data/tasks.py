@@ -17,6 +17,7 @@ from typing import Any
 
 from olmix_core.config.config import Config
 from olmix_core.config.evaluation import Task
+from olmix_core.data.compression import DAMAGE, decompressed
 from olmix_core.data.documents import text_documents
 from olmix_core.data.domains import DomainSet
 from olmix_core.data.encoding import HALF_A_CHARACTER, is_utf8
@@ -201,28 +202,38 @@ def read_items(file: str) -> Iterator[Item]:
         DataError: A line is no document, or there is none.
     """
     count = 0
-    with open_file(file) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise DataError(
-                    f"{file}: line {number}: found no JSON ({error}); expected one JSON object a line"
-                ) from error
-            fields = _gold(record)
-            for name in ("context", "continuation"):
-                if not isinstance(fields.get(name), str):
-                    raise DataError(f"{file}: line {number}: found no text in field {name!r}; expected text")
-                if not is_utf8(fields[name]):
-                    raise DataError(f"{file}: line {number}: field {name!r}: {HALF_A_CHARACTER}")
-            if not fields["continuation"]:
-                raise DataError(f"{file}: line {number}: found an empty continuation; expected text to score")
-            count += 1
-            yield Item(fields["context"], fields["continuation"])
+    for number, line in enumerate(_lines(file), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(
+                f"{file}: line {number}: found no JSON ({error}); expected one JSON object a line"
+            ) from error
+        fields = _gold(record)
+        for name in ("context", "continuation"):
+            if not isinstance(fields.get(name), str):
+                raise DataError(f"{file}: line {number}: found no text in field {name!r}; expected text")
+            if not is_utf8(fields[name]):
+                raise DataError(f"{file}: line {number}: field {name!r}: {HALF_A_CHARACTER}")
+        if not fields["continuation"]:
+            raise DataError(f"{file}: line {number}: found an empty continuation; expected text to score")
+        count += 1
+        yield Item(fields["context"], fields["continuation"])
     if not count:
         raise DataError(f"{file}: found no documents; expected at least one")
+
+
+def _lines(file: str) -> Iterator[bytes]:
+    """The lines of a file, which may be compressed."""
+    try:
+        with open_file(file) as raw:
+            yield from decompressed(raw, file)
+    except (ConnectionError, PermissionError, FileNotFoundError):
+        raise
+    except DAMAGE as error:
+        raise DataError(f"{file}: cannot be read: {error}; expected an undamaged file") from error
 
 
 def _gold(record: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.domain_diff import DomainDiff
-from olmix_core.data.domains import DomainSet
+from olmix_core.data.domains import DomainSet, Leaf
 from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import File, Split
 from olmix_core.evidence.pooling import PinnedPool
@@ -171,6 +171,17 @@ class MixDraft:
     swarm: TrainedSwarm
     descent: Descent
     keys: Mapping[str, Sequence[str]]
+
+    def tokens(self, leaf: Leaf) -> int:
+        """Count the tokens of a leaf.
+
+        Args:
+            leaf: One of the leaves.
+
+        Returns:
+            Its tokens to train on; of a sample, those that it stands for.
+        """
+        return leaf.represented(self.statistics[leaf.fingerprint].available)
 
     @property
     def identity(self) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from olmix_core.config.defaults import default_runs
 from olmix_core.config.recipe import caution
 from olmix_core.evidence.atoms import in_atoms
+from olmix_core.formatting import amount
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.labels import describe_change, label_plan, label_request, label_task
 from olmix_core.mixes.record import MixRecord
@@ -200,6 +201,7 @@ def _leaves(draft: MixDraft) -> tuple[LeafRecord, ...]:
                 heldout_tokens=statistics.heldout_tokens,
                 heldout_bytes=statistics.heldout_bytes,
                 bytes_per_token=statistics.bytes_per_token,
+                stands_for=None if leaf.sample is None else draft.tokens(leaf),
                 contents=tuple(leaf.contents),
             )
         )
@@ -232,11 +234,18 @@ def _speed(draft: MixDraft, previous: MixRecord | None) -> Speed:
 
 
 def _notes(draft: MixDraft) -> tuple[str, ...]:
-    """Remarks on the fit, on proxies that were left out, and on the size of the proxies."""
+    """Remarks on samples, the fit, proxies that were left out, and the size of the proxies."""
+    samples = [
+        f"{leaf.label} stands for {amount(draft.tokens(leaf))} tokens, of which its files hold"
+        f" {amount(draft.statistics[leaf.fingerprint].available)}"
+        for leaf in sorted(draft.domains.leaves, key=lambda leaf: leaf.label)
+        if leaf.sample is not None
+    ]
     parameters = draft.swarm.parameters
     warning = None if parameters is None else caution(parameters)
     solver = draft.proposal.solver
-    return (*draft.law.surrogate.notes, *draft.swarm.excluded, *solver_notes(solver), *([warning] if warning else []))
+    about_proxies = (*draft.swarm.excluded, *solver_notes(solver), *([warning] if warning else []))
+    return (*samples, *draft.law.surrogate.notes, *about_proxies)
 
 
 def solver_notes(solver: SolverRecord) -> tuple[str, ...]:

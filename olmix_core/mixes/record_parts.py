@@ -56,7 +56,12 @@ class TaskRecord(RecordPart):
 
 
 class LeafRecord(RecordPart):
-    """A leaf of a published mix: its statistics, and the files that its content is made of."""
+    """A leaf of a published mix: its statistics, and the files that its content is made of.
+
+    stands_for: tokens that its files stand for; None where they are all of it.
+    """
+
+    OMITTED = frozenset({"stands_for"})
 
     label: str
     fingerprint: str
@@ -66,12 +71,13 @@ class LeafRecord(RecordPart):
     heldout_tokens: int
     heldout_bytes: int
     bytes_per_token: float
+    stands_for: int | None = None
     contents: tuple[FileContent, ...]
 
     @property
-    def available(self) -> int:
-        """Tokens to train on."""
-        return self.tokens - self.heldout_tokens
+    def represented(self) -> int:
+        """Tokens to train on; of a sample, those that it stands for."""
+        return self.tokens - self.heldout_tokens if self.stands_for is None else self.stands_for
 
 
 class FitLeaf(RecordPart):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from olmix_core.data.domains import Leaf
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.record import MixRecord
 from olmix_core.storage.layout import TRADE_OFFS_FILE, version_path
@@ -64,7 +65,7 @@ class LeafRow:
 
     Attributes:
         domain: Label of the leaf.
-        tokens: Tokens to train on; NaN where unknown.
+        tokens: Tokens to train on; of a sample, those that it stands for. NaN where unknown.
         natural: Natural weight.
         weight: Proposed weight.
         sequences: Whole sequences of the run; NaN where its length is unknown.
@@ -73,6 +74,7 @@ class LeafRow:
         price: Shadow price of the cap, BPB per unit of weight.
         per_billion_tokens: BPB gained per billion more tokens of the leaf.
         previous: Weight in the version before; None where there is none.
+        in_files: Tokens to train on in the files of a sample; None for a leaf that is no sample.
     """
 
     domain: str
@@ -85,6 +87,7 @@ class LeafRow:
     price: float
     per_billion_tokens: float
     previous: float | None = None
+    in_files: float | None = None
 
 
 TABLE_COLUMNS = (
@@ -101,6 +104,7 @@ TABLE_COLUMNS = (
     "per_billion_tokens",
     "previous",
 )
+SAMPLE_COLUMN = "in_files"  # of a table with samples
 
 
 def make_table(rows: Iterable[LeafRow], sequence_length: int) -> pd.DataFrame:
@@ -111,8 +115,10 @@ def make_table(rows: Iterable[LeafRow], sequence_length: int) -> pd.DataFrame:
         sequence_length: Tokens of a sequence of the run.
 
     Returns:
-        A table with TABLE_COLUMNS. `shadow_price` is BPB per 1 % of the tokens of the run.
+        A table with TABLE_COLUMNS, and SAMPLE_COLUMN where there are samples. `shadow_price` is BPB per 1 % of the
+        tokens of the run.
     """
+    rows = list(rows)
     columns = [
         (
             row.domain,
@@ -131,6 +137,8 @@ def make_table(rows: Iterable[LeafRow], sequence_length: int) -> pd.DataFrame:
         for row in rows
     ]
     table = pd.DataFrame(columns, columns=list(TABLE_COLUMNS))
+    if any(row.in_files is not None for row in rows):
+        table[SAMPLE_COLUMN] = pd.Series([row.in_files for row in rows], dtype=object)
     return table.sort_values(["weight", "domain"], ascending=[False, True], ignore_index=True)
 
 
@@ -142,16 +150,17 @@ def mix_table(draft: MixDraft, previous: MixRecord | None) -> pd.DataFrame:
         previous: The version before, if any.
 
     Returns:
-        A table with TABLE_COLUMNS.
+        A table with TABLE_COLUMNS, and SAMPLE_COLUMN where there are samples.
     """
     weights_before = {} if previous is None else previous.weights_by_content
     proposal, settings = draft.proposal, draft.settings.proposal
 
-    def row(label: str, content: str) -> LeafRow:
+    def row(leaf: Leaf) -> LeafRow:
+        content = leaf.fingerprint
         price = proposal.shadow_prices[content]
         return LeafRow(
-            domain=label,
-            tokens=draft.statistics[content].available,
+            domain=leaf.label,
+            tokens=draft.tokens(leaf),
             natural=draft.natural[content],
             weight=proposal.weights[content],
             sequences=proposal.sequences[content],
@@ -160,7 +169,7 @@ def mix_table(draft: MixDraft, previous: MixRecord | None) -> pd.DataFrame:
             price=price,
             per_billion_tokens=price * settings.repetition * 1e9 / proposal.target_tokens,
             previous=weights_before.get(content),
+            in_files=None if leaf.sample is None else draft.statistics[content].available,
         )
 
-    rows = [row(leaf.label, leaf.fingerprint) for leaf in draft.domains.leaves]
-    return make_table(rows, settings.sequence_length)
+    return make_table([row(leaf) for leaf in draft.domains.leaves], settings.sequence_length)

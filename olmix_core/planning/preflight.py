@@ -10,7 +10,7 @@ from olmix_core.config.domains import Domain
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.config.tokenizer import Bytes, TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
-from olmix_core.data.documents import text_documents, token_documents
+from olmix_core.data.documents import may_unpack, text_documents, token_documents
 from olmix_core.data.domains import DomainSet, Leaf, read_domains
 from olmix_core.data.formats import text_bytes
 from olmix_core.data.input_file import InputFile
@@ -90,11 +90,17 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
                 "a domain that is not there",
                 "one of " + ", ".join(sorted(domains.labels.values())),
             )
+    _check_samples(config, config_file, domains)
     vocab_size = _vocab_size(config, tokenizer)
     recipe = config.proxy.counted(vocab_size, config.proposal.target_tokens)
-    if all(text_bytes(file.url, 1) == 1 for leaf in domains.leaves for file in leaf.files):
+    files = [file for leaf in domains.leaves for file in leaf.files]
+    if all(text_bytes(file.url, 1) == 1 for file in files):
         # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
-        _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
+        try:
+            _check_length(config, config_file, recipe, sum(leaf.size for leaf in domains.leaves), "bytes of data")
+        except ConfigError:
+            if not any(may_unpack(file) for file in files):
+                raise
     ignores = () if tokenizer is None else tokenizer.ignored
     return ResolvedInputs(domains, tasks, content, ignores, vocab_size, recipe, bounds, store)
 
@@ -111,13 +117,22 @@ def check_statistics(
         statistics: {leaf: its statistics}.
 
     Raises:
-        ConfigError: The proxies would repeat the data too often.
+        ConfigError: The proxies would repeat the data too often, or a sample has more tokens than it stands for.
         DataError: A leaf is smaller than a sequence, or too small to hold anything out of it.
     """
     available = sum(leaf.available for leaf in statistics.values())
     _check_length(config, config_file, inputs.recipe, available, "tokens to train on")
     labels = inputs.domains.labels
     length = inputs.recipe.sequence_length
+    for domain in inputs.domains.leaves:
+        counted = statistics[domain.fingerprint].available
+        if domain.represented(counted) < counted:
+            raise ConfigError(
+                config_file,
+                f"domains: {domain.label}: tokens",
+                f"{domain.represented(counted):,}, fewer than the {counted:,} tokens to train on in its files",
+                "the tokens that these files are a sample of",
+            )
     for fingerprint, leaf in statistics.items():
         used = round(inputs.recipe.share * leaf.available)
         if used <= length:
@@ -189,6 +204,18 @@ def _check_reachable(config: Config, config_file: str, store: Store) -> None:
         check_reachable([*inputs, *([config.tokenizer.path] if isinstance(config.tokenizer, TokenizerFile) else [])])
     except OSError as error:
         raise ConfigError(config_file, "domains", reason_of(error), "data that can be reached") from error
+
+
+def _check_samples(config: Config, config_file: str, domains: DomainSet) -> None:
+    """Check that no sample is cut to the repetition of the target run, which depends on the whole."""
+    samples = sorted(leaf.label for leaf in domains.leaves if leaf.sample is not None)
+    if samples and config.proxy.leaf_share == "match":
+        raise ConfigError(
+            config_file,
+            "proxy.leaf_share",
+            f"'match' beside {', '.join(samples)}, whose files stand for more tokens than they hold",
+            "a number: a proxy cannot repeat a sample as often as the target run repeats the whole",
+        )
 
 
 def _check_length(config: Config, config_file: str, recipe: ProxyRecipe, available: int, unit: str) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from olmix_core.data.corpus import FILES, LeafStatistics, tokenise
+from olmix_core.data.domains import Sample
 from olmix_core.data.formats import text_bytes
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.formatting import amount
 from olmix_core.report.markdown import table
-from olmix_core.serialization import JsonRecord
+from olmix_core.serialization import JsonMapping, JsonRecord
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts, Done, Where
@@ -47,7 +48,9 @@ def _forecast(_payload: StatisticsPayload, _key: str, where: Where) -> Estimate[
 
 
 def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifacts: Artifacts) -> list[str]:
-    total = sum(outcome.result.statistics.available for outcome in done)
+    represented = [_represented(outcome) for outcome in done]
+    total = sum(represented)
+    has_samples = any(outcome.where.get("sample") for outcome in done)
     rows = [
         {
             "domain": outcome.where["label"],
@@ -56,17 +59,25 @@ def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifa
             "bytes": f"{outcome.result.statistics.bytes:,}",
             "tokens": f"{outcome.result.statistics.tokens:,}",
             "held out": f"{outcome.result.statistics.heldout_tokens:,}",
-            "natural share": f"{outcome.result.statistics.available / total:.4f}",
+            **({"stands for": f"{tokens:,}"} if has_samples else {}),
+            "natural share": f"{tokens / total:.4f}",
         }
-        for outcome in done
+        for outcome, tokens in zip(done, represented, strict=True)
     ]
     skipped = [
         {"domain": one.where["label"], "files that are skipped": one.where["skipped"]}
         for one in done
         if one.where.get("skipped")
     ]
-    lines = [f"{amount(total)} tokens to train on in {len(done)} domains.", "", *table(rows)]
+    kind = "tokens that the files stand for" if has_samples else "tokens to train on"
+    lines = [f"{amount(total)} {kind} in {len(done)} domains.", "", *table(rows)]
     return [*lines, "", *table(skipped)] if skipped else lines
+
+
+def _represented(outcome: Done[StatisticsPayload, StatisticsResult]) -> int:
+    """Tokens that a leaf stands for."""
+    sample, available = outcome.where.get("sample"), outcome.result.statistics.available
+    return Sample(**sample).size(available) if sample else available
 
 
 @step(
@@ -88,6 +99,7 @@ def statistics(
     label: str,  # noqa: ARG001 - shown with the task run
     files: Sequence[InputFile],
     skipped: str = "",  # noqa: ARG001 - shown in the artifact
+    sample: JsonMapping | None = None,  # noqa: ARG001 - shown in the artifact
 ) -> StatisticsResult:
     """Tokenise a leaf, hold out a slice of it, and count it.
 
@@ -97,6 +109,7 @@ def statistics(
         label: Label of the leaf, to show.
         files: Its input files.
         skipped: Files that are left out of it, to show.
+        sample: What its files stand for, to show.
 
     Returns:
         Its statistics.

@@ -1,10 +1,14 @@
+import bz2
+import gzip
 import json
+import lzma
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from olmix_core.config.config import Config
 from olmix_core.data.domains import read_domains
@@ -222,6 +226,19 @@ def test_plain_text_is_known_by_its_content(read: Read, tmp_path: Path) -> None:
     (tmp_path / "tokens.npy").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"tokens\.npy; expected text: .*\.jsonl "):
         read({"text": str(tmp_path / "tokens.npy")})
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_the_file_of_a_task_may_be_compressed_under_any_name(
+    compress: Callable[[bytes], bytes], name: str, tmp_path: Path
+) -> None:
+    content = compress(b'\xef\xbb\xbf{"context": "a", "continuation": "b"}\n{"context": "", "continuation": "c"}\n')
+    (tmp_path / name).write_bytes(content)
+    assert list(read_items(str(tmp_path / name))) == [Item("a", "b"), Item("", "c")]
+    (tmp_path / name).write_bytes(content[:-5])
+    with pytest.raises(DataError, match=rf"{name}: cannot be read: .*; expected an undamaged file"):
+        list(read_items(str(tmp_path / name)))
 
 
 def test_the_texts_of_a_task_may_be_links(read: Read, tmp_path: Path) -> None:

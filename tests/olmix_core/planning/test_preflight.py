@@ -1,3 +1,5 @@
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from olmix_core.config.load import load_config
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.planning.preflight import ResolvedInputs, check_statistics, resolve_inputs
+from tests.support.input_files import archive
 
 
 def resolve(folder: Path, **sections: Any) -> ResolvedInputs:
@@ -38,6 +41,17 @@ def test_inputs_are_found_and_nothing_is_written(tmp_path: Path) -> None:
 def test_proxies_longer_than_plain_files_allow_are_rejected_before_counting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"proxy\.tokens: found 100,000,000, but only 60,000 bytes of data"):
         resolve(tmp_path, proxy={"recipe": "tiny", "tokens": 100_000_000})
+
+
+@pytest.mark.parametrize("name", ["big.txt", "big.jsonl", "big.tar"])
+def test_files_that_unpack_to_more_than_their_size_do_not_bound_the_tokens(name: str, tmp_path: Path) -> None:
+    text = b"a word " * 400_000
+    lines = {"big.jsonl": json.dumps({"text": text.decode()}).encode() + b"\n"}.get(name, text)
+    content = archive({"x.txt.gz": gzip.compress(text)}) if name == "big.tar" else gzip.compress(lines)
+    (tmp_path / name).write_bytes(content)
+    domains = [{"name": "a", "paths": str(tmp_path / "a.txt")}, {"name": "big", "paths": str(tmp_path / name)}]
+    inputs = resolve(tmp_path, domains=domains, proxy={"recipe": "tiny", "tokens": 1_000_000})
+    assert inputs.recipe.tokens == 1_000_000
 
 
 def test_unknown_families_are_rejected(tmp_path: Path) -> None:
