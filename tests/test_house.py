@@ -120,15 +120,16 @@ def test_every_public_function_has_a_docstring_with_sections() -> None:
 
 # Public functions and fields in which a JSON object of any form passes, by reason. `to_json` and `from_json`, which
 # give JSON a type, are not counted.
+# What turns JSON into types and back, as `to_json` and `from_json` do.
+CODEC = """
+    olmix_core.serialization:encode_fields olmix_core.serialization:decode_fields
+    olmix_core.config.yaml:read_mapping
+    olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:result_of
+    olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
+    olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
+    olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
+    tasks.runtime.results:known_result tasks.runtime.results:read_result"""
 UNTYPED = {
-    "the codec of JSON": """
-        olmix_core.serialization:encode_fields olmix_core.serialization:decode_fields
-        olmix_core.config.yaml:read_mapping
-        olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:result_of
-        olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
-        olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
-        olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
-        tasks.runtime.results:known_result tasks.runtime.results:read_result""",
     "JSON of any payload, which is hashed, compared and shown": """
         olmix_core.identity:fields olmix_core.identity:step_key tasks.runtime.log:step_log
         tasks.runtime.payload:StoredPayload.payload""",
@@ -165,7 +166,10 @@ def untyped(path: Path) -> Iterator[str]:
 
 def test_untyped_seams_are_few_and_each_has_its_reason() -> None:
     seams = {f"{module}:{name}" for module, path in MODULES.items() for name in untyped(path)}
-    assert sorted(seams) == sorted(name for names in UNTYPED.values() for name in names.split())
+    untyped_seams = sorted(name for names in UNTYPED.values() for name in names.split())
+    print(f"{len(untyped_seams)} untyped seams beside {len(CODEC.split())} functions of the codec")
+    assert sorted(seams) == sorted([*untyped_seams, *CODEC.split()])
+    assert len(untyped_seams) < 20
 
 
 # Imports
