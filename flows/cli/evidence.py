@@ -99,24 +99,27 @@ def import_(
     """Import a swarm that was run elsewhere."""
     from flows.cli.locate import open_store
     from olmix_core.evidence import ledger
-    from olmix_core.interop.swarm_import import import_swarm
+    from olmix_core.evidence.merge import labels_in
+    from olmix_core.interop.swarm_import import import_swarm, similar_labels
 
     swarm = import_swarm(ratios, metrics, domains)
     store = open_store(store_url)
     store.preflight()
-    on_record = set(ledger.read(store, ["proxy"])["proxy"].to_pylist())
+    recorded = ledger.read(store, ["proxy", "recorded", "labels"])
+    on_record = set(recorded["proxy"].to_pylist())
+    notes = [*swarm.notes, *similar_labels(swarm, labels_in(recorded))]
     ledger.append(store, swarm.rows)
     already = sum(row.proxy in on_record for row in swarm.rows)
     if as_json:
         counts = {"proxies": len(swarm.rows), "already": already, "domains": swarm.domains, "tasks": swarm.tasks}
-        print_json({"name": swarm.name, **counts, "declared": swarm.declared, "notes": list(swarm.notes)})
+        print_json({"name": swarm.name, **counts, "declared": swarm.declared, "notes": notes})
         return
     message = f"{len(swarm.rows)} proxies of {swarm.name} are on record"
     message += f", {already} of them were before" if already else ""
     message += f": {swarm.domains} domains, {swarm.tasks} tasks"
     message += f"; {swarm.declared} of both are known by their label only" if swarm.declared else ""
     console.print(message, soft_wrap=True)
-    for note in swarm.notes:
+    for note in notes:
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 

@@ -22,7 +22,9 @@ from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.errors import DataError
 from olmix_core.evidence.merge import MergedEvidence, labels_in
 from olmix_core.evidence.rows import from_table
-from olmix_core.interop.swarm_csv import LABEL_COLUMNS
+from olmix_core.interop.csv_table import is_value
+from olmix_core.interop.labels import stripped
+from olmix_core.interop.metric_units import suspects
 
 _OPTIONS = {"recipe_key": "--recipe", "tokenizer": "--tokenizer"}
 
@@ -63,12 +65,14 @@ def csv_pair(evidence: MergedEvidence) -> dict[str, bytes]:
     ratios = pd.DataFrame({**identification, **dict(zip(leaf_names, problem.X.T, strict=True))})
     metrics = pd.DataFrame({**identification, **dict(zip(task_names, problem.Y.T, strict=True))})
     first = from_table(evidence.table.slice(int(evidence.first_row[0]), 1))[0]
+    misleading = suspects(metrics[task_names])
     import_map = {
         "name": "exported",
         "recipe": _recipe(first.recipe),
         "tokenizer": {"fingerprint": first.tokenizer},
         "domains": {name: {"fingerprint": leaf} for name, leaf in zip(leaf_names, leaves, strict=True)},
         "tasks": {name: {"fingerprint": task} for name, task in zip(task_names, tasks, strict=True)},
+        **({"metrics": {name: {"as": "bits_per_byte"} for name in misleading}} if misleading else {}),
     }
     return {
         "ratios.csv": _csv(ratios),
@@ -90,13 +94,11 @@ def _shortened(keys: Sequence[str]) -> list[str]:
 
 
 def _column_names(fingerprints: Sequence[str], labels: Mapping[str, str]) -> list[str]:
-    """A column name for each fingerprint, no two alike and none that `swarm_csv` would leave out."""
-    names = [labels.get(fingerprint, fingerprint[:12]).strip() for fingerprint in fingerprints]
+    """A column name for each fingerprint, no two alike and none that `csv_table` would leave out."""
+    names = [stripped(labels.get(fingerprint, fingerprint[:12])) for fingerprint in fingerprints]
     count = Counter(names)
     return [
-        f"{name} ({fingerprint[:12]})"
-        if count[name] > 1 or name in LABEL_COLUMNS or not name or name.startswith("Unnamed:")
-        else name
+        f"{name} ({fingerprint[:12]})" if count[name] > 1 or not is_value(name) else name
         for name, fingerprint in zip(names, fingerprints, strict=True)
     ]
 

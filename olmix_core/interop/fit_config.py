@@ -5,8 +5,9 @@
     eval: {type, tasks: {family: [metric, ...] or {task: metric}}}
     regression, proposer, constraints, filtering
 
-Unknown fields are refused. Numbers may be text such as "7/52". One field is an extension: `priors.virtual_domains`,
-{column: {leaf: share}}, describes a column of frozen ratios.
+Unknown fields are refused. Numbers may be text such as "7/52". White space around labels is dropped. Two fields are
+extensions: `priors.virtual_domains`, {column: {leaf: share}}, describes a column of frozen ratios; `metrics` describes
+columns that are not in bits per byte (see `metric_units`).
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from olmix_core.config.base import Section
 from olmix_core.config.defaults import PAPER_KL
+from olmix_core.interop.labels import ColumnLabel, StripKeys
+from olmix_core.interop.metric_units import Metric
 from olmix_core.interop.section import read_section
 from olmix_core.surrogate.registry import registered_families
 from olmix_core.surrogate.regression.laws import LOG_LINEAR
@@ -37,6 +40,7 @@ def _fraction(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_fraction)]
 Share = Annotated[Number, Field(ge=0)]
+ByColumn = Annotated[dict[str, Share], StripKeys]
 
 
 class SwarmFiles(Section):
@@ -49,10 +53,10 @@ class SwarmFiles(Section):
 class Priors(Section):
     """Sizes of the domains: shares of the natural mixture, and tokens available."""
 
-    relative_sizes: dict[str, Share] = Field(default_factory=dict)
-    token_counts: dict[str, Share] = Field(default_factory=dict)
+    relative_sizes: ByColumn = Field(default_factory=dict)
+    token_counts: ByColumn = Field(default_factory=dict)
     total_tokens: Number | None = None
-    virtual_domains: dict[str, dict[str, Share]] = Field(default_factory=dict)
+    virtual_domains: Annotated[dict[str, ByColumn], StripKeys] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _something(self) -> "Priors":
@@ -68,7 +72,7 @@ class Tasks(Section):
     """Metrics that are tasks, by family. In-loop tasks name a metric per task, offline ones list metrics."""
 
     type: Literal["inloop", "offline"] = "offline"
-    tasks: dict[str, list[str] | dict[str, str]]
+    tasks: dict[str, list[ColumnLabel] | dict[str, ColumnLabel]]
 
     @model_validator(mode="after")
     def _once(self) -> "Tasks":
@@ -152,11 +156,11 @@ class Constraints(Section):
 class Filtering(Section):
     """Runs, domains and metrics that are used, and their weights."""
 
-    keep_sources: list[str] = Field(default_factory=list)
-    support_domains: list[str] = Field(default_factory=list)
-    drop_metrics: list[str] = Field(default_factory=list)
-    fixed_weight: dict[str, Annotated[Number, Field(ge=0, lt=1)]] = Field(default_factory=dict)
-    obj_weights: dict[str, Share] = Field(default_factory=dict)
+    keep_sources: list[ColumnLabel] = Field(default_factory=list)
+    support_domains: list[ColumnLabel] = Field(default_factory=list)
+    drop_metrics: list[ColumnLabel] = Field(default_factory=list)
+    fixed_weight: Annotated[dict[str, Annotated[Number, Field(ge=0, lt=1)]], StripKeys] = Field(default_factory=dict)
+    obj_weights: ByColumn = Field(default_factory=dict)
 
 
 class FitConfig(Section):
@@ -164,7 +168,8 @@ class FitConfig(Section):
 
     swarm: SwarmFiles
     priors: Priors
-    token_counts: dict[str, Share] = Field(default_factory=dict)
+    token_counts: ByColumn = Field(default_factory=dict)
+    metrics: Annotated[dict[str, Metric], StripKeys] = Field(default_factory=dict)
     eval: Tasks | None = None
     regression: Regression = Field(default_factory=Regression)
     proposer: Proposer = Field(default_factory=Proposer)

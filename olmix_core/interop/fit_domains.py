@@ -17,7 +17,7 @@ import numpy as np
 
 from olmix_core.errors import ConfigError
 from olmix_core.interop.fit_config import FitConfig
-from olmix_core.interop.swarm_csv import listed
+from olmix_core.interop.labels import did_you_mean, listed
 from olmix_core.mixture import Array
 
 
@@ -150,7 +150,8 @@ def find_domains(
     virtual = config.priors.virtual_domains
     for name in virtual:
         if name not in known:
-            raise ConfigError(str(file), f"priors.virtual_domains.{name}", repr(name), "a column of ratios")
+            expected = f"a column of ratios{did_you_mean(name, known)}"
+            raise ConfigError(str(file), f"priors.virtual_domains.{name}", repr(name), expected)
     inside = [leaf for inner in virtual.values() for leaf in inner]
     twice = sorted({leaf for leaf in inside if inside.count(leaf) > 1 or leaf in kept})
     if twice:
@@ -196,7 +197,8 @@ def _sizes(file: Path, config: FitConfig, kept: Sequence[str], notes: list[str])
     missing = [name for name in kept if name not in given]
     if missing:
         nothing = "nothing" if len(missing) == 1 else f"nothing, as for {len(missing) - 1} more"
-        expected = "a prior for each column of ratios, or filtering.keep_sources without it"
+        hint = did_you_mean(missing[0], given)
+        expected = f"a prior for each column of ratios, or filtering.keep_sources without it{hint}"
         raise ConfigError(str(file), f"priors.{field}.{missing[0]}", nothing, expected)
     total = sum(given[name] for name in kept)
     if not total > 0:

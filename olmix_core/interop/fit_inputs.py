@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from olmix_core.errors import ConfigError
 from olmix_core.interop.fit_config import FitConfig, load_fit_config
 from olmix_core.interop.fit_domains import Domains, find_domains
+from olmix_core.interop.labels import did_you_mean
 from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
@@ -144,9 +145,8 @@ def _task_weights(file: Path, config: FitConfig, tasks: tuple[str, ...]) -> Arra
     unknown = sorted(set(given) - set(tasks) - set(config.filtering.drop_metrics))
     if unknown:
         kind = "families" if config.regression.aggregate_task_families else "tasks"
-        raise ConfigError(
-            str(file), f"filtering.obj_weights.{unknown[0]}", repr(unknown[0]), f"one of the {kind} {', '.join(tasks)}"
-        )
+        expected = f"one of the {kind} {', '.join(tasks)}{did_you_mean(unknown[0], tasks)}"
+        raise ConfigError(str(file), f"filtering.obj_weights.{unknown[0]}", repr(unknown[0]), expected)
     weights = np.array([given.get(task, 1.0) for task in tasks])
     if not weights.any():
         raise ConfigError(str(file), "filtering.obj_weights", "0 for every task", "a weight > 0")
@@ -182,7 +182,7 @@ def _expansion(file: Path, config: FitConfig, columns: tuple[str, ...]) -> Array
     fixed = config.filtering.fixed_weight
     unknown = [name for name in fixed if name not in columns]
     if unknown:
-        expected = f"a column of ratios: {', '.join(columns)}"
+        expected = f"a column of ratios: {', '.join(columns)}{did_you_mean(unknown[0], columns)}"
         raise ConfigError(str(file), "filtering.fixed_weight", repr(unknown[0]), expected)
     total = sum(fixed.values())
     free = [j for j, name in enumerate(columns) if name not in fixed]

@@ -7,6 +7,7 @@ import csv
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 from olmix_core.config.config import Config
 from olmix_core.config.domains import Domain
@@ -45,18 +46,19 @@ def content_fingerprints(file: Path, given: Mapping[str, Content]) -> dict[str, 
     return _fingerprints(file, "domains", given, identify)
 
 
-def task_fingerprints(file: Path, given: Mapping[str, Measured]) -> dict[str, str]:
+def task_fingerprints(file: Path, given: Mapping[str, Measured], scales: Mapping[str, str]) -> dict[str, str]:
     """Identify the tasks of columns.
 
     Args:
         file: The map, which paths are relative to.
         given: {column: entry}.
+        scales: {column: name of its scale} of columns that are not in BPB. They are other tasks than those in BPB.
 
     Returns:
         {column: fingerprint}.
 
     Raises:
-        ConfigError: If a file cannot be read, or two columns are the same task.
+        ConfigError: If a file cannot be read, two columns are the same task, or a task on record has another scale.
         DataError: If a file does not contain documents.
     """
 
@@ -70,7 +72,12 @@ def task_fingerprints(file: Path, given: Mapping[str, Measured]) -> dict[str, st
             raise ConfigError(str(file), f"tasks.{column}.file", error.found, error.expected) from error
         return task.fingerprint
 
-    return _fingerprints(file, "tasks", given, identify)
+    for column, scale in scales.items():
+        if column in given and not given[column].declared:
+            expected = "the word declared: a file or a fingerprint is of a task in bits per byte"
+            raise ConfigError(str(file), f"tasks.{column}", f"values in another scale ({scale})", expected)
+    labels = {column: f"{column} ({scale})" for column, scale in scales.items()}
+    return _fingerprints(file, "tasks", given, identify, labels)
 
 
 def _fingerprints(
@@ -78,13 +85,14 @@ def _fingerprints(
     section: str,
     given: Mapping[str, EntryT],
     identify: Callable[[str, EntryT, ContentIndex], str | None],
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """{column: fingerprint} of the columns of a section; `identify` reads those given by files."""
+    """{column: fingerprint} of a section; `identify` reads those given by files, `labels` are declared for columns."""
     column_of: dict[str, str] = {}
     with closing(ContentIndex()) as index:
         for column, entry in given.items():
             if entry.declared:
-                fingerprint: str | None = declared(column)
+                fingerprint: str | None = declared(labels.get(column, column))
             else:
                 fingerprint = entry.fingerprint or identify(column, entry, index)
             if fingerprint is None:

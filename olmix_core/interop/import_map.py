@@ -11,8 +11,11 @@
       existing: {mixture: {web: 0.7, wiki: 0.3}}   # a column of frozen ratios
     tasks:                                         # column of metrics.csv -> task; or `declared` for all columns
       arc: {file: tasks/arc.jsonl}                 # or {fingerprint: ...}, or declared
+    metrics:                                       # columns that are not in bits per byte (see `metric_units`)
+      acc: {as: higher_is_better}
 
 Content that is declared by its label is the same content wherever that label is declared, and never that of files.
+White space around labels of columns is dropped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +27,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from olmix_core.config.base import Section
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.config.yaml import shown
+from olmix_core.interop.labels import StripKeys
+from olmix_core.interop.metric_units import Metric
 from olmix_core.interop.section import read_section
 
 DECLARED = "declared"
@@ -84,7 +89,7 @@ class Content(Entry):
 
     paths: list[str] | str | None = None
     manifest: str | None = None
-    mixture: dict[str, Share] | None = None
+    mixture: Annotated[dict[str, Share] | None, StripKeys] = None
     skip: list[str] = Field([])
     text_field: str = "text"
     dtype: Literal["uint16", "uint32", "int32", "int64"] | None = None
@@ -127,11 +132,12 @@ class ImportMap(Section):
     recipe: Recipe
     tokenizer: Tokenized
     domains: Annotated[
-        dict[str, Annotated[Content, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries)
+        dict[str, Annotated[Content, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries), StripKeys
     ]
     tasks: Annotated[
-        dict[str, Annotated[Measured, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries)
+        dict[str, Annotated[Measured, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries), StripKeys
     ]
+    metrics: Annotated[dict[str, Metric], StripKeys] = Field(default_factory=dict)
 
 
 EntryT = TypeVar("EntryT", bound=Entry)

@@ -1,10 +1,10 @@
 """Swarm files of the published tool: mixtures and metrics of runs, joined by run id.
 
-Both files have a row per run. The column `run` (or `run_id`) identifies it; `name`, `index` and unnamed columns are
-left out; every other column is a domain (ratios) or a metric (metrics). Runs in one file only are counted and noted.
+Both files have a row per run (see `csv_table`); a column is a domain (ratios) or a metric (metrics). Runs in one file
+only are counted and noted. Metrics are bits per byte or converted to them (see `metric_units`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +13,14 @@ import pandas as pd
 
 from olmix_core.data.mmlu import GROUPS, subject_of
 from olmix_core.errors import ConfigError, DataError
+from olmix_core.interop.csv_table import read_table
 from olmix_core.interop.fit_config import FitConfig
+from olmix_core.interop.labels import did_you_mean, listed
+from olmix_core.interop.metric_units import check_metrics, convert_metrics
 from olmix_core.surrogate.data import SwarmData
 
-ID_COLUMNS = ("run", "run_id")
-LABEL_COLUMNS = (*ID_COLUMNS, "name", "index")  # neither domains nor metrics
 _SUM_TOLERANCE = 0.01  # of a mixture written with few digits, as the published tool has it
 _FEWEST_RUNS = 5  # a task measured in fewer cannot be cross-validated
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class PublishedSwarm:
         file_order: The runs in the order of ratios.csv.
         domains: All columns of ratios.csv, filtered ones included.
         incomplete: Runs that lack some task.
+        scales: {task: name of its scale} of tasks that are not in BPB.
         notes: What was left out or changed, one line each.
     """
 
@@ -39,6 +40,7 @@ class PublishedSwarm:
     file_order: tuple[str, ...]
     domains: tuple[str, ...]
     incomplete: tuple[str, ...]
+    scales: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -49,6 +51,7 @@ class _Reader:
     file: Path
     config: FitConfig
     notes: list[str] = field(default_factory=list)
+    scales: dict[str, str | None] = field(default_factory=dict)
 
     def path(self, name: str, given: str) -> Path:
         """The file `given`, relative to the working directory or else to the folder of the configuration."""
@@ -58,6 +61,23 @@ class _Reader:
             here = f"{Path.cwd()} or {self.file.resolve().parent}"
             raise ConfigError(str(self.file), f"swarm.{name}", f"no file {given!r}", f"a CSV file in {here}")
         return file
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The ratios and the metrics, as in their files."""
+        first = read_table(self.path("ratios", self.config.swarm.ratios))
+        second = read_table(self.path("metrics", self.config.swarm.metrics), self.config.filtering.drop_metrics)
+        ratios, metrics = first.values, second.values
+        self.notes += [*first.notes, *second.notes]
+        empty = ratios.isna().stack()
+        if empty.any():
+            run, domain = next(iter(empty.index[empty.to_numpy()]))
+            cell = f"run {run}, column {domain}: found an empty cell"
+            raise DataError(f"{self.config.swarm.ratios}: {cell}; expected a weight, 0 for none")
+        unknown = [name for name in self.config.filtering.drop_metrics if name not in metrics.columns]
+        if unknown:
+            hint = did_you_mean(unknown[0], metrics.columns)
+            self.notes.append(f"filtering.drop_metrics: no column of metrics: {listed(unknown)}{hint}")
+        return ratios, metrics
 
     def joined(self, ratios: pd.DataFrame, metrics: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of the runs that both files have, sorted by run."""
@@ -75,6 +95,13 @@ class _Reader:
 
     def mixtures(self, ratios: pd.DataFrame) -> pd.DataFrame:
         """Mixtures that filtering keeps, over the domains that it keeps; rows sum to 1."""
+        large = ratios.columns[ratios.max() > 1 + _SUM_TOLERANCE]
+        if len(large):
+            spread = f"{ratios[large[0]].min():.6g} to {ratios[large[0]].max():.6g}"
+            raise DataError(
+                f"{self.config.swarm.ratios}: found values of {spread} in column {large[0]}; expected weights of 0 to"
+                f" 1: remove columns that are no domains ({listed(large)})"
+            )
         sums = ratios.sum(axis=1)
         off = ratios.index[(sums - 1).abs() > _SUM_TOLERANCE]
         if len(off):
@@ -96,7 +123,8 @@ class _Reader:
         """The runs whose whole weight lies on `kept`; for keep_sources each of them must have some."""
         unknown = [domain for domain in kept if domain not in ratios.columns]
         if unknown:
-            expected = f"columns of ratios: {listed(ratios.columns)}"
+            hint = did_you_mean(unknown[0], ratios.columns)
+            expected = f"columns of ratios: {listed(ratios.columns)}{hint}"
             raise ConfigError(str(self.file), f"filtering.{name}", repr(unknown[0]), expected)
         inside = ratios[list(kept)]
         keep = np.isclose(inside.sum(axis=1), 1.0)
@@ -110,14 +138,17 @@ class _Reader:
 
     def tasks(self, metrics: pd.DataFrame) -> pd.DataFrame:
         """A column per task: the selected metrics, MMLU in groups, or a column per family."""
+        measured, subjects = metrics, list[str]()
         if not any("mmlu_stem" in column for column in metrics.columns):
-            metrics = self._grouped(metrics)
+            metrics, subjects = self._grouped(metrics)
         families = None if self.config.eval is None else self._families(metrics)
         names = list(metrics.columns) if families is None else [name for names in families.values() for name in names]
         dropped = set(self.config.filtering.drop_metrics)
         names = [name for name in names if name not in dropped]
         if not names:
             raise ConfigError(str(self.file), "filtering.drop_metrics", "every task", "at least one task left")
+        used = measured[[name for name in measured.columns if name in {*names, *subjects}]]
+        check_metrics(str(self.file), self.config.metrics, used)
         if families is None or not self.config.regression.aggregate_task_families:
             return metrics[names]
         kept = {family: [name for name in members if name not in dropped] for family, members in families.items()}
@@ -127,11 +158,11 @@ class _Reader:
         }
         return pd.DataFrame(means)
 
-    def _grouped(self, metrics: pd.DataFrame) -> pd.DataFrame:
-        """Metrics with the selected MMLU subjects averaged to groups, weighted by their numbers of questions."""
+    def _grouped(self, metrics: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """Metrics with selected MMLU subjects averaged to groups by their numbers of questions; the subjects."""
         families = None if self.config.eval is None else self.config.eval.families.values()
         selected = None if families is None else {name for names in families for name in names}
-        averaged = []
+        averaged, used = [], []
         for group, subjects in GROUPS.items():
             columns = [name for name in metrics.columns if (subject_of(name) or ("", 0))[0] == group]
             chosen = [
@@ -141,14 +172,24 @@ class _Reader:
                 and (selected is None or name in selected or group in selected)
             ]
             if chosen:
+                self.scales[group] = self._scale_of(group, chosen)
                 questions = np.array([(subject_of(name) or ("", 0))[1] for name in chosen], dtype=float)
                 average = metrics[chosen].to_numpy() @ (questions / questions.sum())
                 metrics = metrics.assign(**{group: average})
+                used += chosen
                 averaged.append(f"{group} ({len(chosen)} of {len(subjects)} subjects)")
             metrics = metrics.drop(columns=columns)
         if averaged:
             self.notes.append(f"averaged by number of questions: {', '.join(averaged)}")
-        return metrics
+        return metrics, used
+
+    def _scale_of(self, group: str, subjects: Sequence[str]) -> str | None:
+        """The scale that all subjects of a group have; None for BPB."""
+        scales = {self.scales.get(name) for name in subjects}
+        if len(scales) > 1:
+            expected = "the same unit for all subjects of a group"
+            raise ConfigError(str(self.file), "metrics", f"several units in {group}", expected)
+        return scales.pop()
 
     def _families(self, metrics: pd.DataFrame) -> dict[str, list[str]]:
         """The columns of each family; every name must be a column or part of a group."""
@@ -161,7 +202,8 @@ class _Reader:
                 group = subject_of(name)
                 column = group[0] if name not in metrics.columns and group is not None else name
                 if column not in metrics.columns:
-                    expected = f"a column of metrics: {listed(metrics.columns)}"
+                    hint = did_you_mean(name, metrics.columns)
+                    expected = f"a column of metrics: {listed(metrics.columns)}{hint}"
                     raise ConfigError(str(self.file), f"eval.tasks.{family}", repr(name), expected)
                 if home.setdefault(column, family) != family:
                     families = f"subjects of {column} in {home[column]} and {family}"
@@ -198,23 +240,15 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
         FitError: If the values cannot be fitted.
     """
     reader = _Reader(file, config)
-    ratios = _read(reader.path("ratios", config.swarm.ratios))
-    metrics = _read(reader.path("metrics", config.swarm.metrics), config.filtering.drop_metrics)
-    empty = ratios.isna().stack()
-    if empty.any():
-        run, domain = next(iter(empty.index[empty.to_numpy()]))
-        raise DataError(
-            f"{config.swarm.ratios}: run {run}, column {domain}: found an empty cell; expected a weight, 0 for none"
-        )
-    unknown = [name for name in config.filtering.drop_metrics if name not in metrics.columns]
-    if unknown:
-        reader.notes.append(f"filtering.drop_metrics: no column of metrics: {listed(unknown)}")
+    ratios, metrics = reader.tables()
     domains, file_order = tuple(ratios.columns), list(ratios.index)
     # Sorted before anything is computed, so that sums are rounded alike for any order in the files.
     ratios, metrics = (table.sort_index().sort_index(axis=1) for table in (ratios, metrics))
     ratios, metrics = reader.joined(ratios, metrics)
     mixtures = reader.mixtures(ratios)
-    everything = metrics.loc[mixtures.index]
+    everything, converted = convert_metrics(str(file), config.metrics, metrics.loc[mixtures.index])
+    reader.notes += converted
+    reader.scales |= {name: metric.scale for name, metric in config.metrics.items()}
     if complete_only and everything.isna().any(axis=None):
         gaps = everything.isna().any(axis=1)
         reader.notes.append(f"{_runs(int(gaps.sum()))} lack some metric and were left out")
@@ -237,54 +271,10 @@ def read_swarm(file: Path, config: FitConfig, *, complete_only: bool) -> Publish
         file_order=tuple(run for run in file_order if run in tasks.index),
         domains=domains,
         incomplete=tuple(tasks.index[tasks.isna().any(axis=1)]),
+        scales={name: scale for name in names if (scale := reader.scales.get(name)) is not None},
         notes=tuple(reader.notes),
     )
 
 
-def _read(path: Path, dropped: Sequence[str] = ()) -> pd.DataFrame:
-    """One file: numbers by run id and column, NaN for an empty cell; `dropped` columns may hold anything."""
-    try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
-        header = list(pd.read_csv(path, dtype=str, encoding="utf-8-sig", header=None, nrows=1).iloc[0].dropna())
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise DataError(f"{path}: found no CSV table ({error}); expected a row per run") from error
-    doubled = sorted({name for name in header if header.count(name) > 1})
-    if doubled:
-        raise DataError(f"{path}: found the column {doubled[0]!r} twice; expected each column once")
-    ids = next((name for name in ID_COLUMNS if name in table.columns), None)
-    if ids is None:
-        raise DataError(f"{path}: found the columns {listed(table.columns)}; expected run or run_id among them")
-    if table[ids].isna().any():
-        raise DataError(f"{path}: found {int(table[ids].isna().sum())} rows without {ids}; expected an id in each")
-    table = table.set_index(table[ids].str.strip())
-    twice = table.index[table.index.duplicated()]
-    if len(twice):
-        raise DataError(f"{path}: column {ids}: found {twice[0]!r} twice; expected each run once")
-    unnamed = [name for name in table.columns if name.startswith("Unnamed:") or not name.strip()]
-    table = table.drop(columns=[name for name in table.columns if name in LABEL_COLUMNS or name in unnamed])
-    if table.empty:
-        raise DataError(f"{path}: found no values; expected a column per domain or metric, and a row per run")
-    values = pd.DataFrame({name: pd.to_numeric(table[name], errors="coerce") for name in table.columns})
-    wrong = (values.isna() & table.notna()).drop(columns=list(dropped), errors="ignore").stack()
-    if wrong.any():
-        run, name = next(iter(wrong.index[wrong.to_numpy()]))
-        value = table[name].to_dict()[run]
-        raise DataError(f"{path}: run {run}, column {name}: found {value!r}; expected a number")
-    return values.astype(np.float64)
-
-
 def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
-
-
-def listed(names: Sequence[str] | pd.Index) -> str:
-    """Join the first few names for a message.
-
-    Args:
-        names: The names.
-
-    Returns:
-        The names, and how many more there are.
-    """
-    more = len(names) - _NAMED
-    return ", ".join(map(str, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")

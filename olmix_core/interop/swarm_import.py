@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from olmix_core.data.mmlu import subject_of
 from olmix_core.errors import ConfigError, FitError
 from olmix_core.evidence.rows import EvidenceRow, recipe_key
 from olmix_core.identity import digest
+from olmix_core.interop.csv_table import read_columns
 from olmix_core.interop.fit_config import FitConfig
 from olmix_core.interop.import_fingerprints import content_fingerprints, task_fingerprints, tokenizer_fingerprint
 from olmix_core.interop.import_map import DECLARED, Content, Entry, ImportMap, Measured, entries, load_map
-from olmix_core.interop.swarm_csv import LABEL_COLUMNS, PublishedSwarm, listed, read_swarm
+from olmix_core.interop.labels import did_you_mean, listed, look_alikes
+from olmix_core.interop.metric_units import DROP
+from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
 from olmix_core.mixture import Array
 from olmix_core.serialization import JsonObject
 from olmix_core.surrogate.data import SwarmData
@@ -69,11 +71,15 @@ def import_swarm(ratios: Path, metrics: Path, file: Path) -> Imported:
     unknown = [name for name in tasks if name not in evidence.tasks]
     if unknown:
         expected = f"a column of {metrics.name}, or a group of MMLU: {listed(evidence.tasks)}"
+        expected += did_you_mean(unknown[0], evidence.tasks)
         raise ConfigError(str(file), f"tasks.{unknown[0]}", "no such task", expected)
     leaf_fingerprints = content_fingerprints(file, domains)
     mixtures = _over_leaves(file, domains, list(leaf_fingerprints), evidence)
     described = _Described(
-        given, leaf_fingerprints, task_fingerprints(file, tasks), tokenizer_fingerprint(file, given.tokenizer)
+        given,
+        leaf_fingerprints,
+        task_fingerprints(file, tasks, swarm.scales),
+        tokenizer_fingerprint(file, given.tokenizer),
     )
     rows = tuple(described.row(ratios.name, evidence, k, mixtures[k]) for k in range(len(evidence.runs)))
     return Imported(
@@ -84,6 +90,24 @@ def import_swarm(ratios: Path, metrics: Path, file: Path) -> Imported:
         declared=sum(entry.declared for entry in (*domains.values(), *tasks.values())),
         notes=swarm.notes,
     )
+
+
+def similar_labels(swarm: Imported, recorded: Mapping[str, str]) -> list[str]:
+    """Find labels of a swarm that differ from others on record by white space or case only.
+
+    Args:
+        swarm: The swarm.
+        recorded: {fingerprint: label} of the leaves and tasks on record.
+
+    Returns:
+        A remark per pair of different things.
+    """
+    labels = {fingerprint: label for row in swarm.rows for fingerprint, label in row.labels.items()}
+    others = {label for fingerprint, label in recorded.items() if fingerprint not in labels}
+    return [
+        f"{label!r} is not {other!r}, which is on record: they differ by white space or case only"
+        for label, other in look_alikes(labels.values(), others)
+    ]
 
 
 @dataclass(frozen=True)
@@ -139,7 +163,7 @@ def _read(ratios: Path, metrics: Path, file: Path, given: ImportMap) -> Publishe
             "priors": {"relative_sizes": {"any": 1}},
             "filtering": {"drop_metrics": drop},
         }
-    )
+    ).model_copy(update={"metrics": given.metrics})
     try:
         swarm = read_swarm(file, config, complete_only=False)
     except FitError as error:
@@ -147,6 +171,7 @@ def _read(ratios: Path, metrics: Path, file: Path, given: ImportMap) -> Publishe
     except ConfigError as error:
         # The message is about a configuration of `olmix fit`; here it must be about the map.
         expected = error.expected.replace("; or name it under filtering.drop_metrics", "; or leave it out of tasks")
+        expected = expected.replace(f"({DROP})", "(name under tasks only the columns that are meant)")
         field = {"swarm.metrics": "tasks", "filtering.drop_metrics": "tasks"}.get(error.field, error.field)
         raise ConfigError(str(file), field, error.found, expected) from error
     if not drop:
@@ -158,10 +183,9 @@ def _read(ratios: Path, metrics: Path, file: Path, given: ImportMap) -> Publishe
 def _unnamed(metrics: Path, named: set[str]) -> list[str]:
     """The metrics that the map names neither themselves nor by their MMLU group."""
     try:
-        columns = list(pd.read_csv(metrics, nrows=0, encoding="utf-8-sig").columns)
+        metric = read_columns(metrics)
     except (OSError, ValueError):
         return []  # reported when the file is read
-    metric = [name for name in columns if name not in LABEL_COLUMNS and not name.startswith("Unnamed:")]
     return [name for name in metric if name not in named and (subject_of(name) or ("", 0))[0] not in named]
 
 
@@ -169,9 +193,8 @@ def _check(file: Path, section: str, entries: Mapping[str, Entry], columns: tupl
     """Raise ConfigError where a column has no entry."""
     missing = [column for column in columns if column not in entries]
     if missing:
-        raise ConfigError(
-            str(file), section, f"nothing for {listed(missing)}", "an entry for every column, or the word declared"
-        )
+        expected = f"an entry for every column, or the word declared{did_you_mean(missing[0], entries)}"
+        raise ConfigError(str(file), section, f"nothing for {listed(missing)}", expected)
 
 
 def _over_leaves(file: Path, domains: Mapping[str, Content], leaves: Sequence[str], evidence: SwarmData) -> Array:

@@ -35,7 +35,7 @@ def make_metrics(ratios: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_project(
-    folder: Path, ratios: pd.DataFrame, metrics: pd.DataFrame, *, id: str = "run", **changes: Any
+    folder: Path, ratios: pd.DataFrame, metrics: pd.DataFrame, /, *, id: str = "run", **changes: Any
 ) -> Path:
     """Write both CSV files and a configuration, and return its path.
 

@@ -76,6 +76,17 @@ def test_in_listed_compacted_and_out_again(files: Path) -> None:
         )
 
 
+def test_labels_that_nearly_are_on_record_are_told(files: Path) -> None:
+    typed("import", "ratios.csv", "metrics.csv", "--domains", "map.yaml")
+    lines = Path("ratios.csv").read_text().splitlines(keepends=True)
+    Path("ratios.csv").write_text("".join([lines[0].replace(",", ", "), *lines[1:]]))
+    again = typed("import", "ratios.csv", "metrics.csv", "--domains", "map.yaml")
+    assert again.startswith("20 proxies of theirs are on record, 20 of them were before: ")
+    Path("ratios.csv").write_text("".join([lines[0].replace("code", "Code"), *lines[1:]]))
+    other = typed("import", "ratios.csv", "metrics.csv", "--domains", "map.yaml")
+    assert "note: 'Code' is not 'code', which is on record: they differ by white space or case only" in other
+
+
 def test_exported_files_are_what_olmix_fit_reads(files: Path) -> None:
     typed("import", "ratios.csv", "metrics.csv", "--domains", "map.yaml")
     typed("export", "-o", "out")

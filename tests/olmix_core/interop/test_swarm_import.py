@@ -19,7 +19,7 @@ from olmix_core.evidence.rows import declared, from_table, recipe_key
 from olmix_core.evidence.summary import Filters, overview, select
 from olmix_core.interop.export import export_evidence
 from olmix_core.interop.exporters import EVIDENCE_EXPORTERS
-from olmix_core.interop.swarm_import import Imported, import_swarm
+from olmix_core.interop.swarm_import import Imported, import_swarm, similar_labels
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.storage.integrity import checksum
 from olmix_core.storage.store import Store
@@ -41,7 +41,7 @@ MAP: dict[str, Any] = {
 def read(tmp_path: Path) -> Callable[..., Imported]:
     """Import the swarm with some changes of the map."""
 
-    def make(ratios: pd.DataFrame = RATIOS, metrics: pd.DataFrame = METRICS, **changes: Any) -> Imported:
+    def make(ratios: pd.DataFrame = RATIOS, metrics: pd.DataFrame = METRICS, /, **changes: Any) -> Imported:
         ratios.to_csv(tmp_path / "ratios.csv", index=False)
         metrics.to_csv(tmp_path / "metrics.csv", index=False)
         (tmp_path / "map.yaml").write_text(yaml.safe_dump({**MAP, **changes}))
@@ -127,8 +127,55 @@ def gap(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_missing_values_are_left_out(read: Callable[..., Imported]) -> None:
-    counts = sorted(len(row.bpb) for row in read(metrics=gap(METRICS)).rows)
+    counts = sorted(len(row.bpb) for row in read(RATIOS, gap(METRICS)).rows)
     assert counts == [1, 2, 2, 2, 2, 2]
+
+
+def test_white_space_around_labels_makes_no_other_proxies(read: Callable[..., Imported]) -> None:
+    spaced = read(
+        RATIOS.rename(columns=" {} ".format),
+        METRICS.rename(columns=" {}".format),
+        domains={" web": "declared", "wiki ": "declared"},
+        tasks={"arc ": "declared", " code": "declared"},
+    )
+    assert {row.proxy for row in spaced.rows} == {row.proxy for row in read().rows}
+    assert {row.id for row in spaced.rows} == {row.id for row in read().rows}
+
+
+def test_labels_that_nearly_are_on_record_are_told(read: Callable[..., Imported]) -> None:
+    recorded = {declared("Web"): "Web", declared(" wiki"): " wiki", declared("arc"): "arc", declared("other"): "other"}
+    assert similar_labels(read(), recorded) == [
+        "'web' is not 'Web', which is on record: they differ by white space or case only",
+        "'wiki' is not ' wiki', which is on record: they differ by white space or case only",
+    ]
+
+
+def test_metrics_in_other_units(read: Callable[..., Imported]) -> None:
+    metrics = METRICS.assign(ppl=4.0, acc=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    units = {"ppl": {"as": "perplexity", "bytes_per_token": 4}, " acc": {"as": "higher_is_better"}}
+    rows = {row.bpb[declared("arc")]: row for row in read(RATIOS, metrics, metrics=units).rows}
+    error_rate = declared("acc (1 - value / 1)")
+    assert rows[1.2].bpb == {
+        declared("arc"): 1.2,
+        declared("code"): 0.7,
+        declared("ppl"): 0.5,
+        error_rate: pytest.approx(0.7, abs=1e-12),
+    }
+    assert rows[1.2].labels[error_rate] == "acc"
+    named = dict.fromkeys(("arc", "code", "ppl"), "declared") | {"acc": {"fingerprint": "a" * 64}}
+    message = r"tasks.acc: found values in another scale \(1 - value / 1\); expected the word declared"
+    with pytest.raises(ConfigError, match=message):
+        read(RATIOS, metrics, metrics=units, tasks=named)
+
+
+def test_columns_of_a_tracker_are_refused(read: Callable[..., Imported]) -> None:
+    message = (
+        "metrics._runtime: found the name of a tracker's column .*name under tasks only the columns that are meant"
+    )
+    with pytest.raises(ConfigError, match=message):
+        read(RATIOS, METRICS.assign(_runtime=12.5))
+    kept = read(RATIOS, METRICS.assign(_runtime=12.5), tasks={"arc": "declared", "code": "declared"})
+    assert {row.proxy for row in kept.rows} == {row.proxy for row in read().rows}
 
 
 @pytest.mark.parametrize(
@@ -183,12 +230,12 @@ def test_invalid_maps(
 def test_errors_of_the_files_name_fields_of_the_map(read: Callable[..., Imported]) -> None:
     few = METRICS.assign(code=[0.5, 0.6, *[np.nan] * 4])
     with pytest.raises(ConfigError, match=r"map.yaml: tasks: found 2 runs .*'code'; expected at least 5; or leave it"):
-        read(metrics=few)
+        read(RATIOS, few)
 
 
 def test_exported_files_are_imported_as_the_same_evidence(read: Callable[..., Imported], tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
-    ledger.append(store, read(metrics=gap(METRICS)).rows)
+    ledger.append(store, read(RATIOS, gap(METRICS)).rows)
     before = merge(ledger.read(store))
     assert export_evidence(before, tmp_path / "out", EVIDENCE_EXPORTERS["csv"]) == [
         "ratios.csv",
