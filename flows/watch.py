@@ -32,6 +32,10 @@ def watch(config_file: str, again: bool = False) -> Observed:
 
     Returns:
         The version compared with, the change, and when it was reported before.
+
+    Raises:
+        ConfigError: The configuration or its data cannot be read.
+        StoreError: The store cannot be read or written.
     """
     config, logger = load_config(config_file), get_run_logger()
     store = Store(config.store)
@@ -46,7 +50,7 @@ def watch(config_file: str, again: bool = False) -> Observed:
     elif not observed.changes:
         logger.info("mix=%s: the data is that of %s", config.name, observed.since)
     elif not observed.is_news and not again:
-        logger.info("mix=%s: since %s: %s; told at %s", config.name, observed.since, summary, observed.told)
+        logger.info("mix=%s: since %s: %s; told at %s", config.name, observed.since, summary, observed.reported)
     else:
         emitted = emit_event(
             EVENT,

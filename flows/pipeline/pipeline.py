@@ -18,6 +18,7 @@ from olmix_core.data.domains import Leaf
 from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
 from olmix_core.mixes.record import read_latest
+from olmix_core.mixture import LeafIndex
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.planning.preflight import check_statistics
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
@@ -50,7 +51,7 @@ def run_chain(context: RunContext) -> None:
         leaf.fingerprint: leaf.represented(state.statistics[leaf.fingerprint].available)
         for leaf in inputs.domains.leaves
     }
-    state.natural = dict(zip(state.tokens, natural_mixture(list(state.tokens.values())).tolist(), strict=True))
+    state.natural = LeafIndex(tuple(state.tokens)).mapping(natural_mixture(list(state.tokens.values())))
     _carry_over(context)
     state.plan = executor.run(
         plan,

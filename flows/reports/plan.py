@@ -49,7 +49,13 @@ class LeafPlan:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """Results of one step: to execute, found in the cache, and carried over from earlier versions."""
+    """Results of one step.
+
+    Attributes:
+        executed: Results to execute.
+        cached: Results found in the cache.
+        reused: Results carried over from earlier versions.
+    """
 
     executed: int
     cached: int
@@ -58,7 +64,14 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Cost:
-    """Proxies to train, tokens they train on, evaluations, and seconds (None where no speed is on record)."""
+    """Cost of the results to execute.
+
+    Attributes:
+        proxies: Proxies to train.
+        tokens: Tokens that they train on.
+        evaluations: Evaluations.
+        seconds: Duration; None where no speed is on record.
+    """
 
     proxies: int
     tokens: int
@@ -68,7 +81,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Coupling:
-    """Coupling of kept and recomputed leaves, before and after leaves are released."""
+    """Coupling of kept and recomputed leaves.
+
+    Attributes:
+        before: Before leaves are released.
+        after: After leaves are released.
+    """
 
     before: float
     after: float
@@ -76,7 +94,13 @@ class Coupling:
 
 @dataclass(frozen=True)
 class EvidenceUse:
-    """Proxies of earlier versions and of other swarms that the law is fitted to, and those left out, by reason."""
+    """Proxies of other swarms that the law is fitted to.
+
+    Attributes:
+        carried_over: Proxies of earlier versions.
+        pooled: Proxies of the pool.
+        left_out: {reason: proxies that are left out}.
+    """
 
     carried_over: int
     pooled: int

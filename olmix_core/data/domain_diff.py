@@ -18,7 +18,13 @@ Contents = Counter[tuple[str, int, str]]
 
 @dataclass(frozen=True)
 class OldLeaf:
-    """A leaf of a published mix."""
+    """A leaf of a published mix.
+
+    Attributes:
+        label: Its label.
+        fingerprint: Fingerprint of its content.
+        contents: Its files: content hash, size in bytes, reader.
+    """
 
     label: str
     fingerprint: str

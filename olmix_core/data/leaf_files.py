@@ -112,7 +112,10 @@ def _index_files(files: Sequence[ListedFile]) -> dict[str, tuple[TokenFormat, Li
 
 
 def _formats(files: Sequence[tuple[str, str]], index: ContentIndex) -> dict[str, Format]:
-    """{URL: format} of files (URL, content) that have no index file; a content is opened once ever."""
+    """{URL: format} of files (URL, content) that have no index file.
+
+    Each content is opened at most once; the result is cached.
+    """
     chosen: dict[str, Format] = {}
     unknown: list[tuple[str, str]] = []
     for url, content in files:

@@ -72,7 +72,12 @@ class EvaluationTask:
 
 @dataclass(frozen=True)
 class Item:
-    """One document of a JSONL task."""
+    """One document of a JSONL task.
+
+    Attributes:
+        context: Text that is given.
+        continuation: Text that is scored.
+    """
 
     context: str
     continuation: str
@@ -130,7 +135,7 @@ def _read_task(entry: Task, config_file: str, field: str, domains: DomainSet, in
 
 
 def _read_file(entry: Task, config_file: str, field: str, index: ContentIndex) -> tuple[TaskSource, str]:
-    """The source and fingerprint of a task on a JSONL file; a content is read to its last line once ever."""
+    """The source and fingerprint of a task on a JSONL file; each content is read at most once; the result is cached."""
     assert entry.file is not None
     try:
         content, _ = index.hash(entry.file)

@@ -38,11 +38,11 @@ def in_atoms(mixture: Mapping[str, float], splits: Split) -> dict[str, float]:
 
 
 def atom_matrix(leaves: Sequence[str], atoms: Sequence[str], splits: Split) -> Array:
-    """Write leaves over atoms.
+    """Return the matrix that expresses leaves in atoms.
 
     Args:
-        leaves: M leaves.
-        atoms: A atoms, all that the leaves are made of among them.
+        leaves: Names of the m leaves.
+        atoms: Names of the a atoms; must cover all leaves.
         splits: {leaf: {finer leaf: share}}.
 
     Returns:

@@ -9,9 +9,11 @@ has grown, so that a second run finds all results cached.
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pydantic
 
 from olmix_core.evidence import ledger
 from olmix_core.evidence.compatibility import NEEDED, RECIPE, TOKENIZER, Requirements, select_compatible
@@ -41,12 +43,12 @@ class PinnedPool:
     """The pool of a published version, as its record keeps it.
 
     Attributes:
-        asked: Digest of the request that the rows were selected for.
+        query_digest: Digest of the request that the rows were selected for.
         evidence: Name of the set of the rows, None where there are none.
         left_out: {reason: number of proxies not used}.
     """
 
-    asked: str = ""
+    query_digest: Annotated[str, pydantic.Field(alias="asked")] = ""  # `asked` in mix.json
     evidence: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
@@ -71,7 +73,7 @@ class LedgerSelection:
     """Compatible rows of the ledger that are neither of the swarm of the run nor of earlier versions.
 
     Attributes:
-        asked: Digest of the request that the rows were selected for.
+        query_digest: Digest of the request that the rows were selected for.
         evidence: Name of the set of the rows, None where there are none.
         rows: Ids of the rows.
         proxies: Number of proxies.
@@ -80,7 +82,7 @@ class LedgerSelection:
         later: Number of compatible proxies that were recorded after the pool was pinned.
     """
 
-    asked: str = ""
+    query_digest: str = ""
     evidence: str | None = None
     rows: tuple[str, ...] = ()
     proxies: int = 0
@@ -94,7 +96,7 @@ class LedgerSelection:
         Returns:
             The pinned pool.
         """
-        return PinnedPool(self.asked, self.evidence, self.left_out)
+        return PinnedPool(self.query_digest, self.evidence, self.left_out)
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def select_from_ledger(
             "also": run.to_json(),
         }
     )
-    earlier = next((pool for pool in pinned if pool.asked == request), None)
+    earlier = next((pool for pool in pinned if pool.query_digest == request), None)
     left_out, all_usable = compatible.left_out, set(usable.proxies)
     if earlier is not None:
         left_out = earlier.left_out
@@ -201,7 +203,7 @@ def select_from_ledger(
         usable = select_compatible(rows, requirements).usable
     ids = usable.table["row"].to_pylist()
     return LedgerSelection(
-        asked=request,
+        query_digest=request,
         evidence=ledger.set_name(ids) if ids else None,
         rows=tuple(sorted(ids)),
         proxies=len(usable),

@@ -40,7 +40,13 @@ class ProposalChanges(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class PublishedTerms:
-    """Terms of the request that a published mix answered."""
+    """Terms of the request that a published mix answered.
+
+    Attributes:
+        kl: Strength of the pull towards the reference, in BPB.
+        repetition: Epochs of any leaf, at most.
+        pessimism: Standard deviations of the predicted mean that are added to it.
+    """
 
     kl: float
     repetition: float
@@ -93,7 +99,7 @@ def changed_bounds(record: MixRecord | FitRecord, changes: ProposalChanges) -> t
     Returns:
         The bounds, over labels.
     """
-    on_record = record.wish.bounds if isinstance(record, MixRecord) else ()
+    on_record = record.request.bounds if isinstance(record, MixRecord) else ()
     lower, upper = changes.get("lower") or {}, changes.get("upper") or {}
     limits = [
         Bound((leaf,), lower.get(leaf, 0.0), upper.get(leaf, 1.0)) for leaf in sorted(lower.keys() | upper.keys())

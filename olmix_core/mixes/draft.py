@@ -19,7 +19,14 @@ from olmix_core.surrogate.base import Surrogate
 
 @dataclass(frozen=True)
 class SwarmProxy:
-    """A trained proxy: its key, its size, and the tokens and seconds that it took."""
+    """A trained proxy.
+
+    Attributes:
+        proxy: Its key.
+        parameters: Number of parameters.
+        tokens: Tokens that it trained on.
+        seconds: Duration of its training.
+    """
 
     proxy: str
     parameters: int

@@ -19,10 +19,20 @@ from olmix_core.surrogate.intervals import Interval
 class VersionSummary:
     """A version in the history of a mix.
 
-    change: {kind of change: leaves} since the version that it builds on. domains: number of leaves. proxies, cached:
-    trained, and taken from the cache, by the run that published. carried_over: proxies on record that inform it.
-    full_recompute: proxies that training with every domain free takes. natural, proposed: predicted mean BPB. gain:
-    of the proposed mixture over the natural one, BPB.
+    Attributes:
+        version: The version.
+        created: Time of publication, UTC.
+        builds_on: The version that it builds on; None for a first one.
+        change: {kind of change: leaves} since that version.
+        domains: Number of leaves.
+        strategy: Strategy of reuse.
+        proxies: Proxies trained by the run that published.
+        cached: Proxies that it took from the cache.
+        carried_over: Proxies on record that inform it.
+        full_recompute: Proxies that training with every domain free takes.
+        natural: Predicted mean BPB of the natural mixture.
+        proposed: Predicted mean BPB of the proposed mixture.
+        gain: Gain of the proposed mixture over the natural one, in BPB.
     """
 
     version: str
@@ -55,7 +65,14 @@ class VersionSummary:
 
 @dataclass(frozen=True)
 class LeafDifference:
-    """A leaf in two versions: its weights, None where it is in one of them only, and how it differs."""
+    """A leaf in two versions.
+
+    Attributes:
+        domain: Its label.
+        change: How it differs.
+        a: Its weight in the first version; None where it is not in it.
+        b: Its weight in the second version; None where it is not in it.
+    """
 
     domain: str
     change: str
@@ -65,7 +82,13 @@ class LeafDifference:
 
 @dataclass(frozen=True)
 class SettingDifference:
-    """A setting that two versions differ in; None where one of them lacks it."""
+    """A setting that two versions differ in.
+
+    Attributes:
+        field: Its name.
+        a: Its value in the first version; None where it is not set.
+        b: Its value in the second version; None where it is not set.
+    """
 
     field: str
     a: JsonValue
@@ -74,7 +97,13 @@ class SettingDifference:
 
 @dataclass(frozen=True)
 class EvidenceSummary:
-    """The evidence of a version: the beginning of its id, and proxies of its swarm and carried over."""
+    """The evidence of a version.
+
+    Attributes:
+        id: Beginning of its id.
+        swarm: Proxies of the version's swarm.
+        carried_over: Proxies of earlier versions.
+    """
 
     id: str
     swarm: int
@@ -83,7 +112,14 @@ class EvidenceSummary:
 
 @dataclass(frozen=True)
 class Side:
-    """One of two versions: NAME@VERSION, tasks that only it has, its evidence, and its predicted mean BPB."""
+    """One of two versions.
+
+    Attributes:
+        name: NAME@VERSION.
+        only_tasks: Tasks that only this version has.
+        evidence: Its evidence.
+        predicted: Predicted mean BPB of its mixture.
+    """
 
     name: str
     only_tasks: tuple[str, ...]
@@ -93,7 +129,14 @@ class Side:
 
 @dataclass(frozen=True)
 class MixDifference:
-    """Two versions side by side; leaves are matched by content, the heaviest first."""
+    """Two versions side by side.
+
+    Attributes:
+        a: The first version.
+        b: The second version.
+        leaves: Leaves of both, matched by content, the heaviest first.
+        settings: Settings that differ.
+    """
 
     a: Side
     b: Side

@@ -72,7 +72,7 @@ class MixRecord(RecordPart):
     pool: PinnedPool
     proxies: ProxyCounts
     speed: Speed
-    wish: RequestRecord
+    request: RequestRecord = Field(alias="wish")
     solver: SolverRecord
     flags: dict[str, str]
     notes: tuple[str, ...]

@@ -33,7 +33,14 @@ PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "token
 
 @dataclass(frozen=True)
 class Publication:
-    """What a record says of its publication: its version, the one before, {step: counts} and {file: SHA-256}."""
+    """Facts of a publication.
+
+    Attributes:
+        version: The version that is published.
+        previous: The version before; None for a first one.
+        run: {step: counts} of the run that publishes.
+        files: {file: SHA-256} of the files beside mix.json.
+    """
 
     version: str
     previous: MixRecord | None
@@ -43,7 +50,13 @@ class Publication:
 
 @dataclass(frozen=True)
 class PredictedMixtures:
-    """What the law says of some mixtures: BPB of the objective, gains of the proposed one, and {mixture: BPB [T]}."""
+    """Predictions of a law for some mixtures.
+
+    Attributes:
+        predicted: {mixture: BPB of the objective}.
+        gain: {over_<mixture>: gain of the proposed mixture}, in BPB.
+        by_task: {mixture: [T] BPB of each task}.
+    """
 
     predicted: dict[str, Interval]
     gain: dict[str, Interval]
@@ -130,7 +143,7 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         pool=law.pool,
         proxies=_proxies(draft),
         speed=_speed(draft, previous),
-        wish=label_request(draft),
+        request=label_request(draft),
         solver=proposal.solver,
         flags={label_task(draft, task): reason for task, reason in draft.law.surrogate.flags.items()},
         notes=_notes(draft),

@@ -19,7 +19,13 @@ from olmix_core.storage.store import Store
 
 @dataclass(frozen=True)
 class LeafChange:
-    """What happened to a leaf: added, removed, revised, partitioned (a part of `origins`) or merged (of `origins`)."""
+    """A change of a leaf.
+
+    Attributes:
+        domain: Label of the leaf.
+        change: added, removed, revised, partitioned (a part of `origins`) or merged (of `origins`).
+        origins: Labels of the leaves that it comes from.
+    """
 
     domain: str
     change: str
@@ -36,20 +42,24 @@ class LeafChange:
 
 @dataclass(frozen=True)
 class Observed:
-    """The domains as they are now, beside the version `since`; None where there is no version yet.
+    """The domains at this moment, compared with the last published version.
 
-    id: identity of the change. told: when this change was reported, UTC; None where it was not.
+    Attributes:
+        since: The version; None where there is none yet.
+        id: Identity of the change.
+        changes: The changed leaves.
+        reported: Time when this change was reported, UTC; None where it was not.
     """
 
     since: str | None
     id: str
     changes: tuple[LeafChange, ...] = ()
-    told: str | None = None
+    reported: str | None = None
 
     @property
     def is_news(self) -> bool:
         """Whether there is a change that was not reported."""
-        return bool(self.changes) and self.told is None
+        return bool(self.changes) and self.reported is None
 
     def to_json(self) -> JsonObject:
         """Write the observation as JSON: the payload of the event, and what is remembered of it.
@@ -58,7 +68,7 @@ class Observed:
             {since, id, told, changes: [{domain, change, origins}]}.
         """
         changes = [change.to_json() for change in self.changes]
-        return {"since": self.since, "id": self.id, "told": self.told, "changes": list(changes)}
+        return {"since": self.since, "id": self.id, "told": self.reported, "changes": list(changes)}
 
 
 def observe(store: Store, name: str, domains: DomainSet) -> Observed:

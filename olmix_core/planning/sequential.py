@@ -132,7 +132,7 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
     space = SwarmSpace.of_columns(columns, leaves, request.natural, settings.bounds)
     matrix, made_of = space.expansion, atom_matrix(leaves.names, surrogate.leaves, request.splits)
     proposal = propose_for_leaves(surrogate, request)
-    goal = Objective(
+    objective = Objective(
         expansion=made_of @ matrix,
         reference=request.in_atoms(request.reference or request.natural, surrogate),
         caps=np.where(made_of.sum(axis=1) > 0, made_of @ request.caps, np.inf),
@@ -140,7 +140,7 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
         task_weights=request.weights_of_tasks(surrogate),
     )
     seed = settings.sampling.seed
-    optima = draw_optima(surrogate, goal, proposal.proposal.weights, draws=DRAWS, seed=seed)
+    optima = draw_optima(surrogate, objective, proposal.proposal.weights, draws=DRAWS, seed=seed)
     if optima.remaining_gain < settings.tolerance:
         return NextRound((), optima.remaining_gain)
     natural = leaves.vector(request.natural)
@@ -151,18 +151,18 @@ def propose_round(surrogate: LawSurrogate, request: ProposalRequest, settings: R
     of_optima = optima.samples @ (made_of > 0)
     within = np.all((of_optima >= space.lower) & (of_optima <= space.upper), axis=1)
     candidates = np.vstack([*drawn, *(tidy(q)[None] for q in of_optima[within])])
-    chosen = candidates[select_batch(surrogate, optima, candidates @ made_of.T, settings.count, goal)]
+    chosen = candidates[select_batch(surrogate, optima, candidates @ made_of.T, settings.count, objective)]
     return NextRound(tuple(leaves.mixture(mixture) for mixture in chosen), optima.remaining_gain)
 
 
 def draw_optima(
-    surrogate: LawSurrogate, goal: Objective, incumbent: Array, *, draws: int, seed: int
+    surrogate: LawSurrogate, objective: Objective, incumbent: Array, *, draws: int, seed: int
 ) -> PosteriorOptima:
     """Sample the optimum: draw laws from the posterior and minimise each by mirror descent.
 
     Args:
         surrogate: The fitted law.
-        goal: The objective.
+        objective: The objective.
         incumbent: [m] current proposal, where each descent starts.
         draws: Number of laws S.
         seed: Seed of the draws.
@@ -170,38 +170,40 @@ def draw_optima(
     Returns:
         The optima, and by how much they beat the incumbent.
     """
-    weights = normalised(goal.task_weights, surrogate.tasks)
-    moves = surrogate.covariance.draws(draws, seed)[:, :, : len(incumbent) + 2]
-    E, caps = goal.expansion, goal.column_caps
+    weights = normalised(objective.task_weights, surrogate.tasks)
+    deviations = surrogate.covariance.draws(draws, seed)[:, :, : len(incumbent) + 2]
+    E, caps = objective.expansion, objective.column_caps
     start = np.maximum(incumbent @ (E > 0), _LEAST)
     r = np.tile(start / start.sum(), (draws, 1))
-    before, slope = _drawn(surrogate, goal, weights, moves, r @ E.T)
+    before, slope = _drawn(surrogate, objective, weights, deviations, r @ E.T)
     value, rate = before, np.ones((draws, 1))
     for _ in range(_STEPS):
         along = slope @ E
         along -= np.sum(along * r, axis=1, keepdims=True)
         scale = np.maximum(np.abs(along).max(axis=1, keepdims=True), 1e-12)
         trial = _capped(np.log(np.maximum(r, _LEAST)) - rate * along / scale, caps)
-        trial_value, trial_slope = _drawn(surrogate, goal, weights, moves, trial @ E.T)
+        trial_value, trial_slope = _drawn(surrogate, objective, weights, deviations, trial @ E.T)
         better = trial_value < value
         rate = np.where(better[:, None], rate * 1.5, rate / 3)
         r[better], value, slope[better] = trial[better], np.where(better, trial_value, value), trial_slope[better]
     return PosteriorOptima(incumbent, r @ E.T, float(np.mean(before - value)))
 
 
-def _drawn(surrogate: LawSurrogate, goal: Objective, weights: Array, moves: Array, Q: Array) -> tuple[Array, Array]:
+def _drawn(
+    surrogate: LawSurrogate, objective: Objective, weights: Array, deviations: Array, Q: Array
+) -> tuple[Array, Array]:
     """g_z [S] of each drawn law at its own mixture Q [S, m], and its slope [S, m]."""
     law, p = surrogate.law, surrogate.parameters
     phi, slopes = law.features(Q), np.stack([law.slopes(q) for q in Q])
     decay = p.decay(phi)  # [S, T]
-    bend = moves[:, :, 1] + np.einsum("stm,sm->st", moves[:, :, 2:], phi)
-    has_reference = goal.reference > 0
-    ratio = np.maximum(Q[:, has_reference], _LEAST) / goal.reference[has_reference]
-    value = (p.c + decay + moves[:, :, 0] + decay * bend) @ weights
-    value += goal.kl * np.sum(Q[:, has_reference] * np.log(ratio), axis=1)
+    bend = deviations[:, :, 1] + np.einsum("stm,sm->st", deviations[:, :, 2:], phi)
+    has_reference = objective.reference > 0
+    ratio = np.maximum(Q[:, has_reference], _LEAST) / objective.reference[has_reference]
+    value = (p.c + decay + deviations[:, :, 0] + decay * bend) @ weights
+    value += objective.kl * np.sum(Q[:, has_reference] * np.log(ratio), axis=1)
     pull = decay * weights
-    slope = slopes * ((pull * (1 + bend)) @ p.v + np.einsum("st,stm->sm", pull, moves[:, :, 2:]))
-    slope[:, has_reference] += goal.kl * (np.log(ratio) + 1)
+    slope = slopes * ((pull * (1 + bend)) @ p.v + np.einsum("st,stm->sm", pull, deviations[:, :, 2:]))
+    slope[:, has_reference] += objective.kl * (np.log(ratio) + 1)
     return value, slope
 
 
@@ -220,7 +222,7 @@ def _capped(logits: Array, caps: Array) -> Array:
 
 
 def select_batch(
-    surrogate: LawSurrogate, optima: PosteriorOptima, candidates: Array, count: int, goal: Objective
+    surrogate: LawSurrogate, optima: PosteriorOptima, candidates: Array, count: int, objective: Objective
 ) -> list[int]:
     """Choose the mixtures to train next, greedily by the value of a run given those before it.
 
@@ -229,12 +231,12 @@ def select_batch(
         optima: Samples of the optimum.
         candidates: [n, m] mixtures to choose from.
         count: Number of mixtures to choose.
-        goal: The objective.
+        objective: The objective.
 
     Returns:
         Rows of `candidates`, the most valuable first.
     """
-    weights = normalised(goal.task_weights, surrogate.tasks)
+    weights = normalised(objective.task_weights, surrogate.tasks)
     points = np.vstack([candidates, optima.samples, optima.incumbent])
     parts = surrogate.covariance.prediction_deviations(points)
     deviations = np.concatenate([np.tensordot(weights, part, axes=1) for part in parts], axis=1)

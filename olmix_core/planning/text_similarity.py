@@ -38,12 +38,12 @@ def profile(files: Sequence[InputFile], tokenizer: Tokenizer) -> Array:
     counts = np.zeros(tokenizer.vocab_size)
     chosen = files[:FILES_SAMPLED]
     for file in chosen:
-        taken = 0
+        tokens_read = 0
         for ids in _token_ids(file, tokenizer):
-            ids = ids[: SAMPLE_TOKENS // len(chosen) - taken]
+            ids = ids[: SAMPLE_TOKENS // len(chosen) - tokens_read]
             counts += np.bincount(ids, minlength=counts.size)
-            taken += ids.size
-            if taken >= SAMPLE_TOKENS // len(chosen):
+            tokens_read += ids.size
+            if tokens_read >= SAMPLE_TOKENS // len(chosen):
                 break
     shares: Array = counts / max(counts.sum(), 1.0)
     return shares

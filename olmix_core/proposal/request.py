@@ -21,7 +21,13 @@ from olmix_core.surrogate.base import Surrogate
 
 @dataclass(frozen=True)
 class Bound:
-    """The summed weight of `leaves` lies in [low, high]."""
+    """Bounds of the summed weight of some leaves.
+
+    Attributes:
+        leaves: The leaves.
+        low: Lowest sum.
+        high: Highest sum.
+    """
 
     leaves: tuple[str, ...]
     low: float

@@ -25,7 +25,14 @@ class FileDescription:
 
 @dataclass(frozen=True)
 class DomainDescription:
-    """A domain with weight: its label, the fingerprint of its content, its weight and its files."""
+    """A domain that has weight.
+
+    Attributes:
+        label: Its label.
+        content: Fingerprint of its content.
+        weight: Its weight.
+        files: Its files.
+    """
 
     label: str
     content: str

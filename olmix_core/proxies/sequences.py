@@ -19,7 +19,7 @@ from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.data.corpus import Corpus
 from olmix_core.errors import TrainingError
 from olmix_core.identity import seed_of
-from olmix_core.mixture import Array, apportion
+from olmix_core.mixture import Array, LeafIndex, apportion
 
 
 class LeafStream:
@@ -136,7 +136,7 @@ class Sequences:
                     f"domain {leaf[:12]}: found {stream.tokens_per_epoch} tokens to train on; expected more than"
                     f" one sequence of {self._length}"
                 )
-        weights = np.array([mixture[leaf] for leaf in self.leaves])
+        weights = LeafIndex(tuple(self.leaves)).vector(mixture)
         self._owners = schedule(weights, recipe.steps * self._rows, self.leaves, recipe.seed, attempt)
         counts = np.bincount(self._owners, minlength=len(self.leaves))
         # The i-th sequence of a leaf is the i-th of its stream.
@@ -146,8 +146,8 @@ class Sequences:
 
     @cached_property
     def tokens(self) -> dict[str, int]:
-        """Tokens that each leaf contributes, {leaf: tokens}."""
-        return {leaf: int(n) * self._length for leaf, n in zip(self.leaves, self._counts, strict=True)}
+        """Number of training tokens per leaf."""
+        return LeafIndex(tuple(self.leaves)).mapping(self._counts * self._length)
 
     @cached_property
     def epochs(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The charts of a mix: which there are, what each is called, what it says in words, and how it is drawn."""
+"""Registry of charts: title, text alternative and drawing function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from olmix_core.errors import OlmixError
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.report import law, mixture, swarm, tradeoffs
-from olmix_core.report.style import look
+from olmix_core.report.style import report_style
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Chart:
         Returns:
             A matplotlib figure.
         """
-        with look():
+        with report_style():
             return self.draw()
 
 

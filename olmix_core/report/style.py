@@ -59,11 +59,11 @@ _SMALLEST, _LARGEST = 0.7, 1.45  # of its natural size, within which a chart fol
 
 
 @contextmanager
-def look() -> Iterator[None]:
+def report_style() -> Iterator[None]:
     """Make figures in the style of the report within the context.
 
-    Returns:
-        A context manager.
+    Yields:
+        Nothing; the style ends with the context.
     """
     with mpl.rc_context(_SETTINGS):
         yield
@@ -81,7 +81,7 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
         The element, its colours as CSS variables.
     """
     buffer = io.StringIO()
-    with look():
+    with report_style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -113,7 +113,7 @@ def to_png(figure: Figure) -> bytes:
         The content of a PNG file; equal figures are equal files.
     """
     buffer = io.BytesIO()
-    with look():
+    with report_style():
         figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from olmix_core.formatting import amount
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.mixture import Array
+from olmix_core.mixture import Array, LeafIndex
 from olmix_core.report.style import FAINT, INK, NATURAL, PROPOSED, short
 from olmix_core.surrogate.task_weights import family_weights
 
@@ -145,11 +145,11 @@ def frontier_of(mix: PublishedMix, first: str, second: str) -> Array:
         family_weights([position[task] for task in mix.families[family]], mix.task_weights)
         for family in (first, second)
     )
-    points = []
+    leaves, points = LeafIndex(tuple(mix.leaves)), []
     for share in _SHARES:
         weights = (share * of_first + (1 - share) * of_second).tolist()
         best = mix.propose(task_weights=dict(zip(mix.surrogate.tasks, weights, strict=True)))
-        points.append(_families_at(mix, np.array([best[leaf] for leaf in mix.leaves]), (first, second)))
+        points.append(_families_at(mix, leaves.vector(best), (first, second)))
     return np.array(points)
 
 

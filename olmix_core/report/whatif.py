@@ -19,7 +19,14 @@ from olmix_core.surrogate.intervals import NORMAL_90
 
 @dataclass(frozen=True)
 class LeafData:
-    """A leaf: the columns of the law that it is made of, [column, share], its cap, and epochs per unit of weight."""
+    """A leaf.
+
+    Attributes:
+        label: Its label.
+        parts: Columns of the law that it is made of, (column, share) each.
+        cap: Highest weight; None where it has no cap.
+        epochs: Epochs per unit of weight; None where they are unknown.
+    """
 
     label: str
     parts: tuple[tuple[int, float], ...]
@@ -29,9 +36,16 @@ class LeafData:
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task: its weight in the objective, the parameters of its law, and terms of its error bar.
+    """A task.
 
-    offsets: [swarms] levels of other swarms. open: standard deviation of what the prior leaves open.
+    Attributes:
+        name: Its label.
+        weight: Weight in the objective.
+        c: Irreducible BPB of its law.
+        b: Offset of the exponent.
+        v: [m] coefficients of the exponent.
+        offsets: [swarms] levels of other swarms.
+        open: Standard deviation that the prior leaves open, in BPB.
     """
 
     name: str
@@ -45,7 +59,12 @@ class TaskData:
 
 @dataclass(frozen=True)
 class FamilyData:
-    """A family of tasks, which go by position."""
+    """A family of tasks.
+
+    Attributes:
+        name: Its name.
+        tasks: Positions of its tasks.
+    """
 
     name: str
     tasks: tuple[int, ...]

@@ -13,7 +13,6 @@ PROXIES_FOLDER = "proxies"
 TOKENIZERS_FOLDER = "tokenizers"
 EVIDENCE_FOLDER = "evidence"
 MIXES_FOLDER = "mixes"
-DAMAGED_FOLDER = "damaged"
 
 TEMPORARY_PREFIX = ".new-"  # of files that are being written
 

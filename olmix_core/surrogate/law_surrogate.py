@@ -166,14 +166,14 @@ class LawSurrogate:
         return float(self.objective_stds(q[None], task_weights, reference)[0])
 
     def objective_std_gradient(self, q: Array, task_weights: Array | None = None) -> tuple[float, Array]:
-        """Differentiate the error of the objective.
+        """Compute the standard deviation of the objective and its gradient.
 
         Args:
             q: [m] one mixture.
             task_weights: [T] weights, normalised to sum to 1; None means equal.
 
         Returns:
-            The standard deviation in BPB, and its slope [m].
+            The standard deviation in BPB, and its gradient [m].
         """
         weights = normalised(task_weights, self.tasks)
         return self.covariance.objective_std_gradient(self._mixtures(q[None])[0], weights)

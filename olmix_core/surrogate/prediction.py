@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from olmix_core.mixture import Array
+from olmix_core.mixture import Array, LeafIndex
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import Interval, measured_std, measured_task_stds
 from olmix_core.surrogate.task_weights import family_weights
@@ -155,7 +155,7 @@ def predict(surrogate: Surrogate, q: Array, context: PredictionContext) -> Predi
         difference = float(surrogate.objective(there[None], task_weights)[0] - by_task @ task_weights)
         gain[name] = Interval.around(difference, measured_std(surrogate, at, task_weights, there))
     return Prediction(
-        weights=dict(zip(context.leaves, q.tolist(), strict=True)),
+        weights=LeafIndex(tuple(context.leaves)).mapping(q),
         objective=Interval.around(by_task @ task_weights, measured_std(surrogate, at, task_weights)),
         gain=gain,
         families=families,

@@ -23,7 +23,7 @@ from olmix_core.serialization import JsonRecord
 from olmix_core.storage.integrity import load_tensors, save_tensors
 from olmix_core.storage.layout import proxy_checkpoint_path, proxy_model_path, proxy_run_path
 from olmix_core.storage.store import Store
-from olmix_core.workers.jobs import EvaluateJob, Forecast, ForecastJob, Job, ProxyReference, TrainJob
+from olmix_core.workers.jobs import EvaluateJob, EvaluationEstimate, ForecastJob, Job, ProxyReference, TrainJob
 
 
 @singledispatch
@@ -81,13 +81,13 @@ def _evaluate(job: EvaluateJob, _progress: Progress) -> Score:
 
 
 @handle.register
-def _forecast(job: ForecastJob, _progress: Progress) -> Forecast:
+def _forecast(job: ForecastJob, _progress: Progress) -> EvaluationEstimate:
     assert job.source.file is not None  # other tasks are read whole and score quickly
     recipe, tokenizer, model = _open(job.proxy)
     started = time.monotonic()
     items = sampled(list(read_items(job.source.file)), job.source.sample)
     reading = time.monotonic() - started
-    return Forecast(reading + estimate_seconds(model, tokenizer, items, recipe.sequence_length))
+    return EvaluationEstimate(reading + estimate_seconds(model, tokenizer, items, recipe.sequence_length))
 
 
 def _open(proxy: ProxyReference) -> tuple[ProxyRecipe, Tokenizer, Transformer]:

@@ -2,7 +2,7 @@
 
     TrainJob       train a proxy and save it        -> ProxyRun
     EvaluateJob    score a proxy on one task        -> Score
-    ForecastJob    estimate how long scoring takes  -> Forecast
+    ForecastJob    estimate how long scoring takes  -> EvaluationEstimate
 
 `handlers` carries them out, `pool` runs them in processes.
 """
@@ -119,14 +119,14 @@ class EvaluateJob(Job[Score]):
 
 
 @dataclass(frozen=True)
-class Forecast(JsonRecord):
+class EvaluationEstimate(JsonRecord):
     """Estimated duration of an evaluation, in seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class ForecastJob(Job[Forecast]):
+class ForecastJob(Job[EvaluationEstimate]):
     """Estimate how long scoring a proxy on a JSONL file takes.
 
     Attributes:
@@ -134,7 +134,7 @@ class ForecastJob(Job[Forecast]):
     """
 
     kind: ClassVar[str] = "forecast"
-    result_type: ClassVar[type[JsonRecord]] = Forecast
+    result_type: ClassVar[type[JsonRecord]] = EvaluationEstimate
 
     source: TaskSource
 

@@ -13,7 +13,12 @@ from tasks.runtime.locks import StoreLocks
 
 @dataclass
 class PayloadKey(CachePolicy):
-    """The cache policy of a step."""
+    """The cache policy of a step.
+
+    Attributes:
+        step: Name of the step.
+        code_version: Version of its code, which is part of the key.
+    """
 
     step: str = ""
     code_version: int = 0

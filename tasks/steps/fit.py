@@ -13,7 +13,7 @@ from olmix_core.mixes.runs import from_parquet, held_out, to_parquet
 from olmix_core.mixes.tables import read_labelled
 from olmix_core.report import law
 from olmix_core.report.markdown import picture, table
-from olmix_core.report.style import look
+from olmix_core.report.style import report_style
 from olmix_core.serialization import OMIT_NONE, JsonRecord
 from olmix_core.storage.integrity import checksum
 from olmix_core.storage.layout import DIAGNOSTICS_FILE, RUNS_FILE, SURROGATE_FILE, fit_path
@@ -127,7 +127,7 @@ def _describe(done: Sequence[Done[FitPayload, FitResult]], artifacts: Artifacts)
     panels = {"mean": (np.full(len(tasks), 1 / len(tasks)), "")}
     for t, task in enumerate(tasks[: _MAX_PANELS - 1]):
         panels[artifacts.label(task)] = (np.eye(len(tasks))[t], "")
-    with look():
+    with report_style():
         figure = law.scatter(measured, predicted, panels)
     rows = [
         {

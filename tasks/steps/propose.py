@@ -12,7 +12,7 @@ from olmix_core.proposal.request import ProposalRequest
 from olmix_core.proposal.tradeoffs import trade_off_curves
 from olmix_core.report import mixture
 from olmix_core.report.markdown import picture, table
-from olmix_core.report.style import look
+from olmix_core.report.style import report_style
 from olmix_core.serialization import INLINE, JsonRecord
 from olmix_core.storage.integrity import checksum
 from olmix_core.storage.layout import SURROGATE_FILE, TRADE_OFFS_FILE, fit_path, proposal_path
@@ -92,7 +92,7 @@ def _describe(done: Sequence[Done[ProposePayload, ProposeResult]], artifacts: Ar
     )
     epochs = result.target_tokens / frame["tokens"].to_numpy(np.float64)
     mixtures = {"natural": frame["natural"].to_numpy(), "proposed": frame["weight"].to_numpy()}
-    with look():
+    with report_style():
         figure = mixture.bars(frame, mixtures, epochs)
     rows = [
         {

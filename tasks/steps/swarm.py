@@ -11,7 +11,7 @@ from olmix_core.planning.swarm import SwarmSpace, sample_swarm
 from olmix_core.proposal.expansion import Column
 from olmix_core.report import swarm as charts
 from olmix_core.report.markdown import picture
-from olmix_core.report.style import look
+from olmix_core.report.style import report_style
 from olmix_core.serialization import JsonRecord
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts, Done
@@ -51,7 +51,7 @@ def _describe(done: Sequence[Done[SwarmPayload, SwarmResult]], artifacts: Artifa
     leaves = LeafIndex(tuple(sorted(natural, key=lambda leaf: -natural[leaf])))
     weights = np.array([leaves.vector(mixture) for mixture in outcome.result.mixtures])
     labels = [artifacts.label(leaf) for leaf in leaves]
-    with look():
+    with report_style():
         figure = charts.ranges(weights, labels, {"natural": leaves.vector(natural)})
     counts = (weights > 0).sum(axis=0)
     rarest = labels[int(np.argmin(counts))]

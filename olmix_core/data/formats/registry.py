@@ -46,7 +46,7 @@ class TextFormat:
 
     @property
     def all_suffixes(self) -> dict[str, int]:
-        """`suffixes`, and those of compressed files."""
+        """Suffixes of plain and compressed files, with bytes of text per byte."""
         compressions = COMPRESSIONS if self.is_sequential else ()
         return dict(self.suffixes) | {
             f"{suffix}{compressed}": size * each.growth

@@ -80,7 +80,7 @@ class SandwichCovariance:
 
     @cached_property
     def _together(self) -> Pooled:
-        """What several swarms add, or its like for one swarm."""
+        """Pooling terms; empty arrays for a single swarm."""
         K, m, T = *self.X.shape, len(self.parameters.c)
         return self.pooled or Pooled(np.empty((K, 0)), np.empty((T, 0)), np.eye(m))
 

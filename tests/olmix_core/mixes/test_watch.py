@@ -83,7 +83,7 @@ def test_a_change_is_news_once(store: Store, domains: Domains) -> None:
     remember(store, "test", changed)
     again = look(web=["a2"], code=["b"])
     assert (again.is_news, again.id) == (False, changed.id)
-    assert again.told is not None
+    assert again.reported is not None
     # Another change is news again, and so is the first one after a time without any.
     assert look(web=["a3"], code=["b"]).is_news
     assert not look(web=["a2"], code=["b"]).is_news
