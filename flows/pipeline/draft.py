@@ -8,7 +8,7 @@ from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import tokenizer_settings
 from flows.pipeline.pipeline import run_chain
 from olmix_core.config.config import Config
-from olmix_core.mixes.draft import Descent, FittedLaw, MixDraft, ProposedMixture, SwarmProxy, TrainedSwarm
+from olmix_core.mixes.draft import Descent, FittedLaw, MixDraft, ProposedMixture, SwarmProxy, SwarmSummary
 from olmix_core.mixes.record_parts import PlanRecord, SolverRecord, SwarmRecord
 from olmix_core.mixes.record_settings import MixSettings, TokenizerRecord
 from olmix_core.mixes.runs import from_parquet
@@ -72,7 +72,7 @@ def _draft(context: RunContext, keys: Mapping[str, Sequence[str]]) -> MixDraft:
         tokenizer=TokenizerRecord.model_validate(tokenizer),
         proposal=_proposal(context),
         law=_law(context),
-        swarm=TrainedSwarm(
+        swarm=SwarmSummary(
             proxies=[SwarmProxy(run.proxy, run.parameters, run.tokens, run.seconds) for run in state.trained],
             excluded=state.excluded,
             standard_errors=state.standard_errors,

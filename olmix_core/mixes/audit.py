@@ -23,7 +23,7 @@ from olmix_core.storage import layout
 from olmix_core.storage.integrity import CheckedTokens, load_tensors
 from olmix_core.storage.layout import PASSAGES_FILE, RECORD_FILE, TOKENS_FILE
 from olmix_core.storage.local_cache import forget
-from olmix_core.storage.results import result_of
+from olmix_core.storage.results import parse_result
 from olmix_core.storage.store import Store
 
 Kind = Literal["damaged", "missing", "unfinished", "orphan", "unknown"]
@@ -165,7 +165,7 @@ class _Audit:
         # Files of fits and proposals are checked with the results that name them; probes hold nothing.
 
     def _result(self, path: str) -> Iterator[Finding]:
-        result = result_of(self.store.read_json(path), self.store.place(path))
+        result = parse_result(self.store.read_json(path), self.store.place(path))
         for file, sha256 in result.get("files", {}).items():
             self.referred.add(file)
             try:

@@ -95,7 +95,7 @@ class FittedLaw:
 
 
 @dataclass(frozen=True)
-class TrainedSwarm:
+class SwarmSummary:
     """The proxies of this version.
 
     Attributes:
@@ -175,7 +175,7 @@ class MixDraft:
     tokenizer: TokenizerRecord
     proposal: ProposedMixture
     law: FittedLaw
-    swarm: TrainedSwarm
+    swarm: SwarmSummary
     descent: Descent
     keys: Mapping[str, Sequence[str]]
 

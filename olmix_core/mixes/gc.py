@@ -12,7 +12,7 @@ from olmix_core.errors import DamageError
 from olmix_core.evidence import ledger
 from olmix_core.mixes.record import MixRecord, as_mix, parse_record
 from olmix_core.storage import layout
-from olmix_core.storage.results import result_of
+from olmix_core.storage.results import parse_result
 from olmix_core.storage.store import Store
 
 SECONDS_PER_DAY = 24 * 3600
@@ -68,7 +68,7 @@ def _files_of_results(store: Store, files: Iterable[str], kept_keys: set[str]) -
         parts = layout.step_result_path.match(path)
         if parts and parts["key"] in kept_keys:
             try:
-                kept_files |= result_of(store.read_json(path), store.place(path)).get("files", {}).keys()
+                kept_files |= parse_result(store.read_json(path), store.place(path)).get("files", {}).keys()
             except DamageError:
                 continue  # a damaged result is not used, so what it refers to is not either
     return kept_files

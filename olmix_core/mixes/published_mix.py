@@ -228,7 +228,7 @@ class PublishedMix:
             columns=columns,
             splits=self._splits(),
             natural=index.mapping(self.mixtures["natural"]),
-            tokens=index.mapping(np.asarray(tokens, np.int64)),
+            tokens=dict(zip(self.leaves, tokens.tolist(), strict=True)),
             target_tokens=changes.get("target_tokens") or record.target_tokens,
             repetition=changes.get("repetition") or terms.repetition,
             kl=terms.kl if kl is None else kl,

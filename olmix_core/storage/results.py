@@ -17,7 +17,7 @@ from olmix_core.storage.store import Store
 PLAIN: dict[str, Any] = {"type": "json", "jsonlib": "json", "object_decoder": None, "loads_kwargs": {}}
 
 
-def result_of(record: Any, where: str) -> JsonObject:
+def parse_result(record: Any, where: str) -> JsonObject:
     """Read the result in a file of Prefect's.
 
     Args:

@@ -16,7 +16,7 @@ from prefect.serializers import JSONSerializer
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import result_path
-from olmix_core.storage.results import result_of
+from olmix_core.storage.results import parse_result
 from olmix_core.storage.store import Store
 
 SERIALIZER = JSONSerializer(object_encoder=None, object_decoder=None)
@@ -64,7 +64,7 @@ class StoreResults(WritableFileSystem):
             StoreError: The store cannot be written.
         """
         record = json.loads(content)
-        result_of(record, path)
+        parse_result(record, path)
         Store(self.url).write_json(result_path(path), record)
 
     async def aread_path(self, path: str) -> bytes:
@@ -105,7 +105,7 @@ def read_result(store: Store, key: str) -> JsonObject:
     """
     path = result_path(key)
     record = store.read_json(path)
-    for file, sha256 in result_of(record, store.place(path)).get("files", {}).items():
+    for file, sha256 in parse_result(record, store.place(path)).get("files", {}).items():
         if sha256 is not None:
             store.read_bytes(file, sha256)
         elif file.endswith(".json"):
@@ -129,7 +129,7 @@ def known_result(store: Store, key: str) -> JsonObject | None:
         StoreError: The store does not answer.
     """
     try:
-        return result_of(read_result(store, key), store.place(result_path(key)))
+        return parse_result(read_result(store, key), store.place(result_path(key)))
     except (FileNotFoundError, DamageError):
         return None  # it will be computed again
 

@@ -6,7 +6,7 @@ import pytest
 
 from olmix_core.errors import DamageError
 from olmix_core.storage.integrity import checksum
-from olmix_core.storage.results import file_of, result_of
+from olmix_core.storage.results import file_of, parse_result
 from olmix_core.storage.store import Store
 
 RESULT: dict[str, Any] = {"proxy": "abc", "files": {"a.csv": checksum(b"a"), "b.bin": None}}
@@ -17,8 +17,8 @@ def record(result: str, **serializer: Any) -> dict[str, Any]:
 
 
 def test_result_in_plain_json_is_read() -> None:
-    assert result_of(record(json.dumps(RESULT)), "here") == RESULT
-    assert result_of(record("{}", jsonlib="json", object_decoder=None, loads_kwargs={}), "here") == {}
+    assert parse_result(record(json.dumps(RESULT)), "here") == RESULT
+    assert parse_result(record("{}", jsonlib="json", object_decoder=None, loads_kwargs={}), "here") == {}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_result_in_plain_json_is_read() -> None:
 )
 def test_result_that_could_run_code_is_refused_unread(serializer: dict[str, Any]) -> None:
     with pytest.raises(DamageError, match=r"^here: found a result that asks to be read as something else than plain"):
-        result_of(record("no JSON at all", **serializer), "here")
+        parse_result(record("no JSON at all", **serializer), "here")
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_result_that_could_run_code_is_refused_unread(serializer: dict[str, Any]
 )
 def test_other_json_is_damage(broken: Any) -> None:
     with pytest.raises(DamageError, match="here: found no result of a step"):
-        result_of(broken, "here")
+        parse_result(broken, "here")
     with pytest.raises(DamageError, match="here: found files without their checksums"):
-        result_of(record('{"files": {"a.csv": 1}}'), "here")
+        parse_result(record('{"files": {"a.csv": 1}}'), "here")
 
 
 def test_file_of_reads_only_files_that_the_result_names(tmp_path: Path) -> None:
