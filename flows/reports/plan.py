@@ -49,13 +49,7 @@ class LeafPlan:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """Results of one step.
-
-    Attributes:
-        executed: Results to execute.
-        cached: Results found in the cache.
-        reused: Results carried over from earlier versions.
-    """
+    """Results of one step: to execute, found in the cache, and carried over from earlier versions."""
 
     executed: int
     cached: int
@@ -81,12 +75,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Coupling:
-    """Coupling of kept and recomputed leaves.
-
-    Attributes:
-        before: Before leaves are released.
-        after: After leaves are released.
-    """
+    """Coupling of kept and recomputed leaves, `before` and `after` leaves are released."""
 
     before: float
     after: float
