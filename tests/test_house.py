@@ -124,7 +124,7 @@ def test_every_public_function_has_a_docstring_with_sections() -> None:
 CODEC = """
     olmix_core.serialization:encode_fields olmix_core.serialization:decode_fields
     olmix_core.config.yaml:read_mapping
-    olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:result_of
+    olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:parse_result
     olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
     olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
     olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
