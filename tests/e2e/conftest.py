@@ -35,6 +35,12 @@ FLAGS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def run(run_flow: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Whole programs go through the flow and Prefect's engine."""
+    return run_flow
+
+
 @contextmanager
 def at_the_end(*command: object) -> Iterator[None]:
     """Run a command at the end, also where the tests are killed: a process waits for the end of its input."""
