@@ -7,8 +7,6 @@ A swarm may be trained in rounds: from the law of one round, `choose` gives the 
 The chain is written once and carried out by an executor: for real (the flow), or as a dry run.
 """
 
-from dataclasses import asdict
-
 from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, swarm_payload, tokenizer_settings
 from flows.pipeline.swarm_round import SwarmProgress, train_round
@@ -97,7 +95,7 @@ def _count_leaves(context: RunContext) -> dict[str, LeafStatistics]:
 
 
 def _statistics_where(leaf: Leaf) -> Where:
-    shown = {"skipped": leaf.skipped, "sample": None if leaf.sample is None else asdict(leaf.sample)}
+    shown = {"skipped": leaf.skipped, "sample": leaf.sample}
     return {"label": leaf.label, "files": leaf.files, **{name: value for name, value in shown.items() if value}}
 
 

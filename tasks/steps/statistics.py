@@ -14,7 +14,7 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.formatting import amount
 from olmix_core.report.markdown import table
-from olmix_core.serialization import JsonMapping, JsonRecord
+from olmix_core.serialization import JsonRecord
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import Artifacts, Done, Where
@@ -77,7 +77,7 @@ def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifa
 def _represented(outcome: Done[StatisticsPayload, StatisticsResult]) -> int:
     """Tokens that a leaf stands for."""
     sample, available = outcome.where.get("sample"), outcome.result.statistics.available
-    return Sample(**sample).size(available) if sample else available
+    return sample.size(available) if sample else available
 
 
 @step(
@@ -99,7 +99,7 @@ def statistics(
     label: str,  # noqa: ARG001 - shown with the task run
     files: Sequence[InputFile],
     skipped: str = "",  # noqa: ARG001 - shown in the artifact
-    sample: JsonMapping | None = None,  # noqa: ARG001 - shown in the artifact
+    sample: Sample | None = None,  # noqa: ARG001 - shown in the artifact
 ) -> StatisticsResult:
     """Tokenise a leaf, hold out a slice of it, and count it.
 
