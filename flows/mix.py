@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run
 
 from flows.execution.executor import PrefectExecutor
+from flows.execution.prefect_server import check_server
 from flows.execution.runners import get_runner
 from flows.pipeline.draft import propose_mix
 from flows.reports.plan import make_plan
@@ -62,6 +63,7 @@ def run_mix(
     Raises:
         OlmixError: If the inputs cannot be used, or a step fails.
     """
+    check_server()
     (Store(config.store) if inputs is None else inputs.store).preflight()
     preflight = None if inputs is None else Preflight(inputs)
     with get_runner(config.execution.runner).start(config.execution, config_file, workers) as task_runner:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prefect import flow
 
 from flows.execution.executor import PrefectExecutor
+from flows.execution.prefect_server import check_server
 from flows.pipeline.context import RunContext
 from flows.pipeline.pipeline import run_chain
 from olmix_core.config.config import Config
@@ -46,6 +47,7 @@ def draw_swarm(config: Config, config_file: str, inputs: ResolvedInputs) -> list
     Raises:
         OlmixError: If a step fails.
     """
+    check_server()
     store = inputs.store
     store.preflight()
 

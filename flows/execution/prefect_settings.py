@@ -1,7 +1,14 @@
 """Prefect's settings for runs from the command line: no telemetry, no log noise. The user's own settings win."""
 
 import os
+from urllib.parse import urlsplit
 
+from olmix_core.errors import ConfigError
+
+API_URL = "PREFECT_API_URL"
+SERVER_EXPECTED = (
+    "the address of a Prefect server, such as http://HOST:4200/api; or unset it, and each run starts a server"
+)
 PRIVATE = {
     # No telemetry unless the user enables it.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -29,6 +36,21 @@ DEFAULTS = {
 
 
 def prepare() -> None:
-    """Set the defaults in the environment. Has to be called before Prefect is imported."""
+    """Set the defaults in the environment. Has to be called before Prefect is imported.
+
+    Raises:
+        ConfigError: If PREFECT_API_URL is no URL, at which Prefect could not even be imported.
+    """
+    _check_url(os.environ.get(API_URL, ""))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+    except ValueError:  # brackets that do not match, a port that is no number or out of range
+        usable = False
+    if not usable:
+        raise ConfigError("environment", API_URL, f"{url.rpartition('@')[2]}, which is no URL", SERVER_EXPECTED)

@@ -17,10 +17,6 @@ _SMALL = 0.1  # share of kl below which a weight counts as small
 def certificate(program: Program, r: Array) -> tuple[float, Array]:
     """Bound the distance of a convex objective to its optimum.
 
-    Every tangent bounds the objective from below; the better of two is taken. The value above it is that of the
-    mixture which is published, projected into the limits: a weight of 1e-11 that a solver leaves slightly outside
-    matters where its slope is steep.
-
     Args:
         program: The objective and its feasible set.
         r: [d] columns.
@@ -29,11 +25,38 @@ def certificate(program: Program, r: Array) -> tuple[float, Array]:
         BPB by which a feasible mixture can be better than that of r, at most (inf without proof), and the price [n] of
         each upper limit.
     """
+    least, prices = lower_bound(program, r)
+    return max(0.0, published_value(program, r) - least), prices
+
+
+def lower_bound(program: Program, r: Array) -> tuple[float, Array]:
+    """Bound a convex objective from below by its tangents at r and near it; the better one is taken.
+
+    Args:
+        program: The objective and its feasible set.
+        r: [d] columns.
+
+    Returns:
+        BPB that no feasible mixture is below (-inf without proof), and the price [n] of each upper limit.
+    """
     tangents = (_tangent(program, point) for point in (r, _settled(program, r)))
-    least, prices = max(tangents, key=lambda pair: pair[0])
+    return max(tangents, key=lambda pair: pair[0])
+
+
+def published_value(program: Program, r: Array) -> float:
+    """Compute the objective of the mixture that is published for r, projected into the limits.
+
+    A weight of 1e-11 that a solver leaves slightly outside matters where its slope is steep.
+
+    Args:
+        program: The objective and its feasible set.
+        r: [d] columns.
+
+    Returns:
+        BPB, penalties included.
+    """
     limits = program.feasible
-    reached = program.mixture_values(limits.project(limits.expansion @ r)[None])[0]
-    return max(0.0, float(reached) - least), prices
+    return float(program.mixture_values(limits.project(limits.expansion @ r)[None])[0])
 
 
 def _tangent(program: Program, r: Array) -> tuple[float, Array]:

@@ -86,7 +86,9 @@ class FeasibleSet:
         solution = self._linear_program(slopes)
         prices = np.zeros(len(self.upper))
         bounded = np.flatnonzero(np.isfinite(self.upper))
-        prices[bounded] = np.maximum(0.0, -np.asarray(solution.ineqlin.marginals)[: len(bounded)])
+        prices[bounded] = (
+            np.maximum(0.0, -np.asarray(solution.ineqlin.marginals)[: len(bounded)]) / self._reach[bounded]
+        )
         return float(solution.fun), prices
 
     def linear_minimiser(self, slopes: Array) -> Array:
@@ -135,13 +137,26 @@ class FeasibleSet:
         parts = (limited - self.upper, self.lower - limited, np.atleast_1d(abs(q.sum() - 1)))
         return float(max(0.0, *(part.max() for part in parts)))
 
+    @cached_property
+    def _reach(self) -> Array:
+        """[n] the most of each row that a column gives; 1 where none gives any."""
+        most = self.matrix.max(axis=1)
+        return np.where(most > 0, most, 1.0)
+
     def _linear_program(self, slopes: Array) -> OptimizeResult:
+        """Minimise a linear function.
+
+        Each limit is stated on the weight of the column that gives most of it: solvers have absolute tolerances, and a
+        limit of 1e-10 on a leaf that is 1e-10 of a column is one on all of that column.
+        """
         bounded = np.isfinite(self.upper)
         raised = self.lower > 0
+        reach = self._reach
+        matrix = self.matrix / reach[:, None]
         solution = linear_program(
             slopes,
-            A_ub=np.vstack([self.matrix[bounded], -self.matrix[raised]]),
-            b_ub=np.concatenate([self.upper[bounded], -self.lower[raised]]),
+            A_ub=np.vstack([matrix[bounded], -matrix[raised]]),
+            b_ub=np.concatenate([self.upper[bounded] / reach[bounded], -self.lower[raised] / reach[raised]]),
             A_eq=np.ones((1, len(slopes))),
             b_eq=[1.0],
         )

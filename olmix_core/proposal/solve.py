@@ -17,7 +17,7 @@ from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.certificate import certificate
 from olmix_core.proposal.constraints import Groups, feasible_set
-from olmix_core.proposal.convex import solve_convex
+from olmix_core.proposal.convex import Solution, solve_convex
 from olmix_core.proposal.feasibility import check_feasible
 from olmix_core.proposal.local import corners, solve_locally
 from olmix_core.proposal.objective import Program
@@ -100,13 +100,14 @@ def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
     """
     program = _program(surrogate, problem)
     if surrogate.fitted_law is None:
-        free, status = solve_by_sampling(program)
+        solution = Solution(*solve_by_sampling(program))
     else:
-        free, status = solve_convex(program)
+        solution = solve_convex(program)
         if problem.pessimism:
+            free = solution.free
             starts = [free, *((free + corner) / 2 for corner in corners(program.feasible, _CORNERS))]
-            free, status = solve_locally(program, starts)
-    return _finish(program, free, status, np.asarray(problem.caps, dtype=np.float64))
+            solution = Solution(*solve_locally(program, starts))
+    return _finish(program, solution, np.asarray(problem.caps, dtype=np.float64))
 
 
 def _program(surrogate: Surrogate, problem: ProposalProblem) -> Program:
@@ -157,11 +158,12 @@ def _check_reference(upper: Array, lower: Array | None, leaves: tuple[str, ...])
         )
 
 
-def _finish(program: Program, free: Array, status: str, caps: Array) -> Proposal:
+def _finish(program: Program, solution: Solution, caps: Array) -> Proposal:
     """Round the solution into the limits and compute its certificate."""
-    limits, surrogate = program.feasible, program.surrogate
+    limits, surrogate, free = program.feasible, program.surrogate, solution.free
     weights = limits.project(limits.expansion @ free)
-    gap, prices = certificate(program, free) if surrogate.is_convex else (None, np.zeros(len(limits.upper)))
+    gap, prices = certificate(program, free) if surrogate.is_convex else (np.inf, np.zeros(len(limits.upper)))
+    gap = min(gap, solution.gap)
     m = len(weights)
     by_cap = caps <= limits.upper[:m]
     predicted = surrogate.predict(weights[None])[0]
@@ -172,7 +174,7 @@ def _finish(program: Program, free: Array, status: str, caps: Array) -> Proposal
         predicted=predicted,
         shadow_prices=np.where(by_cap, prices[:m], 0.0),
         at_cap=by_cap & (weights >= caps * (1 - _AT_CAP)) & (caps > 0),
-        status=status,
-        gap=None if program.pessimism or gap is None or not np.isfinite(gap) else gap,
+        status=solution.status,
+        gap=None if program.pessimism or not np.isfinite(gap) else gap,
         residual=limits.violation(weights),
     )

@@ -7,12 +7,15 @@ apart, and no chart relies on colour alone.
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
 from markupsafe import escape
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 INK, FAINT, PAPER = "#1b1f24", "#8b939c", "#fdfefe"
@@ -34,7 +37,6 @@ _VARIABLES = {
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "olmix",
-    "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
@@ -54,6 +56,23 @@ _SETTINGS: dict[Any, Any] = {
     "text.parse_math": False,
     "image.cmap": "cividis",
 }
+# Fonts for letters and symbols that the first font lacks; of each line the first that is installed. Matplotlib cannot
+# draw fonts of coloured emoji.
+_MORE_FONTS = (
+    ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "Arial Unicode MS", "Droid Sans Fallback"),
+    ("Noto Sans SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
+    ("Noto Sans JP", "Hiragino Sans", "Yu Gothic", "IPAexGothic", "IPAGothic", "TakaoGothic"),
+    ("Noto Sans CJK KR", "Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic", "NanumGothic"),
+    ("Noto Emoji", "Symbola", "Segoe UI Emoji", "Segoe UI Symbol"),
+    ("Noto Sans Symbols2", "Noto Sans Symbols", "FreeSans", "Unifont"),
+)
+# Warnings about labels: letters that no font has are boxes, and a label may be too long for its chart.
+_UNAVOIDABLE = (
+    "Glyph .* missing from",
+    ".*[Tt]ight.layout",
+    "constrained_layout",
+    "Matplotlib currently does not support",
+)
 _DPI = 110
 _SMALLEST, _LARGEST = 0.7, 1.45  # of its natural size, within which a chart follows the page's width
 
@@ -65,7 +84,28 @@ def report_style() -> Iterator[None]:
     Yields:
         Nothing; the style ends with the context.
     """
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context({**_SETTINGS, "font.family": ["sans-serif", *fallback_fonts()]}):
+        yield
+
+
+@cache
+def fallback_fonts() -> tuple[str, ...]:
+    """Find the fonts in which letters are looked up that matplotlib's own font lacks.
+
+    Returns:
+        The first installed font of each line of `_MORE_FONTS`.
+    """
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    first = (next((name for name in names if name in installed), None) for names in _MORE_FONTS)
+    return tuple(name for name in first if name is not None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress the warnings of `_UNAVOIDABLE` within the context."""
+    with warnings.catch_warnings():
+        for message in _UNAVOIDABLE:
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
         yield
 
 
@@ -81,7 +121,7 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
         The element, its colours as CSS variables.
     """
     buffer = io.StringIO()
-    with report_style():
+    with report_style(), _quiet():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -113,7 +153,7 @@ def to_png(figure: Figure) -> bytes:
         The content of a PNG file; equal figures are equal files.
     """
     buffer = io.BytesIO()
-    with report_style():
+    with report_style(), _quiet():
         figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 

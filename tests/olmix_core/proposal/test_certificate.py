@@ -20,7 +20,7 @@ def with_a_held_group() -> tuple[Program, np.ndarray]:
     program = Program(
         surrogate, np.ones(1), np.full(5, 0.2), 0.2, 0.0, feasible_set(np.eye(5), free, None, None, groups=group)
     )
-    return program, solve_convex(program)[0]
+    return program, solve_convex(program).free
 
 
 def test_certificate_tolerates_solver_error_in_negligible_weights() -> None:
