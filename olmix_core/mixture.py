@@ -19,6 +19,20 @@ Mixture = dict[str, float]  # {leaf: weight}
 # Weights are rounded to this many decimals, so that the last bits of a platform's arithmetic are not part of identity.
 DECIMALS = 12
 
+_ROUNDING = 1e-9  # a weight that is less than 0 by no more is 0: what is left of a subtraction, say -2e-17
+
+
+def without_rounding(weights: Array) -> Array:
+    """Set weights to 0 that are below 0 by rounding only.
+
+    Args:
+        weights: Weights of any shape; those below -1e-9 stay as they are, for a check to refuse.
+
+    Returns:
+        The weights.
+    """
+    return np.asarray(np.where((weights < 0) & (weights >= -_ROUNDING), 0.0, weights), dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class LeafIndex:

@@ -70,7 +70,7 @@ def _read_template(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         template = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read: {error}; expected a launch configuration in YAML") from error
     if not isinstance(template, dict):
         raise DataError(f"{path}: found no mapping; expected a launch configuration in YAML")

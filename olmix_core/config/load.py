@@ -140,7 +140,7 @@ def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
         check_reachable([entry.list])
         with open_file(entry.list) as file:
             data = yaml.load(file.read().decode(), Loader=UniqueKeys)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else str(error).lower()
         raise ConfigError(str(config_file), field, f"{entry.list}: {reason}", "a YAML file of tasks") from error
     if (secret := field_with_credentials(data)) is not None:

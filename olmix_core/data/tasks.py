@@ -22,6 +22,7 @@ from olmix_core.data.documents import text_documents
 from olmix_core.data.domains import DomainSet
 from olmix_core.data.encoding import HALF_A_CHARACTER, is_utf8
 from olmix_core.data.formats import suffix_of, suffixes, suffixes_in_words
+from olmix_core.data.gold import NoGoldError, gold_option
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.selection import select
 from olmix_core.errors import ConfigError, DataError
@@ -212,11 +213,17 @@ def read_items(file: str) -> Iterator[Item]:
             continue
         try:
             record = json.loads(line)
+            fields = _gold(record)
+        except NoGoldError as error:
+            raise DataError(f"{file}: line {number}: {error}") from error
+        except RecursionError as error:
+            raise DataError(
+                f"{file}: line {number}: found JSON that is nested too deeply; expected one JSON object a line"
+            ) from error
         except ValueError as error:
             raise DataError(
                 f"{file}: line {number}: found no JSON ({error}); expected one JSON object a line"
             ) from error
-        fields = _gold(record)
         for name in ("context", "continuation"):
             if not isinstance(fields.get(name), str):
                 raise DataError(f"{file}: line {number}: found no text in field {name!r}; expected text")
@@ -242,25 +249,27 @@ def _lines(file: str) -> Iterator[bytes]:
 
 
 def _gold(record: Any) -> dict[str, Any]:
-    """{context, continuation} of a document in any of the forms; missing fields are left out."""
+    """{context, continuation} of a document in any of the forms. Raises NoGoldError."""
     if not isinstance(record, dict):
         return {}
     if "choices" in record and "query" in record:
-        return {"context": record["query"], "continuation": _chosen(record["choices"], record.get("gold"))}
+        options = record["choices"]
+        if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+            raise NoGoldError("found no list of texts in field 'choices'; expected the options")
+        return {"context": record["query"], "continuation": options[gold_option(options, record.get("gold"))]}
     if "arguments" in record:
-        arguments = record["arguments"]
-        if isinstance(arguments, dict):  # newer logs: {"gen_args_0": {"arg_0": context, "arg_1": continuation}}
-            pairs = [[each.get("arg_0"), each.get("arg_1")] for each in arguments.values() if isinstance(each, dict)]
-        else:
-            pairs = [list(each) for each in arguments if isinstance(each, (list, tuple))]
-        pair = pairs[0] if len(pairs) == 1 else _chosen(pairs, record.get("target"))
-        return dict(zip(("context", "continuation"), pair or [], strict=False))
+        pairs = _pairs(record["arguments"])
+        position = 0 if len(pairs) == 1 else gold_option([str(pair[1]) for pair in pairs], record.get("target"))
+        return dict(zip(("context", "continuation"), pairs[position], strict=False))
     return record
 
 
-def _chosen(options: Any, gold: Any) -> Any:
-    """The option that `gold` numbers, from 0, as a number or as text; None where it numbers none."""
-    text = str(gold)
-    if not isinstance(options, list) or not text.isdecimal() or int(text) >= len(options):
-        return None
-    return options[int(text)]
+def _pairs(arguments: Any) -> list[list[Any]]:
+    """[context, continuation] of each option of a log. Raises NoGoldError."""
+    if isinstance(arguments, dict):  # newer logs: {"gen_args_0": {"arg_0": context, "arg_1": continuation}}
+        pairs = [[each.get("arg_0"), each.get("arg_1")] for each in arguments.values() if isinstance(each, dict)]
+    else:
+        pairs = [list(each) for each in arguments if isinstance(each, (list, tuple))]
+    if not pairs or any(len(pair) < 2 for pair in pairs):
+        raise NoGoldError("found no [context, continuation] in field 'arguments'; expected one for each option")
+    return pairs

@@ -45,7 +45,7 @@ def read_mixture(path: Path) -> dict[str, float]:
 def _from_json(path: Path, content: bytes) -> list[tuple[str, Any]]:
     try:
         pairs = json.loads(content, object_pairs_hook=list)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not JSON ({error}); expected {{domain: weight}}") from error
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
         raise DataError(f"{path}: found {type(pairs).__name__}; expected {{domain: weight}}")

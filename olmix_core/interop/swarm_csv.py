@@ -17,6 +17,7 @@ from olmix_core.interop.csv_table import read_table
 from olmix_core.interop.fit_config import FitConfig
 from olmix_core.interop.labels import did_you_mean, listed
 from olmix_core.interop.metric_units import check_metrics, convert_metrics
+from olmix_core.mixture import without_rounding
 from olmix_core.surrogate.data import SwarmData
 
 _SUM_TOLERANCE = 0.01  # of a mixture written with few digits, as the published tool has it
@@ -95,6 +96,7 @@ class _Reader:
 
     def mixtures(self, ratios: pd.DataFrame) -> pd.DataFrame:
         """Mixtures that filtering keeps, over the domains that it keeps; rows sum to 1."""
+        ratios = pd.DataFrame(without_rounding(ratios.to_numpy(np.float64)), ratios.index, ratios.columns)
         large = ratios.columns[ratios.max() > 1 + _SUM_TOLERANCE]
         if len(large):
             spread = f"{ratios[large[0]].min():.6g} to {ratios[large[0]].max():.6g}"

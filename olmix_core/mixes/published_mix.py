@@ -26,7 +26,7 @@ from olmix_core.mixes.changed_request import (
 from olmix_core.mixes.history import VersionSummary
 from olmix_core.mixes.record import FitRecord, MixRecord
 from olmix_core.mixes.runs import FittedRun
-from olmix_core.mixture import Array, LeafIndex
+from olmix_core.mixture import Array, LeafIndex, without_rounding
 from olmix_core.proposal.leaf_proposal import propose_for_leaves
 from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate
@@ -150,9 +150,9 @@ class PublishedMix:
         for label, weight in mixture.items():
             if label not in leaves:
                 raise OlmixError(f"mixture: found the domain {label!r}; expected one of: {', '.join(sorted(leaves))}")
-            if not (np.isfinite(weight) and weight >= 0):
+            if not (np.isfinite(weight) and without_rounding(np.array(weight)) >= 0):
                 raise OlmixError(f"mixture: {label}: found the weight {weight}; expected a number >= 0")
-        weights = np.array([float(mixture.get(label, 0.0)) for label in leaves])
+        weights = without_rounding(np.array([float(mixture.get(label, 0.0)) for label in leaves]))
         if abs(weights.sum() - 1) > 1e-3:
             raise OlmixError(f"mixture: found weights that sum to {weights.sum():.6g}; expected 1")
         shares: Array = weights / weights.sum()

@@ -74,7 +74,7 @@ def unseal(content: bytes, where: str) -> JsonObject:
     """
     try:
         value = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamageError(where, f"no JSON ({error})") from error
     if not isinstance(value, dict) or FIELD not in value:
         raise DamageError(where, "no seal")

@@ -75,7 +75,7 @@ def _read(metrics: Path, name: str, output: str) -> dict[str, float]:
     expected = 'expected {"name": bits per byte, ...} in the file that {metrics} names'
     try:
         content = json.loads(metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"execution.command for {name} left no metrics ({error}); {expected}: {output}") from error
     if not isinstance(content, dict) or not content:
         raise TrainingError(f"execution.command for {name} left metrics of another form; {expected}")

@@ -151,6 +151,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, read: Read, file: s
 FORMS: dict[str, dict[str, Any]] = {
     "choices": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": 1, "id": 7},
     "choices, the gold as text": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": "1"},
+    "choices, the gold as the text of an option": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": " 4"},
+    "choices, the gold as text without its space": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": "4"},
+    "choices, the gold as a letter": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": "B"},
+    "choices, the gold as a small letter": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": "b"},
+    "choices, the gold in a list": {"query": "2 + 2 =", "choices": [" 3", " 4"], "gold": [1]},
+    "choices, several golds": {"query": "2 + 2 =", "choices": [" 3", " 4", " four"], "gold": ["B", 2]},
+    "choices, a letter among options that are letters": {"query": "2 + 2 =", "choices": ["B", " 4"], "gold": "4"},
+    "choices, the gold twice": {"query": "2 + 2 =", "choices": [" 4", " 3", " 4"], "gold": " 4"},
+    "a log whose target is text": {"arguments": [["2 + 2 =", " 3"], ["2 + 2 =", " 4"]], "target": " 4"},
+    "a log whose target is a letter": {"arguments": [["2 + 2 =", " 3"], ["2 + 2 =", " 4"]], "target": "B"},
+    "a log whose target is a list": {"arguments": [["2 + 2 =", " 3"], ["2 + 2 =", " 4"]], "target": ["1"]},
     "a log of choices": {"doc_id": 0, "arguments": [["2 + 2 =", " 3"], ["2 + 2 =", " 4"]], "target": "1"},
     "a log of one continuation": {"doc_id": 0, "arguments": [["2 + 2 =", " 4"]], "target": "4"},
     "a newer log": {
@@ -169,23 +180,56 @@ def test_lines_of_other_tools_give_the_gold_continuation(form: str, tmp_path: Pa
     assert list(read_items(write(tmp_path / "task.jsonl", [FORMS[form]]))) == [Item("2 + 2 =", " 4")]
 
 
+NUMBERS = "expected a number from 0 to {}, a letter, or the text of one of {} options"
+PAIRS = "found no [context, continuation] in field 'arguments'; expected one for each option"
+UNANSWERED = "which marks a document without an answer; expected only documents with one"
+
+
 @pytest.mark.parametrize(
-    "record",
+    ("record", "words"),
     [
-        {"query": "a", "choices": ["b"], "gold": 1},
-        {"query": "a", "choices": ["b"], "gold": -1},
-        {"query": "a", "choices": "bc", "gold": 0},
-        {"query": "a", "choices": ["b"]},
-        {"arguments": [["a", "b"], ["a", "c"]], "target": "c"},
-        {"arguments": [], "target": 0},
-        {"arguments": [["a"]]},
-        {"arguments": "a"},
-        {"arguments": {"x": 3}},
+        ({"query": "a", "choices": ["b"], "gold": 1}, f"found the gold 1; {NUMBERS.format(0, 1)}"),
+        ({"query": "a", "choices": ["b"], "gold": -1}, f"found the gold -1, {UNANSWERED}"),
+        ({"query": "a", "choices": ["b"], "gold": "-100"}, f"found the gold -100, {UNANSWERED}"),
+        ({"query": "a", "choices": ["b", "c"], "gold": [-1]}, f"found the gold -1, {UNANSWERED}"),
+        ({"query": "a", "choices": "bc", "gold": 0}, "found no list of texts in field 'choices'; expected the options"),
+        ({"query": "a", "choices": ["b"]}, "found the gold None; expected the number, text or letter of an option"),
+        (
+            {"query": "a", "choices": ["b", "c"], "gold": True},
+            "found the gold True; expected the number, text or letter of an option",
+        ),
+        ({"query": "a", "choices": ["b", "c"], "gold": 1.0}, "found the gold 1.0; expected the number, text or letter"),
+        ({"query": "a", "choices": ["b"], "gold": []}, "found an empty list of golds; expected the right options"),
+        ({"query": "a", "choices": ["b", "c"], "gold": "D"}, f"found the gold 'D'; {NUMBERS.format(1, 2)}"),
+        ({"query": "a", "choices": ["b", "c"], "gold": "d" * 99}, f"found the gold {'d' * 57!r}...; expected a number"),
+        (
+            {"query": "1 + 1 =", "choices": ["1", "2"], "gold": "1"},
+            "found the gold '1', which may be option 0 and 1; expected the number, without quotes",
+        ),
+        ({"arguments": [["a", "b"], ["a", "c"]], "target": "xyz"}, f"found the gold 'xyz'; {NUMBERS.format(1, 2)}"),
+        ({"arguments": [], "target": 0}, PAIRS),
+        ({"arguments": [["a"]]}, PAIRS),
+        ({"arguments": "a"}, PAIRS),
+        ({"arguments": {"x": 3}}, PAIRS),
+        ({"arguments": [["a", None]]}, "found no text in field 'continuation'; expected text"),
     ],
 )
-def test_a_line_without_a_gold_continuation_is_named(record: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 1: found no text in field 'con"):
-        list(read_items(write(tmp_path / "task.jsonl", [record])))
+def test_a_line_without_a_gold_continuation_is_named(record: dict[str, Any], words: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "task.jsonl", [record])
+    with pytest.raises(DataError) as caught:
+        list(read_items(file))
+    assert str(caught.value).startswith(f"{file}: line 1: {words}")
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"context":' * 100_000, '{"context": "a", "x": ' + "[" * 100_000])
+def test_a_line_that_is_nested_too_deeply_is_named(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "task.jsonl"
+    file.write_text(f"{json.dumps(LINES[0])}\n{line}\n")
+    with pytest.raises(DataError) as caught:
+        list(read_items(str(file)))
+    assert str(caught.value) == (
+        f"{file}: line 2: found JSON that is nested too deeply; expected one JSON object a line"
+    )
 
 
 # Samples

@@ -64,6 +64,21 @@ def test_weights_must_sum_to_1(write: Project, ratios: pd.DataFrame, metrics: pd
     assert any("do not sum to 1 exactly" in note for note in rounded.notes)
 
 
+def test_weights_that_rounding_left_below_0_are_0(write: Project, ratios: pd.DataFrame, metrics: pd.DataFrame) -> None:
+    def read_with(below: float) -> np.ndarray:
+        weights = ratios.to_numpy(np.float64, copy=True)
+        weights[3, 1] += weights[3, 0] - below
+        weights[3, 0] = below
+        return read(write(pd.DataFrame(weights, ratios.index, ratios.columns), metrics)).evidence.X
+
+    exact = read_with(0.0)
+    assert read_with(-2e-17) == pytest.approx(exact, abs=1e-15)
+    assert read_with(-0.0) == pytest.approx(exact, abs=1e-15)
+    assert read_with(-3e-10) == pytest.approx(exact, abs=1e-9)
+    with refused(OlmixError, "r03", "-1"):
+        read_with(-1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

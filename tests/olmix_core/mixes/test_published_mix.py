@@ -76,6 +76,14 @@ def test_a_mixture_that_is_none_is_refused(mix: PublishedMix, mixture: dict[str,
         mix.predict(mixture)
 
 
+def test_weights_that_rounding_left_below_0_are_0(mix: PublishedMix) -> None:
+    exact, rounded = {"web:news": 1.0, "code:c": 0.0}, {"web:news": 1.0, "code:c": -2e-17}
+    assert mix.vector(rounded).tolist() == mix.vector(exact).tolist()
+    assert (mix.vector({"web:news": 1.0000000003, "code:c": -3e-10}) >= 0).all()
+    with pytest.raises(OlmixError, match=r"code:c: found the weight -1e-06; expected a number >= 0"):
+        mix.vector({"web:news": 1.000001, "code:c": -1e-6})
+
+
 def test_evidence_as_a_table(mix: PublishedMix) -> None:
     table = mix.evidence
     assert len(table) == 40
