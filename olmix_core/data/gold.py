@@ -35,14 +35,14 @@ def gold_option(options: Sequence[str], gold: JsonValue) -> int:
     if isinstance(gold, bool) or not isinstance(gold, (int, str)):
         raise NoGoldError(f"found the gold {gold!r}; expected the number, text or letter of an option")
     positions = _positions(options, str(gold)) if isinstance(gold, str) else _numbered(options, gold)
-    if len(positions) > 1:
-        numbers = " and ".join(str(position) for position in sorted(positions))
-        raise NoGoldError(
-            f"found the gold {gold!r}, which may be option {numbers}; expected its number, without quotes"
-        )
     if not positions:
         raise NoGoldError(_no_option(options, gold))
-    return positions.pop()
+    if len({options[position] for position in positions}) > 1:
+        numbers = " and ".join(map(str, sorted(positions)))
+        raise NoGoldError(
+            f"found the gold {gold!r}, which may be option {numbers}; expected the number, without quotes"
+        )
+    return min(positions)
 
 
 def _numbered(options: Sequence[str], number: int) -> set[int]:
@@ -63,10 +63,9 @@ def _positions(options: Sequence[str], gold: str) -> set[int]:
 
 def _no_option(options: Sequence[str], gold: int | str) -> str:
     """What is wrong with a gold that names no option."""
-    if str(gold).strip().startswith("-") and str(gold).strip()[1:].isdigit():
-        return (
-            f"found the gold {gold}, which marks a document without an answer; expected documents with one: remove it"
-        )
-    shown = repr(gold) if len(str(gold)) <= 60 else f"{str(gold)[:57]!r}..."
-    count = len(options)
-    return f"found the gold {shown}; expected a number from 0 to {count - 1}, a letter, or the text of one of {count} options"
+    text = str(gold).strip()
+    if text.startswith("-") and text[1:].isdigit():
+        return f"found the gold {gold}, which marks a document without an answer; expected only documents with one"
+    shown = repr(gold) if len(text) <= 60 else f"{text[:57]!r}..."
+    numbers = f"a number from 0 to {len(options) - 1}"
+    return f"found the gold {shown}; expected {numbers}, a letter, or the text of one of {len(options)} options"
