@@ -271,6 +271,7 @@ TESTED_ELSEWHERE = {
     "tests/olmix_core/data/test_corpus.py": "olmix_core.data: passages",
     "tests/olmix_core/storage/test_listing.py": "olmix_core.storage: local_listing",
     "tests/olmix_core/data/test_starter.py": "olmix_core.data: no_data",
+    "tests/olmix_core/data/test_tasks.py": "olmix_core.data: gold",
     "tests/olmix_core/evidence/test_ledger.py": "olmix_core.evidence: ledger_files",
     "tests/olmix_core/interop/test_fit_inputs.py": "olmix_core.interop: csv_pair section",
     "tests/olmix_core/interop/test_swarm_import.py": "olmix_core.interop: import_fingerprints import_map",
