@@ -19,7 +19,7 @@ from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 from tests.support.properties import examples, tries
 
-SWARMS = Path(__file__).resolve().parents[3] / "shared" / "swarms"
+SWARMS = Path(__file__).resolve().parents[4] / "shared" / "swarms"
 needs_swarms = pytest.mark.skipif(not SWARMS.exists(), reason="needs the released swarms in ../shared/swarms")
 
 
