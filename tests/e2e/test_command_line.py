@@ -86,7 +86,7 @@ def test_a_stopped_run_loses_nothing_that_was_finished(
     assert "Traceback" not in words
     if how == signal.SIGINT:
         assert running.returncode == 130
-        assert "what was finished is kept" in words
+        assert "finished results are kept" in words
     # Workers end by themselves when nobody listens any more; the server is told to.
     time.sleep(2)
     with contextlib.suppress(ProcessLookupError):
