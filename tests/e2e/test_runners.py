@@ -131,7 +131,9 @@ def test_on_ray_with_a_worker_killed_in_the_middle_of_a_proxy(
     record, executed = run(path)
     killer.join()
     killer.assert_nothing_finished_was_trained_again()
-    assert executed == EXECUTED
+    # A worker that was killed after it had kept its result, but before it reported it, is tried again and finds it.
+    assert executed.pop("train") in (RUNS - 1, RUNS)
+    assert executed == {step: count for step, count in EXECUTED.items() if step != "train"}
     assert_same(record, tmp_path / "ray", expected)
     again, executed = run(path)
     assert executed == {"publish": 1}
