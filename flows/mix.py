@@ -10,7 +10,7 @@ from prefect.flow_runs import pause_flow_run
 
 from flows.execution.executor import PrefectExecutor
 from flows.execution.prefect_server import check_server
-from flows.execution.runners import get_runner
+from flows.execution.runners import RUNNERS
 from flows.pipeline.draft import propose_mix
 from flows.reports.plan import make_plan
 from flows.reports.plan_markdown import plan_markdown
@@ -66,7 +66,7 @@ def run_mix(
     check_server()
     (Store(config.store) if inputs is None else inputs.store).preflight()
     preflight = None if inputs is None else Preflight(inputs)
-    with get_runner(config.execution.runner).start(config.execution, config_file, workers) as task_runner:
+    with RUNNERS[config.execution.runner].start(config.execution, config_file, workers) as task_runner:
         return mix.with_options(task_runner=task_runner)(config, config_file, approve, preflight)
 
 

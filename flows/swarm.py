@@ -1,8 +1,9 @@
 """The flow that draws the mixtures of a swarm without training on them, for other trainers."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from prefect import flow
+from typing_extensions import override
 
 from flows.execution.executor import PrefectExecutor
 from flows.execution.prefect_server import check_server
@@ -23,14 +24,14 @@ class _Drawn(Exception):
 
 
 class _ExecutorUntilTraining(PrefectExecutor):
-    """Runs steps as Prefect tasks, and stops before a proxy is trained."""
+    """Runs steps as Prefect tasks, and raises _Drawn before a proxy is trained."""
 
-    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
-        """Results of steps before training. Raises _Drawn at training."""
+    @override
+    def carry_out(self, step: Step[P, R], calls: Sequence[Call[P]], keys: Sequence[str]) -> list[R]:
         if step is train:
             payloads = (call.payload for call in calls)
             raise _Drawn([dict(payload.mixture) for payload in payloads if isinstance(payload, TrainPayload)])
-        return super().run_all(step, calls)
+        return super().carry_out(step, calls, keys)
 
 
 def draw_swarm(config: Config, config_file: str, inputs: ResolvedInputs) -> list[dict[str, float]]:

@@ -6,8 +6,9 @@ The public API is for notebooks (docs/notebook.md): `import olmix_core as olmix`
 describes the packages.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from olmix_core.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
     from olmix_core.interop.mixture_file import read_mixture as read_mixture
@@ -16,22 +17,19 @@ if TYPE_CHECKING:
     from olmix_core.mixes.published_mix import PublishedMix as PublishedMix
     from olmix_core.report.charts import plot as plot
 
-_MODULES = {
-    "PublishedMix": "mixes.published_mix",
-    "load": "mixes.loading",
-    "load_folder": "mixes.loading",
-    "plot": "report.charts",
-    "read_mixture": "interop.mixture_file",
-}
-
 __all__ = ["PublishedMix", "load", "load_folder", "plot", "read_mixture"]
 
-
-def __getattr__(name: str) -> object:
-    # Imported on first use: these modules take about a second to import.
-    if name not in _MODULES:
-        raise AttributeError(f"module 'olmix_core' has no attribute {name!r}")
-    return getattr(import_module(f"olmix_core.{_MODULES[name]}"), name)
+# These modules take about a second to import.
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "PublishedMix": "mixes.published_mix",
+        "load": "mixes.loading",
+        "load_folder": "mixes.loading",
+        "plot": "report.charts",
+        "read_mixture": "interop.mixture_file",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -4,10 +4,12 @@ Where a result is missing it is predicted, if its step says how (`Step.forecast`
 be predicted will be executed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
+
+from typing_extensions import override
 
 from flows.execution.executor import Executor
 from olmix_core.serialization import JsonRecord
@@ -50,38 +52,27 @@ class Counts:
     cached: int = 0
 
 
-@dataclass
+Lookups = dict[tuple[str, str], JsonRecord | None]
+
+
 class DryRun(Executor):
-    """The executor of a dry run.
+    """The executor of a dry run: it looks results up, and predicts those that are missing.
+
+    `run_all` raises Unpredictable where a result is missing and cannot be predicted.
 
     Attributes:
-        store: The store.
         entries: What the chain asked for, in order.
-        estimated: Whether a number of tokens is an estimate.
         lookups: {(step, key): result} of what was looked up; None where there is no result. Dry runs of the same
             store may share it.
     """
 
-    store: Store
-    entries: list[Entry] = field(default_factory=list)
-    estimated: bool = False
-    lookups: dict[tuple[str, str], JsonRecord | None] = field(default_factory=dict)
+    def __init__(self, store: Store, lookups: Lookups | None = None) -> None:
+        super().__init__(store)
+        self.entries: list[Entry] = []
+        self.lookups: Lookups = {} if lookups is None else lookups
 
-    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
-        """Look up the results of a step, and predict those that are missing.
-
-        Args:
-            step: The step.
-            calls: Its payloads, and where things are.
-
-        Returns:
-            A result for each call, in order.
-
-        Raises:
-            Unpredictable: A result is missing and cannot be predicted.
-        """
-        calls = list(calls)
-        keys = [step.key(call.payload) for call in calls]
+    @override
+    def carry_out(self, step: Step[P, R], calls: Sequence[Call[P]], keys: Sequence[str]) -> list[R]:
         new = [key for key in keys if (step.name, key) not in self.lookups]
         with ThreadPoolExecutor(READERS) as pool:
             for key, stored in zip(new, pool.map(lambda key: step.known(self.store, key), new), strict=True):

@@ -1,13 +1,15 @@
 """Carrying out a step for one payload or many: the base of executors, and the one that uses Prefect."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 from prefect.futures import PrefectFuture, as_completed
 from prefect.utilities.urls import url_for
+from typing_extensions import override
 
-from flows.execution.runners import get_runner
+from flows.execution.runners import RUNNERS
 from olmix_core.config.execution import Execution
 from olmix_core.errors import StoreError, TrainingError
 from olmix_core.serialization import JsonObject
@@ -19,16 +21,19 @@ from tasks.runtime.results import results_block
 from tasks.runtime.step import Call, P, R, Step
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """What the chain of steps is given to carry them out.
 
     Attributes:
         store: The store of the run.
         estimated: Whether some numbers of tokens are estimates.
+        keys: {step: keys of the results that were asked for, each once}.
     """
 
-    store: Store
-    estimated: bool
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.estimated = False
+        self.keys: dict[str, list[str]] = {}
 
     def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
         """Carry out a step several times.
@@ -39,8 +44,33 @@ class Executor(Protocol):
 
         Returns:
             A result for each call, in order.
+
+        Raises:
+            OlmixError: The first error of a step, once all calls have ended, so that nothing that can be finished is
+                lost.
         """
-        ...
+        calls = list(calls)
+        # Here, since Prefect swallows an error in the computation of a key and runs the task without a cache.
+        keys = [step.key(call.payload) for call in calls]
+        recorded = self.keys.setdefault(step.name, [])
+        recorded += dict.fromkeys(key for key in keys if key not in recorded)
+        return self.carry_out(step, calls, keys)
+
+    @abstractmethod
+    def carry_out(self, step: Step[P, R], calls: Sequence[Call[P]], keys: Sequence[str]) -> list[R]:
+        """Carry out a step for `run_all`.
+
+        Args:
+            step: The step.
+            calls: Its payloads, and where things are.
+            keys: The keys of the results, one per call.
+
+        Returns:
+            A result for each call, in order.
+
+        Raises:
+            OlmixError: As `run_all`.
+        """
 
     def run(self, step: Step[P, R], payload: P, **where: Any) -> R:
         """Carry out a step once.
@@ -59,40 +89,21 @@ class Executor(Protocol):
 class PrefectExecutor(Executor):
     """Runs steps as Prefect tasks; what is cached is not run again.
 
-    Attributes:
-        keys: {step: keys of the results that it returned}.
+    Raises StoreError where a result could not be kept.
     """
 
     def __init__(self, store: Store, artifacts: Artifacts, execution: Execution) -> None:
-        self.store = store
+        super().__init__(store)
         self.execution = execution
-        self.runner = get_runner(execution.runner)
+        self.runner = RUNNERS[execution.runner]
         # Part of each task: what a flow keeps of its results is not told to processes on other machines.
         self.storage = results_block(store.url)
         self.artifacts = artifacts
-        self.estimated = False
-        self.keys: dict[str, list[str]] = {}
 
-    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
-        """Submit all calls and wait for all of them.
-
-        Args:
-            step: The step.
-            calls: Its payloads, and where things are.
-
-        Returns:
-            A result for each call, in order.
-
-        Raises:
-            OlmixError: The first error of a step, once all have ended, so that nothing that can be finished is lost.
-            StoreError: A result could not be kept.
-        """
-        calls, tracked = list(calls), progress.current()
+    @override
+    def carry_out(self, step: Step[P, R], calls: Sequence[Call[P]], keys: Sequence[str]) -> list[R]:
+        tracked = progress.current()
         tracked.expect(step.name, len(calls))
-        # Prefect would swallow an error in here and run the task without a cache.
-        keys = [step.key(call.payload) for call in calls]
-        recorded = self.keys.setdefault(step.name, [])
-        recorded += dict.fromkeys(key for key in keys if key not in recorded)
         on_proxies = step.runs_proxies(calls)
         elsewhere = self.runner.launch(step, calls, self.store, self.execution) if on_proxies else set()
         with self.runner.reserve(self.execution) if on_proxies else nullcontext():

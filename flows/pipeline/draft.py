@@ -1,7 +1,6 @@
 """A run of the chain that ends in a draft of the mix, ready to be published."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from flows.execution.executor import Executor
 from flows.pipeline.context import RunContext
@@ -28,13 +27,7 @@ from tasks.steps.evidence import evidence
 from tasks.steps.plan import plan
 
 
-class RecordingExecutor(Executor, Protocol):
-    """An executor that records the keys of the results it returned, {step: keys}."""
-
-    keys: dict[str, list[str]]
-
-
-def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, executor: RecordingExecutor) -> MixDraft:
+def propose_mix(config: Config, config_file: str, inputs: ResolvedInputs, executor: Executor) -> MixDraft:
     """Run the chain of steps with `executor`.
 
     Args:

@@ -27,7 +27,7 @@ class RunnerRules:
 
 
 # The runners, one line each. Their implementations are the modules of these names in flows.execution.runners.
-RUNNERS = {
+RUNNER_RULES = {
     "threads": RunnerRules("on this machine"),
     "ray": RunnerRules("on a Ray cluster", takes_address=True),
     "dask": RunnerRules("on a Dask cluster", takes_address=True),
@@ -36,12 +36,12 @@ RUNNERS = {
 if TYPE_CHECKING:
     RunnerName = str
 else:  # so that the error message, the JSON schema and the form name the runners
-    RunnerName = Literal[tuple(RUNNERS)]
+    RunnerName = Literal[tuple(RUNNER_RULES)]
 
 
 def _runners_where(field: str) -> str:
     """Names of the runners whose rule `field` is true, as in "ray or dask"."""
-    return " or ".join(name for name, rules in RUNNERS.items() if getattr(rules, field))
+    return " or ".join(name for name, rules in RUNNER_RULES.items() if getattr(rules, field))
 
 
 class Resources(Section):
@@ -59,7 +59,7 @@ class Execution(Section):
 
     runner: RunnerName = Field(
         "threads",
-        description="; ".join(f"{name}: {rules.description}" for name, rules in RUNNERS.items()) + ".",
+        description="; ".join(f"{name}: {rules.description}" for name, rules in RUNNER_RULES.items()) + ".",
     )
     address: str | None = Field(
         None,
@@ -83,7 +83,7 @@ class Execution(Section):
 
     @model_validator(mode="after")
     def _fits_the_runner(self) -> "Execution":
-        rules = RUNNERS[self.runner]
+        rules = RUNNER_RULES[self.runner]
         if self.address is not None and not rules.takes_address:
             expected = _runners_where("takes_address")
             raise ValueError(f"found an address with runner {self.runner}; expected runner {expected} with it")

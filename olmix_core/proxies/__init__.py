@@ -5,9 +5,9 @@ A mixture over tokenised leaves (`olmix_core.data`) becomes `Sequences`; `train`
 (records of proxies) and `mixture_description` do not need it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from olmix_core.lazy_imports import lazy_attributes
 from olmix_core.proxies.mixture_description import MixtureDescription, describe_mixture
 from olmix_core.proxies.results import CommandRun, ProxyRun, Score, TrainingProgress, load_run
 
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from olmix_core.proxies.sequences import Sequences as Sequences
     from olmix_core.proxies.training import TrainedProxy as TrainedProxy
     from olmix_core.proxies.training import train as train
-
-_MODULES = {
-    "Sequences": "sequences",
-    "TrainedProxy": "training",
-    "Transformer": "model",
-    "score_heldout": "scoring",
-    "score_items": "scoring",
-    "score_text": "scoring",
-    "train": "training",
-}
 
 __all__ = [
     "CommandRun",
@@ -47,9 +37,16 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # Imported lazily: these modules import torch.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+# These modules import torch.
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "Sequences": "sequences",
+        "TrainedProxy": "training",
+        "Transformer": "model",
+        "score_heldout": "scoring",
+        "score_items": "scoring",
+        "score_text": "scoring",
+        "train": "training",
+    },
+)

@@ -14,6 +14,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect.locking.protocol import LockManager
+from typing_extensions import override
+
 from olmix_core.storage.local_cache import cache_dir
 from olmix_core.workers.cancellation import raise_if_cancelled
 
@@ -25,32 +28,25 @@ _guard = threading.Lock()
 
 
 @dataclass(frozen=True)
-class StoreLocks:
-    """The locks on the results of one store, as Prefect's transactions ask for them (its protocol LockManager)."""
+class StoreLocks(LockManager):
+    """The locks on the results of one store, as Prefect's transactions ask for them.
+
+    A lock is held until it is released: `hold_timeout` is ignored. Waiting raises TrainingError if the run is stopped.
+
+    Attributes:
+        store: URL of the store.
+    """
 
     store: str
 
+    @override
     def acquire_lock(
         self,
         key: str,
         holder: str,
         acquire_timeout: float | None = None,
-        hold_timeout: float | None = None,  # noqa: ARG002
+        hold_timeout: float | None = None,
     ) -> bool:
-        """Wait for a lock. It is held until it is released.
-
-        Args:
-            key: Key of the result.
-            holder: Who asks for it.
-            acquire_timeout: Seconds to wait, at most; None for as long as it takes.
-            hold_timeout: Not used; part of the protocol.
-
-        Returns:
-            Whether the lock was acquired.
-
-        Raises:
-            TrainingError: The run was stopped while it waited.
-        """
         descriptor = _lock(self._file(key), acquire_timeout)
         if descriptor is None:
             return False
@@ -58,59 +54,25 @@ class StoreLocks:
             _held[self.store, key] = (descriptor, holder)
         return True
 
+    @override
     def release_lock(self, key: str, holder: str) -> None:
-        """Release a lock.
-
-        Args:
-            key: Key of the result.
-            holder: Who holds it.
-
-        Raises:
-            ValueError: It is not held by `holder`.
-        """
         with _guard:
             if _held.get((self.store, key), (None, None))[1] != holder:
                 raise ValueError(f"the lock on {key} is not held by {holder}")
             descriptor, _ = _held.pop((self.store, key))
         _unlock(self._file(key), descriptor)
 
+    @override
     def is_locked(self, key: str) -> bool:
-        """Tell whether anybody holds a lock.
-
-        Args:
-            key: Key of the result.
-
-        Returns:
-            Whether it is held.
-        """
         return not self.wait_for_lock(key, 0)
 
+    @override
     def is_lock_holder(self, key: str, holder: str) -> bool:
-        """Tell who holds a lock.
-
-        Args:
-            key: Key of the result.
-            holder: Who may hold it.
-
-        Returns:
-            Whether it is held by `holder`.
-        """
         with _guard:
             return _held.get((self.store, key), (None, None))[1] == holder
 
+    @override
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody holds a lock.
-
-        Args:
-            key: Key of the result.
-            timeout: Seconds to wait, at most; None for as long as it takes.
-
-        Returns:
-            Whether it was released.
-
-        Raises:
-            TrainingError: The run was stopped while it waited.
-        """
         file = self._file(key)
         descriptor = _lock(file, timeout)
         if descriptor is None:
@@ -118,32 +80,14 @@ class StoreLocks:
         _unlock(file, descriptor)
         return True
 
+    @override
     async def aacquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
     ) -> bool:
-        """Do what `acquire_lock` does.
-
-        Args:
-            key: Key of the result.
-            holder: Who asks for it.
-            acquire_timeout: Seconds to wait, at most; None for as long as it takes.
-            hold_timeout: Not used; part of the protocol.
-
-        Returns:
-            Whether the lock was acquired.
-        """
         return await asyncio.to_thread(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
 
+    @override
     async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Do what `wait_for_lock` does.
-
-        Args:
-            key: Key of the result.
-            timeout: Seconds to wait, at most; None for as long as it takes.
-
-        Returns:
-            Whether it was released.
-        """
         return await asyncio.to_thread(self.wait_for_lock, key, timeout)
 
     def _file(self, key: str) -> Path:

@@ -5,14 +5,12 @@ here is imported, and the steps in it are registered in `STEPS`, in the order of
 module here and call the step where the chain needs it (`flows.pipeline`).
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from olmix_core.registry import import_modules
 from tasks.runtime.registry import STEPS, Stage
 
 __all__ = ["STEPS"]
 
-for _module in sorted(module.name for module in iter_modules(__path__)):
-    for _value in list(vars(import_module(f"{__name__}.{_module}")).values()):
+for _module in import_modules(__name__, __path__):
+    for _value in list(vars(_module).values()):
         if isinstance(_value, Stage):
             STEPS.register(_value)

@@ -1,9 +1,10 @@
 """The chain of steps in this process, without Prefect's engine: same store, same keys, same result files."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from prefect.results import ResultStore
+from typing_extensions import override
 
 from flows.execution.executor import Executor
 from flows.pipeline.draft import propose_mix
@@ -24,18 +25,10 @@ class InlineExecutor(Executor):
     It writes results as Prefect does, so that a run of the flow finds them cached, and the other way round.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.estimated = False
-        self.keys: dict[str, list[str]] = {}
-
-    def run_all(self, step: Step[P, R], calls: Iterable[Call[P]]) -> list[R]:
-        """Results in order. Raises the first error after all calls have ended."""
-        calls, tracked = list(calls), progress.current()
+    @override
+    def carry_out(self, step: Step[P, R], calls: Sequence[Call[P]], keys: Sequence[str]) -> list[R]:
+        tracked = progress.current()
         tracked.expect(step.name, len(calls))
-        keys = [step.key(call.payload) for call in calls]
-        recorded = self.keys.setdefault(step.name, [])
-        recorded += dict.fromkeys(key for key in keys if key not in recorded)
         results, errors = [], []
         for call, key in zip(calls, keys, strict=True):
             result = step.known(self.store, key)

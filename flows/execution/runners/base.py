@@ -18,6 +18,7 @@ from prefect.task_runners import TaskRunner
 
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError
+from olmix_core.registry import Registry
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Call, Step
 
@@ -28,9 +29,11 @@ class Runner(ABC):
     """A place where the steps of a run are carried out.
 
     Attributes:
+        name: Value of `execution.runner`.
         on_cluster: Whether tasks run on other machines, so that the store has to be one that they share.
     """
 
+    name: ClassVar[str]
     on_cluster: ClassVar[bool] = False
 
     @abstractmethod
@@ -88,6 +91,9 @@ class Runner(ABC):
             Whether the engine reports with it that it lost a worker.
         """
         return isinstance(error, CrashedRun)
+
+
+RUNNERS: Registry[Runner] = Registry("runner")
 
 
 def require_extra(config_file: str, extra: str, module: str) -> None:

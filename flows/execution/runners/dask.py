@@ -14,7 +14,7 @@ from typing import Any
 from prefect.task_runners import TaskRunner
 from typing_extensions import override
 
-from flows.execution.runners.base import Runner, one_server, require_extra
+from flows.execution.runners.base import RUNNERS, Runner, one_server, require_extra
 from olmix_core.config.execution import Execution, Resources
 from olmix_core.errors import ConfigError
 from olmix_core.workers.pool import at_once, visible_gpus
@@ -23,6 +23,7 @@ from olmix_core.workers.pool import at_once, visible_gpus
 class DaskRunner(Runner):
     """Runs steps as tasks of a Dask cluster. Dask is imported when the runner starts."""
 
+    name = "dask"
     on_cluster = True
 
     @override
@@ -115,4 +116,4 @@ def worker_resources(resources: Resources) -> dict[str, float]:
     return amounts
 
 
-RUNNER = DaskRunner()
+RUNNERS.register(DaskRunner())

@@ -35,7 +35,7 @@ from pydantic import JsonValue
 from typing_extensions import override
 
 from flows.execution.deployment_job import DeploymentJob
-from flows.execution.runners.base import Runner
+from flows.execution.runners.base import RUNNERS, Runner
 from olmix_core.config.execution import Execution
 from olmix_core.errors import ConfigError, OlmixError, StoreError, TrainingError
 from olmix_core.identity import digest
@@ -56,6 +56,8 @@ ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 
 class DeploymentRunner(Runner):
     """Runs proxies as flow runs of a deployment, and all other steps in threads of this process."""
+
+    name = "deployment"
 
     @override
     def start(
@@ -269,4 +271,4 @@ def _tag(job: str) -> str:
     return f"job:{job[:16]}"
 
 
-RUNNER = DeploymentRunner()
+RUNNERS.register(DeploymentRunner())

@@ -13,7 +13,7 @@ from typing import Any
 from prefect.task_runners import TaskRunner
 from typing_extensions import override
 
-from flows.execution.runners.base import Runner, one_server, require_extra
+from flows.execution.runners.base import RUNNERS, Runner, one_server, require_extra
 from olmix_core.config.execution import Execution, Resources
 from olmix_core.errors import ConfigError
 from olmix_core.workers.pool import at_once
@@ -24,6 +24,7 @@ OBJECT_STORE_BYTES = 100_000_000  # results are small JSON; large ones go throug
 class RayRunner(Runner):
     """Runs steps as tasks of a Ray cluster. Ray is imported when the runner starts."""
 
+    name = "ray"
     on_cluster = True
 
     @override
@@ -121,4 +122,4 @@ def _check_resources(resources: Resources, config_file: str) -> None:
             )
 
 
-RUNNER = RayRunner()
+RUNNERS.register(RayRunner())

@@ -6,13 +6,15 @@ from typing import Any
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from typing_extensions import override
 
-from flows.execution.runners.base import Runner
+from flows.execution.runners.base import RUNNERS, Runner
 from olmix_core.config.execution import Execution
 from olmix_core.workers.pool import at_once
 
 
 class ThreadsRunner(Runner):
     """Runs steps in threads."""
+
+    name = "threads"
 
     @override
     def start(
@@ -24,4 +26,4 @@ class ThreadsRunner(Runner):
         return nullcontext(ThreadPoolTaskRunner(max_workers=workers or at_once()))
 
 
-RUNNER = ThreadsRunner()
+RUNNERS.register(ThreadsRunner())

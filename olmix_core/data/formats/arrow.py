@@ -6,7 +6,7 @@ from typing import IO
 import pyarrow as pa
 
 from olmix_core.data.columns import check_column, texts
-from olmix_core.data.formats.registry import TextFormat, register
+from olmix_core.data.formats.registry import FORMATS, TextFormat
 from olmix_core.data.input_file import InputFile
 
 MAGIC = b"ARROW1"  # of a file; a stream has none
@@ -25,7 +25,7 @@ def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
         yield from texts(stream, file)
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="arrow",
         description=(

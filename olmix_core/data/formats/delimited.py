@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from olmix_core.data.encoding import decode_utf8
-from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, register, suffix_of
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TOO_LARGE, TextFormat, suffix_of
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.records import BOM
 from olmix_core.errors import DataError
@@ -47,7 +47,7 @@ def _lines(raw: IO[bytes], url: str) -> Iterator[str]:
         yield decode_utf8(line.removeprefix(BOM) if number == 1 else line, f"{url}: line {number}")
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="csv",
         description="CSV and TSV with a header: a row is a document, its text in the column `text_field`",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, register
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TOO_LARGE, TextFormat
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.records import text_of
 from olmix_core.errors import DataError
@@ -114,7 +114,7 @@ def _records(text: _Text) -> Iterator[object]:
         raise DataError(f"{text.url}: found text behind the list; expected one list")
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="json",
         description=(

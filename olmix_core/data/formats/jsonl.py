@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from olmix_core.data.encoding import decode_utf8
-from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, register
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TOO_LARGE, TextFormat
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.records import BOM, text_of
 from olmix_core.errors import DataError
@@ -26,7 +26,7 @@ def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
         yield text_of(record, file, where)
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="jsonl",
         description=(

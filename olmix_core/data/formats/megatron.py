@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix_core.data.formats.registry import TokenFormat, Tokens, register
+from olmix_core.data.formats.registry import FORMATS, TokenFormat, Tokens
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 from olmix_core.storage.filesystem import open_file
@@ -58,7 +58,7 @@ def _index(url: str) -> str:
     return url[: -len(".bin")] + ".idx"
 
 
-register(
+FORMATS.register(
     TokenFormat(
         name="tokens-megatron",
         description="tokens, split by Megatron's index beside the file",

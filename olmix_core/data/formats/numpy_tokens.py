@@ -6,7 +6,7 @@ from typing import IO, Any
 import numpy as np
 
 from olmix_core.data.formats.raw_tokens import split_at_eos
-from olmix_core.data.formats.registry import TokenFormat, Tokens, register
+from olmix_core.data.formats.registry import FORMATS, TokenFormat, Tokens
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 
@@ -29,7 +29,7 @@ def _dtype(raw: IO[bytes], url: str) -> np.dtype[Any]:
     return dtype
 
 
-register(
+FORMATS.register(
     TokenFormat(
         name="tokens-numpy",
         description="tokens up to the tokenizer's end-of-document token; the header states their type",

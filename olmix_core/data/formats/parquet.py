@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from olmix_core.data.columns import check_column, texts
-from olmix_core.data.formats.registry import TextFormat, register
+from olmix_core.data.formats.registry import FORMATS, TextFormat
 from olmix_core.data.input_file import InputFile
 
 ROWS_AT_ONCE = 1024
@@ -19,7 +19,7 @@ def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
     yield from texts(table.iter_batches(batch_size=ROWS_AT_ONCE, columns=[file.text_field]), file)
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="parquet",
         description=(

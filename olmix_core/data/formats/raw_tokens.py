@@ -5,7 +5,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from olmix_core.data.formats.registry import LARGEST, TokenFormat, Tokens, register
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TokenFormat, Tokens
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 
@@ -107,7 +107,7 @@ def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> It
     yield from split_at_eos(raw, np.dtype(chosen).newbyteorder("<"), file, eos)
 
 
-register(
+FORMATS.register(
     TokenFormat(
         name="tokens-raw",
         description="raw little-endian tokens of type `dtype`, up to the tokenizer's end-of-document token",

@@ -6,9 +6,11 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from olmix_core.data.compression import COMPRESSIONS, compression_suffixes
 from olmix_core.data.input_file import InputFile
+from olmix_core.registry import Registry
 
 Tokens = NDArray[np.integer[Any]]
 
@@ -117,32 +119,33 @@ class TokenFormat:
 
 
 Format = TextFormat | TokenFormat
-_FORMATS: dict[str, Format] = {}
-_BY_SUFFIX: dict[str, tuple[Format, ...]] = {}  # the most specific first
-_TEXT_BYTES: dict[str, int] = {}
 
 
-def register(new: Format) -> None:
-    """Add a format.
+class FormatRegistry(Registry[Format]):
+    """The formats by name, with the suffixes of each."""
 
-    Args:
-        new: The format.
+    def __init__(self) -> None:
+        super().__init__("input format")
+        self.by_suffix: dict[str, tuple[Format, ...]] = {}  # the most specific first
+        self.text_bytes: dict[str, int] = {}
 
-    Raises:
-        ValueError: Its name is taken, or its suffix belongs to a format of the other kind.
-    """
-    if new.name in _FORMATS:
-        raise ValueError(f"input format {new.name!r} is registered already; expected another name")
-    if new.name.startswith("tokens-") != (new.kind == "tokens"):
-        raise ValueError(f"input format {new.name!r} is of kind {new.kind}; expected tokens-* for tokens only")
-    for other in _FORMATS.values():
-        shared = new.all_suffixes.keys() & other.all_suffixes.keys()
-        if shared and "text" in (new.kind, other.kind):
-            raise ValueError(f"suffix {min(shared)} of {new.name!r} belongs to {other.name!r}; expected another one")
-    _FORMATS[new.name] = new
-    for suffix, size in new.all_suffixes.items():
-        _TEXT_BYTES[suffix] = size
-        _BY_SUFFIX[suffix] = tuple(sorted((*_BY_SUFFIX.get(suffix, ()), new), key=_specificity))
+    @override
+    def register(self, entry: Format) -> None:
+        if entry.name.startswith("tokens-") != (entry.kind == "tokens"):
+            raise ValueError(f"input format {entry.name!r} is of kind {entry.kind}; expected tokens-* for tokens only")
+        for other in self.values():
+            shared = entry.all_suffixes.keys() & other.all_suffixes.keys()
+            if shared and entry.name != other.name and "text" in (entry.kind, other.kind):
+                raise ValueError(
+                    f"suffix {min(shared)} of {entry.name!r} belongs to {other.name!r}; expected another one"
+                )
+        super().register(entry)
+        for suffix, size in entry.all_suffixes.items():
+            self.text_bytes[suffix] = size
+            self.by_suffix[suffix] = tuple(sorted((*self.by_suffix.get(suffix, ()), entry), key=_specificity))
+
+
+FORMATS = FormatRegistry()
 
 
 def formats() -> tuple[Format, ...]:
@@ -151,7 +154,7 @@ def formats() -> tuple[Format, ...]:
     Returns:
         All formats: text before tokens, then by name.
     """
-    return tuple(sorted(_FORMATS.values(), key=lambda each: (each.kind, each.name)))
+    return tuple(sorted(FORMATS.values(), key=lambda each: (each.kind, each.name)))
 
 
 def suffixes(kind: Literal["text", "tokens"] | None = None) -> tuple[str, ...]:
@@ -196,7 +199,7 @@ def suffix_of(url: str) -> str | None:
         The suffix in lower case; None where no format has it.
     """
     lower = url.lower()
-    return max((suffix for suffix in _BY_SUFFIX if lower.endswith(suffix)), key=len, default=None)
+    return max((suffix for suffix in FORMATS.by_suffix if lower.endswith(suffix)), key=len, default=None)
 
 
 def formats_at(url: str) -> tuple[Format, ...]:
@@ -209,7 +212,7 @@ def formats_at(url: str) -> tuple[Format, ...]:
         The formats, the most specific first: with an index, with a magic number, then the others. Empty where the
         suffix is unknown.
     """
-    return _BY_SUFFIX.get(suffix_of(url) or "", ())
+    return FORMATS.by_suffix.get(suffix_of(url) or "", ())
 
 
 def _specificity(each: Format) -> int:
@@ -230,7 +233,7 @@ def token_format(file: InputFile) -> TokenFormat:
     Raises:
         ValueError: There is no such format.
     """
-    named = _FORMATS.get(file.reader.partition(" ")[0])
+    named = FORMATS.get(file.reader.partition(" ")[0])
     if not isinstance(named, TokenFormat):
         raise ValueError(f"{file.url}: reader {file.reader!r} names no format of tokens")
     return named
@@ -264,4 +267,4 @@ def text_bytes(url: str, size: int) -> int:
     Returns:
         Bytes of text, as usual for its format.
     """
-    return size * _TEXT_BYTES.get(suffix_of(url) or "", 1)
+    return size * FORMATS.text_bytes.get(suffix_of(url) or "", 1)

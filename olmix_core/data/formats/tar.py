@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import IO
 
 from olmix_core.data.compression import decompressed
-from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, formats_at, register
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TOO_LARGE, TextFormat, formats_at
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.no_data import is_description, is_no_data
 from olmix_core.errors import DataError
@@ -69,7 +69,7 @@ def _of_member(archive: tarfile.TarFile, member: tarfile.TarInfo, file: InputFil
     return of_member.documents(decompressed(content, name), replace(file, url=url))
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="tar",
         description=(

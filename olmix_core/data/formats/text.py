@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from olmix_core.data.encoding import decode_utf8
-from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, register
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TOO_LARGE, TextFormat
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 
@@ -16,7 +16,7 @@ def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
     yield decode_utf8(content, file.url)
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="text",
         description="plain text: a file is a document",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from olmix_core.data.encoding import decode_utf8
-from olmix_core.data.formats.registry import LARGEST, TOO_LARGE, TextFormat, register
+from olmix_core.data.formats.registry import FORMATS, LARGEST, TOO_LARGE, TextFormat
 from olmix_core.data.input_file import InputFile
 from olmix_core.errors import DataError
 
@@ -59,7 +59,7 @@ def _headers(raw: IO[bytes], where: str) -> dict[str, str] | None:
     return headers
 
 
-register(
+FORMATS.register(
     TextFormat(
         name="warc",
         description=(

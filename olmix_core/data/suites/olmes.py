@@ -21,7 +21,7 @@ import pyarrow as pa
 import yaml
 
 from olmix_core.data.mmlu import GROUPS
-from olmix_core.data.suites.registry import Suite, register
+from olmix_core.data.suites.registry import SUITES, Suite
 from olmix_core.errors import DataError
 from olmix_core.storage.local_cache import cache_dir
 
@@ -232,7 +232,7 @@ def _rows(archive: zipfile.ZipFile, subject: str, split: str) -> list[dict[str, 
     return rows
 
 
-register(
+SUITES.register(
     Suite(
         name="olmes",
         description="the paper's 52 tasks, and gsm8k",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmix_core.errors import DataError
+from olmix_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,30 +28,7 @@ class Suite:
     import_tasks: Callable[[Path, Path], dict[str, int]]
 
 
-_SUITES: dict[str, Suite] = {}
-
-
-def register(new: Suite) -> None:
-    """Add a suite.
-
-    Args:
-        new: The suite.
-
-    Raises:
-        ValueError: Its name is taken.
-    """
-    if new.name in _SUITES:
-        raise ValueError(f"suite {new.name!r} is registered already; expected another name")
-    _SUITES[new.name] = new
-
-
-def suites() -> tuple[Suite, ...]:
-    """List the suites.
-
-    Returns:
-        All suites, by name.
-    """
-    return tuple(_SUITES[name] for name in sorted(_SUITES))
+SUITES: Registry[Suite] = Registry("suite")
 
 
 def get_suite(name: str) -> Suite:
@@ -65,7 +43,7 @@ def get_suite(name: str) -> Suite:
     Raises:
         DataError: There is no such suite.
     """
-    if name not in _SUITES:
-        names = ", ".join(f"{each.name} ({each.description})" for each in suites())
+    if name not in SUITES:
+        names = ", ".join(f"{suite.name} ({suite.description})" for suite in SUITES.values())
         raise DataError(f"SUITE: found {name!r}; expected one of: {names}")
-    return _SUITES[name]
+    return SUITES[name]

@@ -1,7 +1,7 @@
 """Exporters: formats in which mixtures and evidence are written for other programs.
 
 `mixtures` holds those of `olmix swarm export`, `evidence` those of `olmix evidence export`. A module of either package
-adds a format: it defines EXPORTER, and the command line offers it. docs/cli.md documents each.
+adds a format: it registers an exporter, and the command line offers it. docs/cli.md documents each.
 """
 
 from olmix_core.interop.exporters.evidence import EVIDENCE_EXPORTERS, EvidenceExporter

@@ -1,9 +1,10 @@
 """A swarm of which some proxies diverge: tried again, left out by name, or the end of the run; never silently wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from flows.execution.executor import Executor
 from flows.pipeline.context import RunContext
@@ -25,20 +26,18 @@ MIXTURES = [{"a": 1 - i / 20, "b": i / 20} for i in range(20)]
 class Diverging(Executor):
     """An executor in which the proxies of some mixtures diverge, {number: attempts that do}."""
 
-    store = Store(".")
-    estimated = False
-
     def __init__(self, diverging: dict[int, int]) -> None:
+        super().__init__(Store("."))
         self.diverging, self.trained = diverging, list[tuple[int, int]]()
 
-    def run_all(self, step: Step[Any, Any], calls: Iterable[Call[Any]]) -> list[Any]:
+    @override
+    def carry_out(self, step: Step[Any, Any], calls: Sequence[Call[Any]], keys: Sequence[str]) -> list[Any]:
         results: list[TrainResult] = []
-        for call in calls:
+        for call, key in zip(calls, keys, strict=True):
             number, attempt = int(call.where["label"]), call.payload.attempt or 0
             assert call.payload.mixture == MIXTURES[number]
             self.trained.append((number, attempt))
             fails = attempt < self.diverging.get(number, 0)
-            key = step.key(call.payload)
             results.append(TrainResult(key, diverged="the loss is nan") if fails else TrainResult(key, tokens=8))
         return results
 
@@ -53,7 +52,7 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
         }
     )
     executor, state = Diverging(diverging), RunState(Base(None, None), tokenizer="tokenizer")
-    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, NamedBounds((), (), None), Diverging.store)
+    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, NamedBounds((), (), None), executor.store)
     return train_swarm(RunContext(config, "mix.yaml", inputs, executor, state), MIXTURES, {}), executor
 
 

@@ -1,16 +1,12 @@
 """Formats of `olmix evidence export`: how rows of the ledger are written for other programs.
 
-A module adds a format: it defines EXPORTER, an `EvidenceExporter`. The command line imports all
+A module adds a format: it registers an `EvidenceExporter` in `EVIDENCE_EXPORTERS`. The command line imports all
 modules, so they import slow packages inside functions.
 """
 
-from collections.abc import Mapping
+from olmix_core.interop.exporters.evidence.base import EVIDENCE_EXPORTERS, EvidenceExporter
+from olmix_core.registry import import_modules
 
-from olmix_core.interop.exporters.discovery import exporter_modules
-from olmix_core.interop.exporters.evidence.base import EvidenceExporter
-
-EVIDENCE_EXPORTERS: Mapping[str, EvidenceExporter] = {
-    module.EXPORTER.name: module.EXPORTER for module in exporter_modules(__name__, __path__)
-}
+import_modules(__name__, __path__)
 
 __all__ = ["EVIDENCE_EXPORTERS", "EvidenceExporter"]

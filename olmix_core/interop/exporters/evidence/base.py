@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from olmix_core.registry import Registry
+
 if TYPE_CHECKING:
     from olmix_core.evidence.merge import MergedEvidence
     from olmix_core.storage.store import Store
@@ -23,3 +25,6 @@ class EvidenceExporter:
     name: str
     description: str
     write: "Callable[[MergedEvidence, Store], list[str]]"
+
+
+EVIDENCE_EXPORTERS: Registry[EvidenceExporter] = Registry("evidence exporter")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from olmix_core.interop.exporters.evidence.base import EvidenceExporter
+from olmix_core.interop.exporters.evidence.base import EVIDENCE_EXPORTERS, EvidenceExporter
 
 if TYPE_CHECKING:
     from olmix_core.evidence.merge import MergedEvidence
@@ -18,4 +18,4 @@ def _write(evidence: "MergedEvidence", folder: "Store") -> list[str]:
     return list(files)
 
 
-EXPORTER = EvidenceExporter("csv", "ratios.csv and metrics.csv of the published tool", _write)
+EVIDENCE_EXPORTERS.register(EvidenceExporter("csv", "ratios.csv and metrics.csv of the published tool", _write))

@@ -4,7 +4,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from olmix_core.interop.exporters.evidence.base import EvidenceExporter
+from olmix_core.interop.exporters.evidence.base import EVIDENCE_EXPORTERS, EvidenceExporter
 
 if TYPE_CHECKING:
     from olmix_core.evidence.merge import MergedEvidence
@@ -28,4 +28,4 @@ def _write(evidence: "MergedEvidence", folder: "Store") -> list[str]:
     return [_FILE]
 
 
-EXPORTER = EvidenceExporter("json", "all columns of the ledger", _write)
+EVIDENCE_EXPORTERS.register(EvidenceExporter("json", "all columns of the ledger", _write))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from olmix_core.interop.exporters.evidence.base import EvidenceExporter
+from olmix_core.interop.exporters.evidence.base import EVIDENCE_EXPORTERS, EvidenceExporter
 
 if TYPE_CHECKING:
     from olmix_core.evidence.merge import MergedEvidence
@@ -21,4 +21,4 @@ def _write(evidence: "MergedEvidence", folder: "Store") -> list[str]:
     return [_FILE]
 
 
-EXPORTER = EvidenceExporter("parquet", "all columns of the ledger", _write)
+EVIDENCE_EXPORTERS.register(EvidenceExporter("parquet", "all columns of the ledger", _write))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from olmix_core.registry import Registry
 from olmix_core.serialization import JsonMapping
 
 if TYPE_CHECKING:
@@ -71,3 +72,6 @@ class MixtureExporter:
     suffix: str
     description: str
     render: Callable[[SwarmExport, int], str]
+
+
+MIXTURE_EXPORTERS: Registry[MixtureExporter] = Registry("mixture exporter")

@@ -2,7 +2,7 @@
 
 import json
 
-from olmix_core.interop.exporters.mixtures.base import MixtureExporter, SwarmExport
+from olmix_core.interop.exporters.mixtures.base import MIXTURE_EXPORTERS, MixtureExporter, SwarmExport
 
 
 def _render(swarm: SwarmExport, number: int) -> str:
@@ -12,4 +12,4 @@ def _render(swarm: SwarmExport, number: int) -> str:
     return json.dumps(description.to_json(), indent=1) + "\n"
 
 
-EXPORTER = MixtureExporter("json", ".json", "a full description of the mixture", _render)
+MIXTURE_EXPORTERS.register(MixtureExporter("json", ".json", "a full description of the mixture", _render))

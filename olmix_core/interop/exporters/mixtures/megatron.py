@@ -1,7 +1,7 @@
 """Blends of Megatron-LM: alternating weights and prefixes, for its option --data-path."""
 
 from olmix_core.errors import DataError
-from olmix_core.interop.exporters.mixtures.base import MixtureExporter, SwarmExport
+from olmix_core.interop.exporters.mixtures.base import MIXTURE_EXPORTERS, MixtureExporter, SwarmExport
 
 
 def blend(swarm: SwarmExport, number: int) -> str:
@@ -35,4 +35,6 @@ def blend(swarm: SwarmExport, number: int) -> str:
     return " ".join(parts) + "\n"
 
 
-EXPORTER = MixtureExporter("megatron", ".txt", "weights and prefixes for Megatron's --data-path", blend)
+MIXTURE_EXPORTERS.register(
+    MixtureExporter("megatron", ".txt", "weights and prefixes for Megatron's --data-path", blend)
+)

@@ -2,7 +2,7 @@
 
 import yaml
 
-from olmix_core.interop.exporters.mixtures.base import MixtureExporter, SwarmExport
+from olmix_core.interop.exporters.mixtures.base import MIXTURE_EXPORTERS, MixtureExporter, SwarmExport
 from olmix_core.serialization import JsonObject
 
 
@@ -36,4 +36,6 @@ def _render(swarm: SwarmExport, number: int) -> str:
     return yaml.safe_dump(source_mixture(swarm, number), sort_keys=False, allow_unicode=True, width=10_000)
 
 
-EXPORTER = MixtureExporter("olmo-core", ".yaml", "fields of OLMo-core's SourceMixtureDatasetConfig", _render)
+MIXTURE_EXPORTERS.register(
+    MixtureExporter("olmo-core", ".yaml", "fields of OLMo-core's SourceMixtureDatasetConfig", _render)
+)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
-from olmix_core.interop.exporters.mixtures.base import MixtureExporter, SwarmExport
+from olmix_core.interop.exporters.mixtures.base import MIXTURE_EXPORTERS, MixtureExporter, SwarmExport
 from olmix_core.serialization import JsonObject
 
 if TYPE_CHECKING:
@@ -67,4 +67,4 @@ def _render(swarm: SwarmExport, number: int) -> str:
     return yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-EXPORTER = MixtureExporter("olmix", ".yaml", "the published tool's launch configuration", _render)
+MIXTURE_EXPORTERS.register(MixtureExporter("olmix", ".yaml", "the published tool's launch configuration", _render))

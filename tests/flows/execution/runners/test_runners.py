@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.execution import runners
-from flows.execution.runners import Runner, get_runner
+from flows.execution.runners import RUNNERS
 from flows.execution.runners.dask import worker_resources
 from flows.execution.runners.deployment import job_variables
 from flows.form import ExecutionChanges
-from olmix_core.config.execution import RUNNERS, Execution
+from olmix_core.config.execution import RUNNER_RULES, Execution
 from olmix_core.config.load import load_config
 from olmix_core.data.tasks import TaskSource
 from olmix_core.errors import ConfigError, TrainingError
@@ -32,27 +32,26 @@ Project = Callable[..., Path]
 
 def test_every_runner_is_one_module_that_the_configuration_names() -> None:
     modules = {module.name for module in pkgutil.iter_modules(runners.__path__)} - {"base"}
-    assert modules == set(RUNNERS)
-    assert all(isinstance(get_runner(name), Runner) for name in RUNNERS)
+    assert modules == set(RUNNERS) == set(RUNNER_RULES)
 
 
 def test_every_runner_is_documented_and_no_other() -> None:
     docs = Path(__file__).parents[4] / "docs"
     table = re.search(r"^\| `execution.runner` .*?\n\n", (docs / "scale.md").read_text(), re.M | re.S)
     assert table
-    assert re.findall(r"^\| `(\w+)` ", table[0], re.M) == list(RUNNERS)
+    assert re.findall(r"^\| `(\w+)` ", table[0], re.M) == list(RUNNER_RULES)
     for page, row in (("config.md", "execution.runner"), ("cli.md", "--runner")):
         cells = re.search(rf"^\| `{row}` .*$", (docs / page).read_text(), re.M)
         assert cells
-        assert all(f"`{name}`" in cells[0] for name in RUNNERS)
+        assert all(f"`{name}`" in cells[0] for name in RUNNER_RULES)
 
 
 def test_the_form_and_the_command_line_offer_every_runner() -> None:
     field = ExecutionChanges.model_json_schema()["properties"]["runner"]
-    assert field["enum"] == list(RUNNERS)
-    assert all(f"{name}: {rules.description}" in field["description"] for name, rules in RUNNERS.items())
+    assert field["enum"] == list(RUNNER_RULES)
+    assert all(f"{name}: {rules.description}" in field["description"] for name, rules in RUNNER_RULES.items())
     result = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"})
-    assert "|".join(RUNNERS) in result.output
+    assert "|".join(RUNNER_RULES) in result.output
 
 
 @pytest.mark.parametrize(("runner", "module"), [("ray", "prefect_ray"), ("dask", "prefect_dask")])
@@ -64,7 +63,7 @@ def test_a_missing_extra_is_reported_in_one_line(
     expected = (
         rf"execution\.runner: found {runner}, but {module} is not installed; .*pip install 'olmix-flows\[{runner}"
     )
-    with pytest.raises(ConfigError, match=expected), get_runner(runner).start(config.execution, "mix.yaml", None):
+    with pytest.raises(ConfigError, match=expected), RUNNERS[runner].start(config.execution, "mix.yaml", None):
         pass
     assert not (tmp_path / "store").exists()
 
@@ -72,20 +71,20 @@ def test_a_missing_extra_is_reported_in_one_line(
 def test_the_command_line_lists_the_runners_when_it_refuses_one(project: Project) -> None:
     result = CliRunner().invoke(app, ["run", str(project()), "--runner", "spark"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
-    assert f"'spark' is not one of {', '.join(map(repr, RUNNERS))}" in result.output
+    assert f"'spark' is not one of {', '.join(map(repr, RUNNER_RULES))}" in result.output
 
 
 def test_a_deployment_needs_a_server() -> None:
     with (
         temporary_settings(restore_defaults={PREFECT_API_URL}),
         pytest.raises(ConfigError, match=r"found deployment without a Prefect server; expected PREFECT_API_URL"),
-        get_runner("deployment").start(Execution(runner="deployment"), "mix.yaml", None),
+        RUNNERS["deployment"].start(Execution(runner="deployment"), "mix.yaml", None),
     ):
         pass
 
 
 def test_the_number_of_threads_is_that_of_the_workers() -> None:
-    with get_runner("threads").start(Execution(), "mix.yaml", 3) as task_runner:
+    with RUNNERS["threads"].start(Execution(), "mix.yaml", 3) as task_runner:
         assert isinstance(task_runner, ThreadPoolTaskRunner)
         assert task_runner._max_workers == 3  # noqa: SLF001 - Prefect tells it nowhere else
 
@@ -115,9 +114,9 @@ def test_only_steps_that_train_or_evaluate_proxies_ask_for_resources() -> None:
     assert not fit.runs_proxies([])
 
 
-@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize("name", RUNNER_RULES)
 def test_a_lost_process_is_told_apart_from_an_error_of_a_step(name: str) -> None:
-    runner = get_runner(name)
+    runner = RUNNERS[name]
     assert runner.is_loss(CrashedRun("its process ended"))
     assert not runner.is_loss(TrainingError("too little memory"))
     assert not runner.is_loss(ValueError("a defect"))

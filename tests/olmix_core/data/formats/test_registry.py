@@ -4,8 +4,16 @@ from pathlib import Path
 import pytest
 
 from olmix_core.data.compression import compression_suffixes
-from olmix_core.data.formats import TextFormat, TokenFormat, formats, formats_at, suffix_of, suffixes, text_bytes
-from olmix_core.data.formats.registry import register
+from olmix_core.data.formats import (
+    FORMATS,
+    TextFormat,
+    TokenFormat,
+    formats,
+    formats_at,
+    suffix_of,
+    suffixes,
+    text_bytes,
+)
 
 DOCS = Path(__file__).parents[4] / "docs" / "domains.md"
 
@@ -80,4 +88,4 @@ def test_a_format_that_collides_with_another_is_rejected(name: str, suffix: str,
         name=name, description="", refused="", suffixes={suffix: 1}, documents=lambda _raw, _file: iter(())
     )
     with pytest.raises(ValueError, match=message):
-        register(new)
+        FORMATS.register(new)

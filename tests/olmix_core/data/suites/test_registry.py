@@ -2,14 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from olmix_core.data.suites import Suite, get_suite, suites
-from olmix_core.data.suites.registry import register
+from olmix_core.data.suites import SUITES, Suite, get_suite
 from olmix_core.errors import DataError
 
 DOCS = Path(__file__).parents[4] / "docs" / "evaluation.md"
 
 
-@pytest.mark.parametrize("suite", suites(), ids=lambda suite: suite.name)
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 def test_every_suite_and_its_list_are_documented(suite: Suite) -> None:
     rows = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{suite.name}` |")]
     assert len(rows) == 1
@@ -19,8 +18,3 @@ def test_every_suite_and_its_list_are_documented(suite: Suite) -> None:
 def test_an_unknown_suite_is_named_with_those_there_are() -> None:
     with pytest.raises(DataError, match=r"found 'x'; expected one of: olmes \(the paper's 52 tasks, and gsm8k\)"):
         get_suite("x")
-
-
-def test_a_suite_is_registered_once() -> None:
-    with pytest.raises(ValueError, match="'olmes' is registered already"):
-        register(get_suite("olmes"))
