@@ -14,6 +14,7 @@ from olmix_core.evidence.rows import EvidenceRow, recipe_key
 from olmix_core.mixes.record import next_version
 from olmix_core.mixture import Mixture
 from olmix_core.storage.layout import tokenizer_path
+from olmix_core.surrogate.regression.bounds import is_underdetermined
 from tasks.steps.evaluate import evaluate
 from tasks.steps.evidence import EvidencePayload, evidence
 from tasks.steps.fit import FitPayload, SwarmGroups, fit
@@ -85,7 +86,8 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
         pooled=state.pool.rows,
     ).evidence
     mixtures_on_record = [row.mixture for row in (*earlier.values(), *rows, *own.values())]
-    state.fit = executor.run(fit, _fit_payload(context, progress.swarm, mixtures_on_record))
+    runs = len(earlier) + len(rows) + state.pool.proxies
+    state.fit = executor.run(fit, _fit_payload(context, progress.swarm, mixtures_on_record, runs))
 
 
 def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
@@ -114,8 +116,8 @@ def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
     )
 
 
-def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str, float]]) -> FitPayload:
-    """What the law is fitted to; `mixtures` are those of the proxies on record."""
+def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str, float]], runs: int) -> FitPayload:
+    """What the law is fitted to; `mixtures` are those of the proxies on record, `runs` how many all proxies are."""
     state, settings = context.state, context.config.surrogate
     atoms: set[str] = set()
     for mixture in mixtures:
@@ -130,6 +132,7 @@ def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str
         huber_delta=settings.huber_delta,
         ridge=settings.ridge,
         pool=_swarm_groups(context, swarm, atoms),
+        guarded=is_underdetermined(runs, len(atoms)) or None,
     )
 
 

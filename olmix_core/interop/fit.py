@@ -45,6 +45,7 @@ from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.fit import cross_validate, fit
 from olmix_core.surrogate.settings import FitSettings
+from olmix_core.surrogate.trust import merged_flags, run_flags
 
 ALL_OUTPUTS = frozenset(FILES)
 
@@ -102,10 +103,18 @@ class PublishedFit:
     @cached_property
     def held_out(self) -> pd.DataFrame | None:
         """held_out.csv: errors per task on runs kept out of the fit; None without such runs."""
+        return None if self._held_out is None else self._held_out.table()
+
+    @cached_property
+    def _held_out(self) -> Diagnostics | None:
         evidence = self.inputs.held_out
-        if evidence is None:
-            return None
-        return Diagnostics.of_runs(self.surrogate, evidence, self.inputs.task_weights).table()
+        return None if evidence is None else Diagnostics.of_runs(self.surrogate, evidence, self.inputs.task_weights)
+
+    @cached_property
+    def flags(self) -> dict[str, str]:
+        """{task: reason} of tasks whose prediction needs caution."""
+        held_out = {} if self._held_out is None else run_flags(self._held_out, "held out of the fit")
+        return merged_flags(self.surrogate.flags, run_flags(self.cross_validation, "left out in turn"), held_out)
 
     @cached_property
     def trade_offs(self) -> pd.DataFrame:
@@ -125,7 +134,7 @@ class PublishedFit:
     @cached_property
     def record(self) -> FitRecord:
         """mix.json, without the checksums of the other files."""
-        return fit_record(self.inputs, self.surrogate, self.proposal, self.table)
+        return fit_record(self.inputs, self.surrogate, self.proposal, self.table, self.flags)
 
     @cached_property
     def mix(self) -> PublishedMix:
@@ -185,7 +194,9 @@ def _propose(surrogate: Surrogate, inputs: FitInputs, domains: Domains, kl: floa
 
 _TABLES: Mapping[str, Callable[[PublishedFit], bytes]] = {
     TABLE_FILE: lambda fit: as_csv(fit.table, index=False),
-    SURROGATE_FILE: lambda fit: seal({**fit.surrogate.to_json(), "domains": labelled(fit.surrogate.leaves)}),
+    SURROGATE_FILE: lambda fit: seal(
+        {**fit.surrogate.to_json(), "flags": fit.flags, "domains": labelled(fit.surrogate.leaves)}
+    ),
     DIAGNOSTICS_FILE: lambda fit: as_csv(fit.diagnostics),
     "held_out.csv": lambda fit: as_csv(pd.DataFrame() if fit.held_out is None else fit.held_out),
     RUNS_FILE: lambda fit: to_parquet(held_out_runs(fit.inputs.training, fit.cross_validation)),

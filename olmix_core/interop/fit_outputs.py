@@ -34,6 +34,7 @@ from olmix_core.storage.layout import (
     TRADE_OFFS_FILE,
 )
 from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.trust import merged_flags, mixture_flags
 
 FILES = (
     TABLE_FILE,
@@ -101,7 +102,9 @@ def _rows(domains: Domains, proposal: Proposal, c: int) -> list[LeafRow]:
     return rows
 
 
-def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, table: pd.DataFrame) -> FitRecord:
+def fit_record(
+    inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, table: pd.DataFrame, flags: Mapping[str, str]
+) -> FitRecord:
     """Build mix.json, without the checksums of the other files.
 
     Args:
@@ -109,13 +112,14 @@ def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, tabl
         surrogate: The fitted law.
         proposal: The proposed mixture over the columns of ratios.
         table: mix.csv, whose order the weights follow.
+        flags: {task: reason} of tasks whose prediction needs caution.
 
     Returns:
         The record.
     """
     config, domains = inputs.config, inputs.domains
-    natural = domains.natural()
-    values = predict_mixtures(surrogate, {"natural": natural, "proposed": proposal.weights}, inputs.task_weights)
+    mixtures = {"natural": domains.natural(), "proposed": proposal.weights}
+    values = predict_mixtures(surrogate, mixtures, inputs.task_weights)
     solver = SolverRecord(status=proposal.status, gap=proposal.gap, residual=proposal.residual)
     return FitRecord(
         name=inputs.file.stem,
@@ -132,7 +136,7 @@ def fit_record(inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, tabl
         family=surrogate.family,
         gamma=surrogate.gamma,
         solver=solver,
-        flags=dict(surrogate.flags),
+        flags=merged_flags(flags, mixture_flags(surrogate, mixtures)),
         versions=package_versions(_PACKAGES),
         notes=(*inputs.notes(), *surrogate.notes, *solver_notes(solver)),
         weights=dict(zip(table["domain"], table["weight"], strict=True)),

@@ -27,6 +27,7 @@ from olmix_core.mixture import Array, LeafIndex
 from olmix_core.proposal.convex import NOT_PROVED
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import Interval, interval
+from olmix_core.surrogate.trust import merged_flags, mixture_flags
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
 
@@ -120,7 +121,9 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
     """
     previous = publication.previous
     task_weights = draft.proposal.request.weights_of_tasks(draft.law.surrogate)
-    values = predict_mixtures(draft.law.surrogate, _known_mixtures(draft, previous), task_weights)
+    mixtures = _known_mixtures(draft, previous)
+    values = predict_mixtures(draft.law.surrogate, mixtures, task_weights)
+    flags = merged_flags(draft.law.surrogate.flags, mixture_flags(draft.law.surrogate, mixtures))
     law, proposal, descent = draft.law, draft.proposal, draft.descent
     labels, change = draft.domains.labels, descent.change
     return MixRecord(
@@ -145,7 +148,7 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         speed=_speed(draft, previous),
         request=label_request(draft),
         solver=proposal.solver,
-        flags={label_task(draft, task): reason for task, reason in draft.law.surrogate.flags.items()},
+        flags={label_task(draft, task): reason for task, reason in flags.items()},
         notes=_notes(draft),
         swarms=tuple(law.swarms),
         base=descent.base,

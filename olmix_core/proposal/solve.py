@@ -98,8 +98,9 @@ def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
     Raises:
         ProposalError: The problem is invalid, or its constraints contradict each other.
     """
-    program = _program(surrogate, problem)
-    if surrogate.fitted_law is None:
+    law = surrogate.fitted_law
+    program = _program(surrogate if law is None else law.unbounded, problem)
+    if law is None:
         solution = Solution(*solve_by_sampling(program))
     else:
         solution = solve_convex(program)
@@ -107,7 +108,7 @@ def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
             free = solution.free
             starts = [free, *((free + corner) / 2 for corner in corners(program.feasible, _CORNERS))]
             solution = Solution(*solve_locally(program, starts))
-    return _finish(program, solution, np.asarray(problem.caps, dtype=np.float64))
+    return _finish(program, surrogate, solution, np.asarray(problem.caps, dtype=np.float64))
 
 
 def _program(surrogate: Surrogate, problem: ProposalProblem) -> Program:
@@ -158,9 +159,9 @@ def _check_reference(upper: Array, lower: Array | None, leaves: tuple[str, ...])
         )
 
 
-def _finish(program: Program, solution: Solution, caps: Array) -> Proposal:
+def _finish(program: Program, surrogate: Surrogate, solution: Solution, caps: Array) -> Proposal:
     """Round the solution into the limits and compute its certificate."""
-    limits, surrogate, free = program.feasible, program.surrogate, solution.free
+    limits, free = program.feasible, solution.free
     weights = limits.project(limits.expansion @ free)
     gap, prices = certificate(program, free) if surrogate.is_convex else (np.inf, np.zeros(len(limits.upper)))
     gap = min(gap, solution.gap)

@@ -33,7 +33,9 @@
     const at = tasks.map((task, t) => {
       let sum = task.b;
       for (let j = 0; j < m; j++) sum += phi[j] * task.v[j];
-      const decay = Math.exp(Math.min(sum, 50));
+      const free = Math.exp(Math.min(sum, 50));
+      const decay = task.low === null ? free : Math.min(Math.max(free, task.low - task.c), task.high - task.c);
+      const doubt = decay === free ? 0 : (task.high - task.low) / 2; // where a bound holds the prediction
       const direction = new Float64Array(P);
       direction[0] = 1;
       direction[1] = decay;
@@ -53,7 +55,7 @@
       }
       for (let i = 0; i < N; i++)
         for (let j = i; j < N; j++) move[K + i] += prior[i * N + j] * u[j + 2] * task.open;
-      return { bpb: task.c + decay, move };
+      return { bpb: task.c + decay, move, doubt };
     });
     return Object.assign(at, { mixture: [...q] });
   }
@@ -62,17 +64,18 @@
   // at `other`, where that is given. The same mixture is the same proxy.
   function mean(at, weights, other) {
     if (other && at.mixture.every((w, j) => w === other.mixture[j])) return { bpb: 0, std: 0 };
-    let bpb = 0;
+    let bpb = 0, doubt = 0;
     const total = new Float64Array(K + N);
     weights.forEach((w, t) => {
       if (w === 0) return;
       bpb += w * (at[t].bpb - (other ? other[t].bpb : 0));
+      doubt += w * (at[t].doubt + (other ? other[t].doubt : 0));
       for (let k = 0; k < K + N; k++) total[k] += w * (at[t].move[k] - (other ? other[t].move[k] : 0));
     });
     let scatter = 0;
     for (let t = 0; t < T; t++)
       if (weights[t] !== 0) for (let u = 0; u < T; u++) scatter += weights[t] * noise[t * T + u] * weights[u];
-    return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, 0) + (other ? 2 : 1) * scatter) };
+    return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, doubt * doubt) + (other ? 2 : 1) * scatter) };
   }
   const scaled = (weights) => {
     const sum = weights.reduce((a, b) => a + b, 0);

@@ -42,6 +42,8 @@ class TaskData:
         name: Its label.
         weight: Weight in the objective.
         c: Irreducible BPB of its law.
+        low: Smallest prediction, in BPB; None for a law without bounds.
+        high: Largest prediction.
         b: Offset of the exponent.
         v: [m] coefficients of the exponent.
         offsets: [swarms] levels of other swarms.
@@ -51,6 +53,8 @@ class TaskData:
     name: str
     weight: float
     c: float
+    low: float | None
+    high: float | None
     b: float
     v: tuple[float, ...]
     offsets: tuple[float, ...]
@@ -127,7 +131,7 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
         return None
     factors = surrogate.covariance.factors()
     lower = np.tril_indices(factors.inverse.shape[1])
-    parameters = surrogate.parameters
+    parameters, bounds = surrogate.parameters, surrogate.parameters.bounds
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     return WhatIf(
         name=mix.record.name,
@@ -140,6 +144,8 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
                 name=task,
                 weight=float(mix.task_weights[t]),
                 c=float(parameters.c[t]),
+                low=None if bounds is None else float(bounds[0][t]),
+                high=None if bounds is None else float(bounds[1][t]),
                 b=float(parameters.b[t]),
                 v=tuple(parameters.v[t].tolist()),
                 offsets=tuple(factors.offsets[t].tolist()),

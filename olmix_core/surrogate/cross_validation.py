@@ -67,6 +67,7 @@ class Diagnostics:
         objective_predicted: [K] weighted mean of `predicted`.
         objective_observed: [K] weighted mean of `observed`; NaN where a run lacks a task.
         objective_std: [K] standard deviation of a newly measured objective.
+        beyond: [K, T] where a bound holds the prediction, because the law itself is beyond it.
     """
 
     family: str
@@ -79,6 +80,7 @@ class Diagnostics:
     objective_predicted: Array
     objective_observed: Array
     objective_std: Array
+    beyond: NDArray[np.bool_] | None = None
 
     @classmethod
     def of_runs(cls, surrogate: Surrogate, swarm: SwarmData, task_weights: Array | None) -> "Diagnostics":
@@ -104,6 +106,7 @@ class Diagnostics:
             objective_predicted=predicted @ weights,
             objective_observed=swarm.Y @ weights,
             objective_std=measured_stds(surrogate, swarm.X, task_weights),
+            beyond=_beyond(surrogate, swarm.X),
         )
 
     def table(self) -> pd.DataFrame:
@@ -151,13 +154,13 @@ def out_of_fold(
     fold = folds.assign(swarm.runs)
     weights = normalised(task_weights, swarm.tasks)
     predicted, std = np.empty(swarm.Y.shape), np.empty(swarm.Y.shape)
-    objective_std = np.empty(count)
+    objective_std, beyond = np.empty(count), np.zeros(swarm.Y.shape, dtype=bool)
     family, gamma = "", None
     for part in range(folds.count):
         inside, outside = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         surrogate = refit(swarm.rows(inside), run_weights[inside])
         Q = swarm.X[outside]
-        predicted[outside] = surrogate.predict(Q)
+        predicted[outside], beyond[outside] = surrogate.predict(Q), _beyond(surrogate, Q)
         std[outside] = measured_task_stds(surrogate, Q)
         objective_std[outside] = measured_stds(surrogate, Q, weights)
         family, gamma = surrogate.family, surrogate.gamma
@@ -172,7 +175,14 @@ def out_of_fold(
         objective_predicted=predicted @ weights,
         objective_observed=swarm.Y @ weights,
         objective_std=objective_std,
+        beyond=beyond,
     )
+
+
+def _beyond(surrogate: Surrogate, Q: Array) -> NDArray[np.bool_]:
+    """Where [n, T] a bound holds the prediction."""
+    law = surrogate.fitted_law
+    return np.zeros((len(Q), len(surrogate.tasks)), dtype=bool) if law is None else law.beyond(Q)
 
 
 def _errors(predicted: Array, observed: Array, std: Array) -> dict[str, float]:

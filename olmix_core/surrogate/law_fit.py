@@ -4,17 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
-from olmix_core.surrogate.cross_validation import Diagnostics, Folds, out_of_fold
+from olmix_core.surrogate.cross_validation import Diagnostics, Folds, Refitter, out_of_fold
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.regression.bounds import is_underdetermined, measured_bounds
 from olmix_core.surrogate.regression.estimation import estimate, paper_form
 from olmix_core.surrogate.regression.laws import Law, Parameters
-from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.prior import Pooled, SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import select_prior
-from olmix_core.surrogate.regression.uncertainty import Pooled, SandwichCovariance
+from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
 from olmix_core.surrogate.settings import FitSettings
 
 # (swarm in canonical order, settings, run weights [K]) to the form of the law.
@@ -42,6 +44,7 @@ def fit_law_form(
     Raises:
         FitError: All runs of a task have weight 0.
     """
+    settings = _with_guard(swarm, settings)
     ordered, rows, leaves, tasks = swarm.canonical()
     weights = run_weights[rows]
     law = select_law(ordered, settings, weights)
@@ -51,14 +54,14 @@ def fit_law_form(
             prior = select_prior(ordered, law, settings, prior, weights)
         weights = weights * prior.run_weights(ordered.runs)
         settings = replace(settings, prior=prior)
-    restarts = prior is None and not is_refit
-    estimated = estimate(ordered, law, settings, weights, restarts=restarts)
+    estimated = estimate(ordered, law, settings, weights, restarts=prior is None and not is_refit)
     back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
     sorted_form = paper_form(estimated)
     parameters = Parameters(
         c=_contiguous(sorted_form.c[back_tasks]),
         b=_contiguous(sorted_form.b[back_tasks]),
         v=_contiguous(sorted_form.v[np.ix_(back_tasks, back_leaves)]),
+        bounds=_bounds(ordered, estimated.weights, back_tasks),
     )
     covariance = SandwichCovariance(
         law=law,
@@ -106,7 +109,10 @@ def fit_best_law(
     if folds.count < 2:
         raise FitError("one run cannot tell families apart; give a family or more runs")
     shares = [
-        cross_validate_law(swarm, settings, run_weights, folds, surrogate).relative_error for surrogate in surrogates
+        out_of_fold(
+            swarm, _refitter(swarm, settings, surrogate, bounded=False), folds, run_weights, None
+        ).relative_error
+        for surrogate in surrogates
     ]
     best = int(np.argmin(shares))
     compared = ", ".join(f"{surrogate.family} {share:.3f}" for surrogate, share in zip(surrogates, shares, strict=True))
@@ -141,13 +147,32 @@ def cross_validate_law(
     Raises:
         FitError: There are fewer runs than folds, or a task has no run outside some fold.
     """
-    fixed = replace(settings, prior=surrogate.prior)
+    return out_of_fold(swarm, _refitter(swarm, settings, surrogate), folds, run_weights, task_weights)
+
+
+def _refitter(swarm: SwarmData, settings: FitSettings, surrogate: LawSurrogate, *, bounded: bool = True) -> Refitter:
+    """Refits the law of a surrogate to some of the runs. Without bounds, a law that explodes has its true errors."""
+    fixed = replace(_with_guard(swarm, settings), prior=surrogate.prior)
 
     def refit(part: SwarmData, weights: Array) -> LawSurrogate:
         # One start: the path of ridges reaches the same minimum for nearly all tasks, and there are many folds.
-        return fit_law_form(part, fixed, weights, lambda *_: surrogate.law, is_refit=True)
+        law = fit_law_form(part, fixed, weights, lambda *_: surrogate.law, is_refit=True)
+        return law if bounded else law.unbounded
 
-    return out_of_fold(swarm, refit, folds, run_weights, task_weights)
+    return refit
+
+
+def _with_guard(swarm: SwarmData, settings: FitSettings) -> FitSettings:
+    """The settings with the guard of ridges decided; folds of the runs are fitted as all runs are."""
+    if settings.guarded is not None:
+        return settings
+    return replace(settings, guarded=is_underdetermined(len(swarm.runs), len(swarm.leaves)))
+
+
+def _bounds(ordered: SwarmData, weights: Array, back_tasks: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Bounds of predictions [T], in the order that `back_tasks` restores."""
+    low, high = measured_bounds(ordered.Y, weights)
+    return _contiguous(low[back_tasks]), _contiguous(high[back_tasks])
 
 
 def _pooled(prior: SwarmPrior, runs: Sequence[str], leaves: Sequence[str], offsets: Array) -> Pooled:

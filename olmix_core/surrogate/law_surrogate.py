@@ -3,18 +3,26 @@
 On disk (surrogate.json) it is plain JSON, a `LawJSON`. A domain may have further fields (a label), which are ignored.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.surrogate.regression.bounds import estimated_bounds
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import SwarmPrior
-from olmix_core.surrogate.regression.uncertainty import Pooled, SandwichCovariance
-from olmix_core.surrogate.surrogate_json import LawJSON, PooledJSON, TaskJSON, column_names
+from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
+from olmix_core.surrogate.surrogate_json import (
+    LawJSON,
+    bounds_json,
+    column_names,
+    read_parameters,
+    tasks_json,
+)
 from olmix_core.surrogate.task_weights import normalised
 
 
@@ -81,6 +89,11 @@ class LawSurrogate:
         return False
 
     @property
+    def unbounded(self) -> Self:
+        """The law as it is, with predictions of any size: a convex function, for solvers."""
+        return self if self.parameters.bounds is None else self._with_bounds(None)
+
+    @property
     def gamma(self) -> float | None:
         """The power of diminishing returns; None for the log-linear law."""
         return self.law.gamma
@@ -106,12 +119,24 @@ class LawSurrogate:
             q: [m] one mixture.
 
         Returns:
-            [T, m] d f_t / d q_j, BPB per unit of weight.
+            [T, m] d f_t / d q_j, BPB per unit of weight; 0 where a bound holds the prediction.
         """
         Q = self._mixtures(q[None])
-        decay = self.parameters.decay(self.law.features(Q))[0]
+        features = self.law.features(Q)
+        decay = np.where(self.parameters.beyond(features), 0.0, self.parameters.decay(features))[0]
         gradient: Array = decay[:, None] * self.parameters.v * self.law.slopes(Q[0])
         return gradient
+
+    def beyond(self, Q: Array) -> NDArray[np.bool_]:
+        """Find predictions that a bound holds, because the law itself is beyond it.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n, T].
+        """
+        return self.parameters.beyond(self.law.features(self._mixtures(Q)))
 
     def std(self, Q: Array) -> Array:
         """Estimate the error of the law, without the noise of a new run.
@@ -122,7 +147,8 @@ class LawSurrogate:
         Returns:
             [n, T] standard deviations in BPB.
         """
-        return self.covariance.task_std(self._mixtures(Q))
+        Q = self._mixtures(Q)
+        return np.hypot(self.covariance.task_std(Q), self.parameters.doubt(self.law.features(Q)))
 
     def objective(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Predict the weighted mean over tasks.
@@ -147,10 +173,12 @@ class LawSurrogate:
         Returns:
             [n] standard deviations in BPB.
         """
-        weights = normalised(task_weights, self.tasks)
+        weights, Q = normalised(task_weights, self.tasks), self._mixtures(Q)
+        doubt = self.parameters.doubt(self.law.features(Q)) @ weights
         if reference is not None:
             reference = self._mixtures(reference[None])[0]
-        return self.covariance.objective_std(self._mixtures(Q), weights, reference)
+            doubt += self.parameters.doubt(self.law.features(reference[None]))[0] @ weights
+        return np.hypot(self.covariance.objective_std(Q, weights, reference), doubt)
 
     def objective_std(self, q: Array, task_weights: Array | None = None, reference: Array | None = None) -> float:
         """Estimate the error of the objective at one mixture, without the noise of a new run.
@@ -203,11 +231,9 @@ class LawSurrogate:
             raise FitError(f"mixtures of shape {Q.shape}; expected [n, {len(self.leaves)}], a column per leaf")
         return Q
 
-    def _task_json(self, t: int) -> TaskJSON:
-        p = self.parameters
-        if self.gamma is None:
-            return {"c": float(p.c[t]), "A": p.v[t].tolist()}
-        return {"c": float(p.c[t]), "b": float(p.b[t]), "a": p.v[t].tolist(), "gamma": self.gamma}
+    def _with_bounds(self, bounds: tuple[Array, Array] | None) -> Self:
+        parameters = replace(self.parameters, bounds=bounds)
+        return replace(self, parameters=parameters, covariance=replace(self.covariance, parameters=parameters))
 
     def to_json(self) -> LawJSON:
         """Write the surrogate as JSON, error bars included.
@@ -215,11 +241,10 @@ class LawSurrogate:
         Returns:
             Plain JSON values, from which `from_json` makes an equal surrogate.
         """
-        covariance = self.covariance
         return {
             "family": self.family,
             "domains": [{"fingerprint": leaf} for leaf in self.leaves],
-            "tasks": {task: self._task_json(t) for t, task in enumerate(self.tasks)},
+            "tasks": dict(zip(self.tasks, tasks_json(self.law, self.parameters), strict=True)),
             "settings": {
                 "huber_delta": self.huber_delta,
                 "gamma": self.gamma,
@@ -229,13 +254,8 @@ class LawSurrogate:
             "notes": list(self.notes),
             "score": self.score,
             "pool": self.prior.to_json() if self.prior else None,
-            "errors": {
-                "loss": self.loss.tolist(),
-                "mixtures": covariance.X.tolist(),
-                "weights": covariance.weights.tolist(),
-                "left_out": covariance.errors.tolist(),
-                "pooled": _pooled_json(covariance.pooled) if covariance.pooled else None,
-            },
+            "bounds": bounds_json(self.parameters),
+            "errors": {"loss": self.loss.tolist(), **self.covariance.to_json()},
         }
 
     @classmethod
@@ -254,47 +274,25 @@ class LawSurrogate:
         try:
             law = Law(data["family"], data["settings"]["gamma"])
             tasks, errors = data["tasks"], data["errors"]
-            parameters = Parameters(
-                c=_array([task["c"] for task in tasks.values()]),
-                b=_array([task.get("b", 0.0) for task in tasks.values()]),
-                v=_array([task["A"] if law.gamma is None else task["a"] for task in tasks.values()]),
-            )
-            return cls(
+            parameters = read_parameters(law, data)
+            surrogate = cls(
                 law=law,
                 leaves=column_names(data["domains"]),
                 tasks=tuple(tasks),
                 parameters=parameters,
-                ridge=_array(data["settings"]["ridge"]),
-                loss=_array(errors["loss"]),
+                ridge=np.asarray(data["settings"]["ridge"], dtype=np.float64),
+                loss=np.asarray(errors["loss"], dtype=np.float64),
                 huber_delta=float(data["settings"]["huber_delta"]),
                 score=float(data["score"]),
-                covariance=SandwichCovariance(
-                    law=law,
-                    parameters=parameters,
-                    X=_array(errors["mixtures"]),
-                    weights=_array(errors["weights"]),
-                    errors=_array(errors["left_out"]),
-                    pooled=_pooled(errors["pooled"]) if errors["pooled"] else None,
-                ),
+                covariance=SandwichCovariance.from_json(law, parameters, errors),
                 prior=SwarmPrior.from_json(data["pool"]) if data["pool"] else None,
                 flags=dict(data["flags"]),
                 notes=tuple(data["notes"]),
             )
+            if "bounds" in data:
+                return surrogate
+            # A law of an earlier version: what was measured is estimated from its fit.
+            fitted, weights = surrogate.predict(surrogate.trained_mixtures), surrogate.covariance.weights
+            return surrogate._with_bounds(estimated_bounds(fitted, weights, surrogate.noise()))
         except (KeyError, TypeError, ValueError) as error:
             raise FitError(f"not a surrogate as this version writes it: {error!r}; fit it again") from error
-
-
-def _array(values: Sequence[float] | Sequence[Sequence[float]]) -> Array:
-    return np.asarray(values, dtype=np.float64)
-
-
-def _pooled_json(pooled: Pooled) -> PooledJSON:
-    return {
-        "levels": pooled.levels.tolist(),
-        "offsets": pooled.offsets.tolist(),
-        "precision": pooled.precision.tolist(),
-    }
-
-
-def _pooled(data: PooledJSON) -> Pooled:
-    return Pooled(_array(data["levels"]), _array(data["offsets"]), _array(data["precision"]))

@@ -22,6 +22,8 @@ class FitSettings:
             task by leave-one-out error.
         gamma: Power of diminishing returns; None selects it by leave-one-out error.
         prior: How runs of several swarms are related; None takes all runs as one swarm.
+        guarded: A ridge is selected only if it keeps its law within bounds (`regression.bounds`); None: if there are
+            fewer runs than parameters.
 
     Raises:
         FitError: A number is out of range.
@@ -32,6 +34,7 @@ class FitSettings:
     ridge: float | Literal["auto"] = "auto"
     gamma: float | None = None
     prior: SwarmPrior | None = None
+    guarded: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.huber_delta > 0:

@@ -3,7 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
+import numpy as np
+
+from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import PriorJSON
+from olmix_core.surrogate.regression.uncertainty import CovarianceJSON
 
 
 class DomainJSON(TypedDict):
@@ -49,22 +53,17 @@ class LawSettingsJSON(TypedDict):
     ridge: list[float]
 
 
-class PooledJSON(TypedDict):
-    """A `Pooled`."""
-
-    levels: list[list[float]]
-    offsets: list[list[float]]
-    precision: list[list[float]]
-
-
-class LawErrorsJSON(TypedDict):
-    """The data of the error bars: loss [T], mixtures [K, m], weights [K, T], left_out [K, T]."""
+class LawErrorsJSON(CovarianceJSON):
+    """The data of the error bars, and loss [T]."""
 
     loss: list[float]
-    mixtures: list[list[float]]
-    weights: list[list[float]]
-    left_out: list[list[float]]
-    pooled: PooledJSON | None
+
+
+class BoundsJSON(TypedDict):
+    """Smallest and largest prediction [T] of each task, in BPB."""
+
+    low: list[float]
+    high: list[float]
 
 
 class LawJSON(TypedDict):
@@ -78,6 +77,7 @@ class LawJSON(TypedDict):
     notes: list[str]
     score: float
     pool: PriorJSON | None
+    bounds: NotRequired[BoundsJSON | None]
     errors: LawErrorsJSON
 
 
@@ -109,3 +109,57 @@ class SurrogateJSON(TypedDict):
     tasks: Mapping[str, TaskJSON | MeasuredJSON]
     flags: dict[str, str]
     notes: list[str]
+
+
+def tasks_json(law: Law, parameters: Parameters) -> list[TaskJSON]:
+    """Write parameters as JSON.
+
+    Args:
+        law: Form of the law.
+        parameters: Parameters of T tasks.
+
+    Returns:
+        [T] those of each task.
+    """
+    c, b, v = parameters.c.tolist(), parameters.b.tolist(), parameters.v.tolist()
+    if law.gamma is None:
+        return [{"c": c[t], "A": v[t]} for t in range(len(c))]
+    return [{"c": c[t], "b": b[t], "a": v[t], "gamma": law.gamma} for t in range(len(c))]
+
+
+def bounds_json(parameters: Parameters) -> BoundsJSON | None:
+    """Write the bounds of predictions as JSON.
+
+    Args:
+        parameters: Parameters of a law.
+
+    Returns:
+        The bounds; None for a law without them.
+    """
+    if parameters.bounds is None:
+        return None
+    low, high = parameters.bounds
+    return {"low": low.tolist(), "high": high.tolist()}
+
+
+def read_parameters(law: Law, data: LawJSON) -> Parameters:
+    """Read the parameters of a law.
+
+    Args:
+        law: Form of the law.
+        data: The JSON of the surrogate.
+
+    Returns:
+        Parameters of every task, with bounds where there are some.
+
+    Raises:
+        KeyError: A field is missing.
+        ValueError: A field has another shape.
+    """
+    tasks, bounds = data["tasks"].values(), data.get("bounds")
+    return Parameters(
+        c=np.asarray([task["c"] for task in tasks], dtype=np.float64),
+        b=np.asarray([task.get("b", 0.0) for task in tasks], dtype=np.float64),
+        v=np.asarray([task["A"] if law.gamma is None else task["a"] for task in tasks], dtype=np.float64),
+        bounds=None if bounds is None else (np.asarray(bounds["low"]), np.asarray(bounds["high"])),
+    )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -24,9 +24,11 @@ from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate
 from olmix_core.surrogate.fit import fit as fit_surrogate
+from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
 from olmix_core.surrogate.settings import FitSettings
+from olmix_core.surrogate.trust import merged_flags, run_flags
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.payload import DATA, EVAL, cause, result_of
 from tasks.runtime.step import step
@@ -63,6 +65,7 @@ class FitPayload(JsonRecord):
         huber_delta: BPB from which an error counts linearly.
         ridge: Penalty on the coefficients.
         pool: What several swarms have in common; None for one swarm.
+        guarded: A ridge must keep its law within bounds, since there are fewer runs than parameters; None: it need not.
     """
 
     evidence: str = field(metadata=result_of("evidence"))
@@ -73,6 +76,7 @@ class FitPayload(JsonRecord):
     huber_delta: float
     ridge: float | Literal["auto"]
     pool: SwarmGroups | None = field(default=None, metadata=OMIT_NONE | cause(DATA))
+    guarded: bool | None = field(default=None, metadata=OMIT_NONE | cause(DATA))
 
 
 @dataclass(frozen=True)
@@ -174,9 +178,18 @@ def fit(payload: FitPayload, store: Store) -> FitResult:
     swarms = dict(zip(merged.proxies, merged.swarms, strict=True))
     pool = payload.pool
     prior = SwarmPrior(swarms, pool.current, pool.sources, pool.revised) if pool else None
-    settings = FitSettings(family=payload.family, huber_delta=payload.huber_delta, ridge=payload.ridge, prior=prior)
+    settings = FitSettings(
+        family=payload.family,
+        huber_delta=payload.huber_delta,
+        ridge=payload.ridge,
+        prior=prior,
+        guarded=bool(payload.guarded),
+    )
     surrogate = fit_surrogate(evidence, settings)
     diagnostics = cross_validate(evidence, settings, folds=Folds(min(FOLDS, len(evidence.runs)), seed=0))
+    if isinstance(surrogate, LawSurrogate):
+        flags = merged_flags(surrogate.flags, run_flags(diagnostics, "left out of the fit"))
+        surrogate = replace(surrogate, flags=flags)
     store.write_json(fit_path(key, SURROGATE_FILE), surrogate.to_json())
     diagnostics_csv = diagnostics.table().to_csv(lineterminator="\n")
     files: dict[str, str | None] = {fit_path(key, SURROGATE_FILE): None}

@@ -13,6 +13,7 @@ import numpy as np
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.regression.bounds import ridge_guard
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law, Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, Solution
 from olmix_core.surrogate.regression.leverage import leave_one_out
@@ -94,7 +95,8 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
     if len(fitted):
         problems = regressions(evidence, law, settings, run_weights, fitted)
         if ridge is None:
-            path = ridge_path(problems)
+            guard = ridge_guard(evidence, law, problems) if settings.guarded else None
+            path = ridge_path(problems, guard=guard)
             problems, warm = path.problems, path.theta
         else:
             problems, warm = with_ridge(problems, np.full(len(fitted), ridge)), None
@@ -157,7 +159,8 @@ def select_gamma(evidence: SwarmData, settings: FitSettings, run_weights: Array)
             return np.inf
         law = Law(DIMINISHING_RETURNS, GAMMAS[index])
         problems = regressions(evidence, law, settings, run_weights, fitted)
-        path = ridge_path(problems, RIDGES if ridge is None else (ridge,))
+        guard = ridge_guard(evidence, law, problems) if settings.guarded else None
+        path = ridge_path(problems, RIDGES if ridge is None else (ridge,), guard)
         spread = spread_seen(problems)
         return float(np.mean(clipped_rms(path.errors, problems.weights, spread) / spread))
 

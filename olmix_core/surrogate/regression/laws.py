@@ -12,9 +12,10 @@ mean of A and v the deviations from it; a constant is never penalised. Both laws
 Shapes: n mixtures, m leaves, T tasks; f is in bits per byte (BPB).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix_core.mixture import Array
 
@@ -89,11 +90,13 @@ class Parameters:
         c: [T].
         b: [T].
         v: [T, m].
+        bounds: [T] smallest and largest prediction (see `bounds`); None for a law without them.
     """
 
     c: Array
     b: Array
     v: Array
+    bounds: tuple[Array, Array] | None = None
 
     def decay(self, features: Array) -> Array:
         """Compute exp(b + phi . v), the part of each task that the mixture moves.
@@ -102,9 +105,36 @@ class Parameters:
             features: [n, m] phi(q).
 
         Returns:
-            [n, T] BPB.
+            [n, T] BPB; as much as the bounds allow.
         """
-        return np.exp(np.minimum(features @ self.v.T + self.b, _STEEPEST))
+        decay = np.exp(np.minimum(features @ self.v.T + self.b, _STEEPEST))
+        return decay if self.bounds is None else np.clip(decay, self.bounds[0] - self.c, self.bounds[1] - self.c)
+
+    def beyond(self, features: Array) -> NDArray[np.bool_]:
+        """Find predictions that are at a bound because the law itself is beyond it.
+
+        Args:
+            features: [n, m] phi(q).
+
+        Returns:
+            [n, T].
+        """
+        free = replace(self, bounds=None).predict(features)
+        if self.bounds is None:
+            return np.zeros(free.shape, dtype=bool)
+        return np.asarray((free < self.bounds[0]) | (free > self.bounds[1]))
+
+    def doubt(self, features: Array) -> Array:
+        """Estimate the error of predictions that a bound holds: half the distance of the bounds.
+
+        Args:
+            features: [n, m] phi(q).
+
+        Returns:
+            [n, T] BPB; 0 within the bounds.
+        """
+        half = 0.0 if self.bounds is None else (self.bounds[1] - self.bounds[0]) / 2
+        return np.where(self.beyond(features), half, 0.0)
 
     def predict(self, features: Array) -> Array:
         """Compute c + exp(b + phi . v).

@@ -168,3 +168,47 @@ class SwarmPrior:
             level_precision=data.get("drift"),
             weights=data.get("weights", {}),
         )
+
+
+class PooledJSON(TypedDict):
+    """A `Pooled`."""
+
+    levels: list[list[float]]
+    offsets: list[list[float]]
+    precision: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What a fit of several swarms adds (see `prior`).
+
+    Attributes:
+        levels: [K, S] 1 where a run belongs to an other swarm.
+        offsets: [T, S] levels of the other swarms.
+        precision: [m + S, m + S] the P of the prior.
+    """
+
+    levels: Array
+    offsets: Array
+    precision: Array
+
+    def to_json(self) -> PooledJSON:
+        """Write it as JSON.
+
+        Returns:
+            Plain JSON values.
+        """
+        return {name: values.tolist() for name, values in vars(self).items()}  # type: ignore[return-value]
+
+    @classmethod
+    def from_json(cls, data: PooledJSON) -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            data: The JSON.
+
+        Returns:
+            What a fit of several swarms adds.
+        """
+        arrays = (np.asarray(data[name], dtype=np.float64) for name in ("levels", "offsets", "precision"))
+        return cls(*arrays)

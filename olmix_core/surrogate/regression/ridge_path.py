@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.regression.bounds import RidgeGuard, ridge_guard
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, minimise
 from olmix_core.surrogate.regression.leverage import leave_one_out
@@ -153,12 +154,13 @@ class RidgePath:
     errors: Array
 
 
-def ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> RidgePath:
+def ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES, guard: RidgeGuard | None = None) -> RidgePath:
     """Fit under each ridge from strong to weak, where each solution starts the next.
 
     Args:
         problems: B regressions.
         ridges: The ridges to try, the strongest first.
+        guard: A ridge counts only if its law stays within these bounds; the strongest where none does.
 
     Returns:
         For each regression the strongest ridge within 3 % of the least leave-one-out error.
@@ -170,7 +172,8 @@ def ridge_path(problems: Problems, ridges: Sequence[float] = RIDGES) -> RidgePat
         theta = minimise(ridged, theta, iterations=60, tol=1e-7).theta
         thetas.append(theta)
         errors.append(np.where(problems.weights > 0, leave_one_out(ridged, theta)[0], 0.0))
-        sizes.append(clipped_rms(errors[-1], problems.weights, spread))
+        size = clipped_rms(errors[-1], problems.weights, spread)
+        sizes.append(size if guard is None else np.where(guard.rejects(theta), np.inf, size))
     near = np.array(sizes) <= AS_GOOD * np.min(sizes, axis=0)
     best, tasks = np.argmax(near, axis=0), np.arange(len(theta))
     return RidgePath(
@@ -219,7 +222,8 @@ def refit(
     problems = regressions(evidence, law, replace(settings, prior=prior), weights, fitted)
     seen = ~np.isnan(evidence.Y[:, fitted])
     if before is None:
-        path = ridge_path(problems)
+        guard = ridge_guard(evidence, law, problems) if settings.guarded else None
+        path = ridge_path(problems, guard=guard)
         return Refit(path.problems, path.theta, leave_one_out(path.problems, path.theta)[0], seen)
     problems = with_ridge(problems, before.problems.ridge)
     start = np.zeros((len(fitted), problems.design.shape[1] + 2))

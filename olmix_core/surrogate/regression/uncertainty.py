@@ -14,27 +14,14 @@ Shapes: K runs, T tasks, m leaves, n mixtures, S other swarms (0 without a prior
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self, TypedDict
 
 import numpy as np
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE, information_matrix, jacobian
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """What a fit of several swarms adds (see `prior`).
-
-    Attributes:
-        levels: [K, S] 1 where a run belongs to an other swarm.
-        offsets: [T, S] levels of the other swarms.
-        precision: [m + S, m + S] the P of the prior.
-    """
-
-    levels: Array
-    offsets: Array
-    precision: Array
+from olmix_core.surrogate.regression.prior import Pooled, PooledJSON
 
 
 @dataclass(frozen=True)
@@ -58,6 +45,15 @@ class CovarianceFactors:
     prior_part: Array
 
 
+class CovarianceJSON(TypedDict):
+    """A `SandwichCovariance`: mixtures [K, m], weights [K, T], left_out [K, T]."""
+
+    mixtures: list[list[float]]
+    weights: list[list[float]]
+    left_out: list[list[float]]
+    pooled: PooledJSON | None
+
+
 @dataclass(frozen=True)
 class SandwichCovariance:
     """Covariance of the parameters of a fitted law, and the scatter of the runs around it.
@@ -77,6 +73,35 @@ class SandwichCovariance:
     weights: Array
     errors: Array
     pooled: Pooled | None = None
+
+    def to_json(self) -> CovarianceJSON:
+        """Write the data of the error bars as JSON.
+
+        Returns:
+            Plain JSON values.
+        """
+        return {
+            "mixtures": self.X.tolist(),
+            "weights": self.weights.tolist(),
+            "left_out": self.errors.tolist(),
+            "pooled": self.pooled.to_json() if self.pooled else None,
+        }
+
+    @classmethod
+    def from_json(cls, law: Law, parameters: Parameters, data: CovarianceJSON) -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            law: Form of the law.
+            parameters: Parameters of every task.
+            data: The JSON.
+
+        Returns:
+            The covariance.
+        """
+        X, weights, errors = (np.asarray(data[name], dtype=np.float64) for name in ("mixtures", "weights", "left_out"))
+        pooled = Pooled.from_json(data["pooled"]) if data["pooled"] else None
+        return cls(law, parameters, X, weights, errors, pooled)
 
     @cached_property
     def _together(self) -> Pooled:

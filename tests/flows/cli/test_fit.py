@@ -1,5 +1,6 @@
 """The command `olmix fit`: what it says, and how it fails."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,38 @@ def test_what_it_says(config: Path) -> None:
     ):
         assert words in " ".join(result.output.split())  # wherever the lines break
     assert (out / "mix.json").exists()
+
+
+def test_a_task_whose_law_explodes_is_flagged_everywhere(config: Path) -> None:
+    folder = config.parent
+    random = np.random.default_rng(1)
+    rare = np.linspace(0, 0.05, 30)
+    shares = random.dirichlet([2.0] * 2, 30) * (1 - rare)[:, None]
+    runs = pd.Index([f"r{k:02d}" for k in range(30)], name="run_id")
+    weights = pd.DataFrame(np.column_stack([shares, rare]), runs, ["web", "code", "[math]"])
+    weights.to_csv(folder / "ratios.csv")
+    bpb = {"calm": 1.1 - 0.2 * shares[:, 0] + random.normal(0, 0.004, 30), "steep": 1 + np.exp(60 * rare - 1)}
+    pd.DataFrame(bpb, runs).to_csv(folder / "metrics.csv")
+    settings = yaml.safe_load(config.read_text())
+    settings["priors"] = {"token_counts": {"web": 1e9, "code": 1e9, "[math]": 8e9}}
+    config.write_text(yaml.safe_dump(settings))
+    out = folder / "out"
+    result = CliRunner().invoke(app, ["--config", str(config), "--output-dir", str(out)], catch_exceptions=False)
+    reason = "its law leaves the measured range by more than its width at the natural mixture and the proposed mixture"
+    output = " ".join(result.output.split())
+    assert "task steep: its law leaves the measured range" in output
+    assert reason in output
+    assert "task calm" not in output
+    record = json.loads((out / "mix.json").read_text())
+    assert reason in record["flags"]["steep"]
+    assert "calm" not in record["flags"]
+    assert reason in (out / "report.html").read_text()
+    [steep] = [task for task in record["tasks"] if task["name"] == "steep"]
+    width = float(np.ptp(bpb["steep"]))
+    assert steep["natural"] <= bpb["steep"].max() + width + 1e-6
+    natural = record["predicted"]["natural"]
+    assert natural["bpb"] < 20
+    assert natural["high"] - natural["low"] > width  # the bound is no prediction
 
 
 def test_published_behaviour(config: Path) -> None:

@@ -147,6 +147,40 @@ def test_released_swarms(name: str, held_out: int, tmp_path: Path) -> None:
 
 
 @needs_swarms
+@pytest.mark.parametrize(
+    ("name", "runs", "published_behaviour", "flagged"),
+    [
+        ("dclm24", 64, False, ["drop:rc::gen2mc"]),
+        ("dclm24", 64, True, ["drop:rc::gen2mc", "squad:rc::gen2mc", "mmlu_humanities", "mmlu_other"]),
+        ("dclm24", 33, False, []),
+        ("pdf22", 12, False, []),
+    ],
+)
+def test_no_held_out_run_is_predicted_far_beyond_what_was_measured(
+    name: str, runs: int, published_behaviour: bool, flagged: list[str], tmp_path: Path
+) -> None:
+    path = released(name, tmp_path)
+    text = path.read_text()
+    config = {**yaml.safe_load(text), "regression": {"type": "log_linear", "train_split": runs}}
+    path.write_text(yaml.safe_dump(config))
+    fit = fit_published(path, tmp_path / "out", outputs=(), published_behaviour=published_behaviour)
+    measured, held_out = fit.inputs.training.Y, fit.inputs.held_out
+    assert held_out is not None
+    width = np.ptp(measured, axis=0)
+    predicted = fit.surrogate.predict(held_out.X)
+    assert (predicted >= measured.min(axis=0) - width - 1e-6).all()
+    assert (predicted <= measured.max(axis=0) + width + 1e-6).all()
+    constant = np.abs(held_out.Y - measured.mean(axis=0)).mean()
+    assert np.abs(predicted - held_out.Y).mean() < constant
+    law = fit.surrogate.fitted_law
+    assert law is not None
+    beyond = law.beyond(held_out.X).any(axis=0)
+    named = {task for task, reason in fit.record.flags.items() if "leaves the measured range" in reason}
+    assert {fit.surrogate.tasks[t] for t in np.flatnonzero(beyond)} <= named
+    assert set(flagged) <= named
+
+
+@needs_swarms
 def test_the_released_virtual_domain_is_capped_on_its_leaves(tmp_path: Path) -> None:
     facts = json.loads((SWARMS / "facts.json").read_text())
     inner = facts["pdf22"]["existing"]

@@ -11,6 +11,7 @@ from scipy.optimize import LinearConstraint, minimize
 from olmix_core.errors import ProposalError
 from olmix_core.proposal.constraints import Groups
 from olmix_core.proposal.solve import Proposal, ProposalProblem, propose
+from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law, Parameters
@@ -34,6 +35,27 @@ def free(problem: Problem, **settings_: Any) -> Proposal:
         "kl": problem.kl,
     }
     return propose(known(problem), ProposalProblem(**{**defaults, **settings_}))
+
+
+def test_a_law_that_explodes_has_a_proposal_with_a_certificate_and_bounded_predictions() -> None:
+    random = np.random.default_rng(0)
+    rare = np.linspace(0, 0.05, 16)
+    X = np.column_stack([random.dirichlet(np.ones(2), 16) * (1 - rare)[:, None], rare])
+    Y = np.column_stack([1 + np.exp(60 * rare - 1), 1.2 - 0.3 * X[:, 0]])
+    surrogate = fit(SwarmData(X, Y, tuple(f"r{k:02d}" for k in range(16)), ("a", "b", "c"), ("steep", "calm")))
+    law = surrogate.fitted_law
+    assert law is not None
+    bounds = Y.min(axis=0) - np.ptp(Y, axis=0) - 1e-6, Y.max(axis=0) + np.ptp(Y, axis=0) + 1e-6
+    for upper in (1.0, 0.2):
+        problem = ProposalProblem(
+            expansion=np.eye(3), natural=np.full(3, 1 / 3), caps=np.array([upper, upper, 1.0]), kl=0.05
+        )
+        proposal = propose(surrogate, problem)
+        assert proposal.gap is not None
+        assert proposal.gap <= 1e-6 * max(1.0, law.unbounded.objective(proposal.weights[None])[0])
+        assert (proposal.predicted >= bounds[0]).all()
+        assert (proposal.predicted <= bounds[1]).all()
+    assert law.beyond(proposal.weights[None])[0, 0]
 
 
 PROBLEMS = [
