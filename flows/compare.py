@@ -5,7 +5,8 @@ from prefect import flow
 from flows.reports.difference_markdown import difference_markdown
 from olmix_core.config.load import load_config
 from olmix_core.mixes.history import MixDifference, differences, find_record
-from olmix_core.mixes.record import MixRecord, read_mix
+from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.versions import read_mix
 from olmix_core.storage.store import Store
 from tasks.runtime.artifacts import publish_markdown
 

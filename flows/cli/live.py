@@ -63,9 +63,9 @@ class LiveSteps:
         text = f"{step.done} of {step.expected}"
         if step.speed:
             text += f", {step.speed:,.0f} tokens/s"
-        left = step.seconds_left()
-        if left is not None:
-            text += f", {duration(left)} left"
+        seconds = step.seconds_left()
+        if seconds is not None:
+            text += f", {duration(seconds)} left"
         row.add_row(ProgressBar(total=step.expected, completed=step.parts_done, width=16), text)
         return row
 

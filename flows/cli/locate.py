@@ -5,7 +5,7 @@ from pathlib import Path
 from olmix_core.config.load import load_config
 from olmix_core.mixes.loading import load, load_folder
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.mixes.record import only_mix
+from olmix_core.mixes.versions import only_mix
 from olmix_core.storage.layout import RECORD_FILE
 from olmix_core.storage.store import Store
 

@@ -24,7 +24,7 @@ def show(
 ) -> None:
     """Show a published mixture."""
     from flows.cli.locate import store_and_name
-    from olmix_core.mixes.record import read_mix
+    from olmix_core.mixes.versions import read_mix
 
     store, mix_name = store_and_name(name, store_url)
     record = read_mix(store, mix_name, version)
@@ -43,8 +43,8 @@ def trade_offs(
     """Show the predicted gain for other values of kl, repetition and target_tokens."""
     from flows.cli.locate import store_and_name
     from flows.cli.views import trade_offs_view
-    from olmix_core.mixes.record import read_mix
     from olmix_core.mixes.tables import read_trade_offs
+    from olmix_core.mixes.versions import read_mix
 
     store, mix_name = store_and_name(name, store_url)
     table = read_trade_offs(store, read_mix(store, mix_name, version))

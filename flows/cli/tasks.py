@@ -68,7 +68,7 @@ def measure(
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _TimedScore:
     """The score of a task, and the seconds that it was expected to take and took."""
 
     score: "Score"
@@ -94,7 +94,7 @@ def _proxy(store: "Store", start: str) -> "ProxyReference":
     return ProxyReference(store.url, key, payload.recipe, tokenizer_path(payload.tokenizer))
 
 
-def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) -> tuple[list[_Measured], str]:
+def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) -> tuple[list[_TimedScore], str]:
     """Score a proxy on tasks, `count` at once, after printing an estimate; the scores, and how long it took."""
     from olmix_core.data.tasks import TaskSource
     from olmix_core.workers.jobs import EvaluateJob, ForecastJob
@@ -108,10 +108,10 @@ def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) 
     def forecast(number: int) -> float:
         return worker_pool.run(ForecastJob(proxy, sources[number])).seconds
 
-    def evaluate(number: int) -> _Measured:
+    def evaluate(number: int) -> _TimedScore:
         started = time.monotonic()
         score = worker_pool.run(EvaluateJob(proxy, file_tasks[number].label, sources[number]))
-        return _Measured(score, expected[number], time.monotonic() - started)
+        return _TimedScore(score, expected[number], time.monotonic() - started)
 
     started = time.monotonic()
     try:
@@ -130,7 +130,7 @@ def _measure(file_tasks: "Sequence[Task]", proxy: "ProxyReference", count: int) 
     return [measured[number] for number in range(len(sources))], duration
 
 
-def _table(file_tasks: "Sequence[Task]", measured: Sequence[_Measured]) -> Table:
+def _table(file_tasks: "Sequence[Task]", measured: Sequence[_TimedScore]) -> Table:
     """A row for each task."""
     table = Table("task", "family", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("documents", "BPB", "standard error", "expected s", "took s"):

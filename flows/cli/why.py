@@ -25,7 +25,7 @@ def why(
     from flows.pipeline.forecast import forecast
     from flows.reports.explain import explain, explain_version
     from olmix_core.config.load import load_config
-    from olmix_core.mixes.record import read_latest, read_mix
+    from olmix_core.mixes.versions import read_latest, read_mix
 
     settings = load_config(config)
     prospect = forecast(settings, str(config))

@@ -17,8 +17,8 @@ Pair = tuple[EvidenceRow, EvaluationTask]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured.
+class SwarmMeasurements:
+    """The measurements of a round.
 
     Attributes:
         rows: The measurements as evidence.
@@ -37,7 +37,7 @@ def measure(
     earlier: Sequence[EvidenceRow],
     corpora: Mapping[str, str],
     source: str,
-) -> Measured:
+) -> SwarmMeasurements:
     """Evaluate the proxies of this swarm on all tasks, and those of earlier versions on tasks that their rows lack.
 
     Args:
@@ -71,7 +71,7 @@ def measure(
     calls = [_call(context, row, task, corpora) for row, task in pairs]
     results = context.executor.run_all(evaluate, calls)
     seconds = sum(result.seconds for result in results) / len(results) if results else None
-    return Measured(
+    return SwarmMeasurements(
         tuple(_rows([*own, *lacking], pairs, results, source)), seconds, _mean_standard_errors(pairs, results)
     )
 

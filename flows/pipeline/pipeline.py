@@ -15,7 +15,7 @@ from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.domains import Leaf
 from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
-from olmix_core.mixes.record import read_latest
+from olmix_core.mixes.versions import read_latest
 from olmix_core.mixture import LeafIndex
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.planning.preflight import check_statistics

@@ -11,7 +11,7 @@ from olmix_core.evidence.compatibility import Requirements
 from olmix_core.evidence.ledger import set_name
 from olmix_core.evidence.pooling import RunIdentity, select_from_ledger
 from olmix_core.evidence.rows import EvidenceRow, recipe_key
-from olmix_core.mixes.record import next_version
+from olmix_core.mixes.versions import next_version
 from olmix_core.mixture import Mixture
 from olmix_core.storage.layout import tokenizer_path
 from olmix_core.surrogate.regression.bounds import is_underdetermined

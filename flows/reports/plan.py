@@ -10,8 +10,9 @@ from olmix_core.config.config import Config
 from olmix_core.config.recipe import caution
 from olmix_core.config.reuse import Reuse
 from olmix_core.evidence.compatibility import describe_exclusions
-from olmix_core.mixes.record import MixRecord, read_latest
+from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import Speed
+from olmix_core.mixes.versions import read_latest
 from olmix_core.planning.preflight import ResolvedInputs
 from olmix_core.serialization import JsonObject
 from tasks.steps.evaluate import evaluate

@@ -50,10 +50,10 @@ class Domain(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Domain":
-        given = [kind for kind in ("paths", "topics", "quality") if getattr(self, kind) is not None]
-        if len(given) != 1:
+        kinds = [kind for kind in ("paths", "topics", "quality") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
             raise ValueError(
-                f"found {' and '.join(given) or 'none of them'}; expected exactly one of paths, topics, quality"
+                f"found {' and '.join(kinds) or 'none of them'}; expected exactly one of paths, topics, quality"
             )
         if self.paths is not None and (not self.paths or not all(path.strip() for path in self.paths)):
             raise ValueError("found an empty path; expected at least one file or glob")
@@ -65,7 +65,7 @@ class Domain(Section):
             raise ValueError("found an empty glob in skip; expected globs such as *.pdf")
         children = self.children
         if self.paths is None and not children:
-            raise ValueError(f"found an empty list of {given[0]}; expected at least one")
+            raise ValueError(f"found an empty list of {kinds[0]}; expected at least one")
         check_siblings(children)
         for child in children:
             if child.weight is not None and not child.is_frozen:

@@ -34,13 +34,13 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Task":
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
+        kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
             raise ValueError(
-                f"found {' and '.join(given) or 'none of them'}; expected exactly one of {', '.join(KINDS)}"
+                f"found {' and '.join(kinds) or 'none of them'}; expected exactly one of {', '.join(KINDS)}"
             )
-        if self.sample is not None and given[0] not in ("file", "list"):
-            raise ValueError(f"found sample with {given[0]}; expected it with file or list only")
+        if self.sample is not None and kinds[0] not in ("file", "list"):
+            raise ValueError(f"found sample with {kinds[0]}; expected it with file or list only")
         if self.list is not None and (self.name or self.family):
             raise ValueError("found a name or family of a list; expected those of its tasks, in the list's file")
         return self

@@ -150,10 +150,10 @@ def read_task_list(entry: Task, config_file: Path, field: str) -> list[Task]:
     except ValidationError as error:
         raise first_problem(TaskList, Path(entry.list), error) from error
     folder = entry.list.rpartition("/")[0] or "."
-    given = entry.model_dump(include={"sample", "sample_seed", "weight"} & entry.model_fields_set)
+    overrides = entry.model_dump(include={"sample", "sample_seed", "weight"} & entry.model_fields_set)
     return [
         task.model_copy(
-            update={name: value for name, value in given.items() if name not in task.model_fields_set}
+            update={name: value for name, value in overrides.items() if name not in task.model_fields_set}
         ).placed(lambda path: path if "://" in path or path.startswith("/") else f"{folder}/{path}")
         for task in tasks
     ]

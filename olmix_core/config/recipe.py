@@ -114,8 +114,8 @@ class ProxyRecipe(Section):
                 f"found width {self.width} with {self.heads} heads; expected a width divisible by twice the heads"
             )
         if (self.tokens is None) == (self.chinchilla is None):
-            given = "neither" if self.tokens is None else "both"
-            raise ValueError(f"found {given}; expected exactly one of tokens and chinchilla")
+            count = "neither" if self.tokens is None else "both"
+            raise ValueError(f"found {count}; expected exactly one of tokens and chinchilla")
         if self.tokens is not None and self.tokens < self.sequence_length * self.batch_size:
             raise ValueError(
                 f"found {self.tokens} tokens; expected at least one batch"

@@ -132,10 +132,10 @@ def compression_at(head: bytes) -> Compression | None:
     Returns:
         The compression; None where they show none.
     """
-    found = next((each for each in COMPRESSIONS if head.startswith(each.magic)), None)
-    if found is not None and found.name == "bzip2" and head[4:HEAD] != _BZIP2_BLOCK:
+    compression = next((each for each in COMPRESSIONS if head.startswith(each.magic)), None)
+    if compression is not None and compression.name == "bzip2" and head[4:HEAD] != _BZIP2_BLOCK:
         return None
-    return found
+    return compression
 
 
 def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:

@@ -158,18 +158,18 @@ def _domains(folder: Path, output: Path) -> tuple[dict[str, _FoundDomain], str]:
     for entry in entries:
         if entry.is_dir():
             selection = select(list_below(entry))
-            if found := {suffix_of(file.url) for file in _texts(selection)}:
-                add(entry.name, _folder_domain(glob.escape(shown(entry.name)), found, _left_out(selection)))
+            if text_suffixes := {suffix_of(file.url) for file in _texts(selection)}:
+                add(entry.name, _folder_domain(glob.escape(shown(entry.name)), text_suffixes, _left_out(selection)))
         elif entry.name in texts_beside:
             add(entry.name[: -len(suffix_of(entry.name) or "")], _FoundDomain(shown(entry.name)))
     left_out = _left_out(top)
     return domains, describe_files(left_out) if left_out else ""
 
 
-def _folder_domain(folder: str, found: set[str | None], left_out: list[ListedFile]) -> _FoundDomain:
+def _folder_domain(folder: str, text_suffixes: set[str | None], left_out: list[ListedFile]) -> _FoundDomain:
     words = describe_files(left_out) if left_out else ""
-    if len(found) == 1:
-        return _FoundDomain(f"{folder}/**/*{found.pop()}", words)
+    if len(text_suffixes) == 1:
+        return _FoundDomain(f"{folder}/**/*{text_suffixes.pop()}", words)
     return _FoundDomain(f"{folder}/**", words, tuple(globs(left_out)))
 
 

@@ -200,12 +200,12 @@ def sample(passages: Iterable[str], size: int) -> Iterator[str]:
     Yields:
         The first passages.
     """
-    taken = 0
+    total = 0
     for passage in passages:
-        if taken >= size:
+        if total >= size:
             return
         yield passage
-        taken += len(passage.encode())
+        total += len(passage.encode())
 
 
 def train_tokenizer(leaves: Sequence[Sequence[InputFile]], vocab_size: int) -> Tokenizer:

@@ -240,8 +240,8 @@ def compact(store: Store) -> Compaction:
     ids = together.filter(keep)["row"].to_pylist()
     if len(present) > 1:
         target = write_file(store, digest(sorted(ids)), _batches(store, present, keep))
-        written = read_file(store, target, ["row"])
-        if written is None or sorted(written["row"].to_pylist()) != sorted(ids):
+        compacted = read_file(store, target, ["row"])
+        if compacted is None or sorted(compacted["row"].to_pylist()) != sorted(ids):
             raise StoreError(
                 f"{store.url}/{evidence_path(target)}: does not hold what was written; nothing was removed"
             )

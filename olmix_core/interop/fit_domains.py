@@ -193,19 +193,19 @@ def _check_tokens(file: Path, columns: Sequence[Column]) -> None:
 def _sizes(file: Path, config: FitConfig, kept: Sequence[str], notes: list[str]) -> dict[str, float]:
     """Natural share of each column; they sum to 1."""
     use_tokens = config.proposer.use_natural_kl or not config.priors.relative_sizes
-    given, field = (config.tokens, "token_counts") if use_tokens else (config.priors.relative_sizes, "relative_sizes")
-    missing = [name for name in kept if name not in given]
+    sizes, field = (config.tokens, "token_counts") if use_tokens else (config.priors.relative_sizes, "relative_sizes")
+    missing = [name for name in kept if name not in sizes]
     if missing:
         nothing = "nothing" if len(missing) == 1 else f"nothing, as for {len(missing) - 1} more"
-        hint = did_you_mean(missing[0], given)
+        hint = did_you_mean(missing[0], sizes)
         expected = f"a prior for each column of ratios, or filtering.keep_sources without it{hint}"
         raise ConfigError(str(file), f"priors.{field}.{missing[0]}", nothing, expected)
-    total = sum(given[name] for name in kept)
+    total = sum(sizes[name] for name in kept)
     if not total > 0:
         raise ConfigError(str(file), f"priors.{field}", "no share > 0", "sizes of the columns of ratios")
     if not use_tokens and abs(total - 1) > 1e-3:
         notes.append(f"priors.relative_sizes of the columns of ratios sum to {total:.6g} and were scaled to 1")
-    return {name: given[name] / total for name in kept}
+    return {name: sizes[name] / total for name in kept}
 
 
 def _column(config: FitConfig, name: str, share: float, inner: dict[str, float] | None) -> Column:

@@ -141,13 +141,13 @@ def read_inputs(file: Path, *, published_behaviour: bool) -> FitInputs:
 
 def _task_weights(file: Path, config: FitConfig, tasks: tuple[str, ...]) -> Array:
     """Weight [T] of each task: 1 unless obj_weights has another."""
-    given = config.filtering.obj_weights
-    unknown = sorted(set(given) - set(tasks) - set(config.filtering.drop_metrics))
+    listed_weights = config.filtering.obj_weights
+    unknown = sorted(set(listed_weights) - set(tasks) - set(config.filtering.drop_metrics))
     if unknown:
         kind = "families" if config.regression.aggregate_task_families else "tasks"
         expected = f"one of the {kind} {', '.join(tasks)}{did_you_mean(unknown[0], tasks)}"
         raise ConfigError(str(file), f"filtering.obj_weights.{unknown[0]}", repr(unknown[0]), expected)
-    weights = np.array([given.get(task, 1.0) for task in tasks])
+    weights = np.array([listed_weights.get(task, 1.0) for task in tasks])
     if not weights.any():
         raise ConfigError(str(file), "filtering.obj_weights", "0 for every task", "a weight > 0")
     return weights

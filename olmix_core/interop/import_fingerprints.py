@@ -19,16 +19,16 @@ from olmix_core.data.tokenizer import load_tokenizer
 from olmix_core.errors import ConfigError, DataError
 from olmix_core.evidence.rows import declared
 from olmix_core.identity import content_fingerprint
-from olmix_core.interop.import_map import Content, EntryT, Measured, Tokenized
+from olmix_core.interop.import_map import DomainEntry, EntryT, TaskEntry, TokenizerEntry
 from olmix_core.storage.content_index import ContentIndex
 
 
-def content_fingerprints(file: Path, given: Mapping[str, Content]) -> dict[str, str]:
+def content_fingerprints(file: Path, domains: Mapping[str, DomainEntry]) -> dict[str, str]:
     """Identify the content of columns.
 
     Args:
         file: The map, which paths are relative to.
-        given: {column: entry}.
+        domains: {column: entry}.
 
     Returns:
         {column: fingerprint}; mixtures of other columns are left out.
@@ -38,20 +38,20 @@ def content_fingerprints(file: Path, given: Mapping[str, Content]) -> dict[str, 
         DataError: If a manifest is invalid.
     """
 
-    def identify(column: str, entry: Content, index: ContentIndex) -> str | None:
+    def identify(column: str, entry: DomainEntry, index: ContentIndex) -> str | None:
         if entry.manifest is not None:
             return _manifest(_path(file, entry.manifest), f"domains.{column}.manifest", str(file))
         return None if entry.paths is None else _fingerprint(file, column, entry, index)
 
-    return _fingerprints(file, "domains", given, identify)
+    return _fingerprints(file, "domains", domains, identify)
 
 
-def task_fingerprints(file: Path, given: Mapping[str, Measured], scales: Mapping[str, str]) -> dict[str, str]:
+def task_fingerprints(file: Path, tasks: Mapping[str, TaskEntry], scales: Mapping[str, str]) -> dict[str, str]:
     """Identify the tasks of columns.
 
     Args:
         file: The map, which paths are relative to.
-        given: {column: entry}.
+        tasks: {column: entry}.
         scales: {column: name of its scale} of columns that are not in BPB. They are other tasks than those in BPB.
 
     Returns:
@@ -62,7 +62,7 @@ def task_fingerprints(file: Path, given: Mapping[str, Measured], scales: Mapping
         DataError: If a file does not contain documents.
     """
 
-    def identify(column: str, entry: Measured, index: ContentIndex) -> str | None:
+    def identify(column: str, entry: TaskEntry, index: ContentIndex) -> str | None:
         if entry.file is None:
             return None
         config = _config([Domain(name="any", paths=["any"])], str(_path(file, entry.file)))
@@ -73,24 +73,24 @@ def task_fingerprints(file: Path, given: Mapping[str, Measured], scales: Mapping
         return task.fingerprint
 
     for column, scale in scales.items():
-        if column in given and not given[column].declared:
+        if column in tasks and not tasks[column].declared:
             expected = "the word declared: a file or a fingerprint is of a task in bits per byte"
             raise ConfigError(str(file), f"tasks.{column}", f"values in another scale ({scale})", expected)
     labels = {column: f"{column} ({scale})" for column, scale in scales.items()}
-    return _fingerprints(file, "tasks", given, identify, labels)
+    return _fingerprints(file, "tasks", tasks, identify, labels)
 
 
 def _fingerprints(
     file: Path,
     section: str,
-    given: Mapping[str, EntryT],
+    entries: Mapping[str, EntryT],
     identify: Callable[[str, EntryT, ContentIndex], str | None],
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """{column: fingerprint} of a section; `identify` reads those given by files, `labels` are declared for columns."""
     column_of: dict[str, str] = {}
     with closing(ContentIndex()) as index:
-        for column, entry in given.items():
+        for column, entry in entries.items():
             if entry.declared:
                 fingerprint: str | None = declared(labels.get(column, column))
             else:
@@ -104,12 +104,12 @@ def _fingerprints(
     return {column: fingerprint for fingerprint, column in column_of.items()}
 
 
-def tokenizer_fingerprint(file: Path, given: Tokenized) -> str:
+def tokenizer_fingerprint(file: Path, tokenizer: TokenizerEntry) -> str:
     """Identify the tokenizer.
 
     Args:
         file: The map, which paths are relative to.
-        given: Its section.
+        tokenizer: Its section.
 
     Returns:
         The fingerprint.
@@ -118,15 +118,15 @@ def tokenizer_fingerprint(file: Path, given: Tokenized) -> str:
         ConfigError: If the file cannot be read.
         DataError: If it is not a tokenizer.
     """
-    if given.path is None:
-        return given.fingerprint or declared(str(given.declared))
-    path = _path(file, given.path)
+    if tokenizer.path is None:
+        return tokenizer.fingerprint or declared(str(tokenizer.declared))
+    path = _path(file, tokenizer.path)
     try:
         definition = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise ConfigError(str(file), "tokenizer.path", f"{path}: {reason}", "a tokenizer.json") from error
-    return load_tokenizer(definition, str(path), given.eos).fingerprint
+    return load_tokenizer(definition, str(path), tokenizer.eos).fingerprint
 
 
 def _path(file: Path, path: str) -> Path:
@@ -143,10 +143,10 @@ def _config(domains: list[Domain], task: str) -> Config:
     )
 
 
-def _fingerprint(file: Path, column: str, entry: Content, index: ContentIndex) -> str:
+def _fingerprint(file: Path, column: str, entry: DomainEntry, index: ContentIndex) -> str:
     """The fingerprint of the files of a column."""
-    given = [entry.paths] if isinstance(entry.paths, str) else entry.paths or []
-    paths = [path if "://" in path else str(_path(file, path)) for path in given]
+    patterns = [entry.paths] if isinstance(entry.paths, str) else entry.paths or []
+    paths = [path if "://" in path else str(_path(file, path)) for path in patterns]
     leaf = Domain(name="any", paths=paths, text_field=entry.text_field, dtype=entry.dtype, skip=entry.skip)
     try:
         return read_domains(_config([leaf], "any"), str(file), index).fingerprints[0]

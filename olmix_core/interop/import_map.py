@@ -70,9 +70,9 @@ class Choice(Section):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Choice":
-        given, ways = self.model_fields_set, [name for name in type(self).model_fields if name not in _DETAILS]
-        if len(given & set(ways)) != 1:
-            names = " and ".join(sorted(given)) or "none of them"
+        present, ways = self.model_fields_set, [name for name in type(self).model_fields if name not in _DETAILS]
+        if len(present & set(ways)) != 1:
+            names = " and ".join(sorted(present)) or "none of them"
             raise ValueError(f"found {names}; expected exactly one of {', '.join(ways)}")
         return self
 
@@ -84,7 +84,7 @@ class Entry(Choice):
     declared: bool = False
 
 
-class Content(Entry):
+class DomainEntry(Entry):
     """What a column of ratios.csv stands for."""
 
     paths: list[str] | str | None = None
@@ -95,20 +95,20 @@ class Content(Entry):
     dtype: Literal["uint16", "uint32", "int32", "int64"] | None = None
 
 
-class Measured(Entry):
+class TaskEntry(Entry):
     """What a column of metrics.csv stands for."""
 
     file: str | None = None
 
 
-class Recipe(Choice):
+class RecipeEntry(Choice):
     """How the proxies were made."""
 
     proxy: ProxyRecipe | None = None
     declared: str | None = None
 
     @model_validator(mode="after")
-    def _is_in_numbers(self) -> "Recipe":
+    def _is_in_numbers(self) -> "RecipeEntry":
         if self.proxy is not None and (self.proxy.tokens is None or self.proxy.leaf_share == "match"):
             raise ValueError(
                 "found a recipe with chinchilla or leaf_share: match; expected tokens and leaf_share as numbers"
@@ -116,7 +116,7 @@ class Recipe(Choice):
         return self
 
 
-class Tokenized(Choice):
+class TokenizerEntry(Choice):
     """How text became tokens."""
 
     path: str | None = None
@@ -129,13 +129,15 @@ class ImportMap(Section):
     """A whole map; `domains` and `tasks` are None where all columns are declared."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
-    recipe: Recipe
-    tokenizer: Tokenized
+    recipe: RecipeEntry
+    tokenizer: TokenizerEntry
     domains: Annotated[
-        dict[str, Annotated[Content, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries), StripKeys
+        dict[str, Annotated[DomainEntry, BeforeValidator(_read_entry)]] | None,
+        BeforeValidator(_read_entries),
+        StripKeys,
     ]
     tasks: Annotated[
-        dict[str, Annotated[Measured, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries), StripKeys
+        dict[str, Annotated[TaskEntry, BeforeValidator(_read_entry)]] | None, BeforeValidator(_read_entries), StripKeys
     ]
     metrics: Annotated[dict[str, Metric], StripKeys] = Field(default_factory=dict)
 
@@ -158,15 +160,15 @@ def load_map(path: Path) -> ImportMap:
     return read_section(ImportMap, path, f"a mapping with {', '.join(ImportMap.model_fields)}")
 
 
-def entries(given: Mapping[str, EntryT] | None, columns: Sequence[str], kind: type[EntryT]) -> dict[str, EntryT]:
+def entries(section: Mapping[str, EntryT] | None, columns: Sequence[str], kind: type[EntryT]) -> dict[str, EntryT]:
     """List the entries of a section of the map.
 
     Args:
-        given: The section; None where all columns are declared.
+        section: The section; None where all columns are declared.
         columns: The columns of the file.
         kind: Type of the entries.
 
     Returns:
         {column: entry}.
     """
-    return {column: kind(declared=True) for column in columns} if given is None else dict(given)
+    return {column: kind(declared=True) for column in columns} if section is None else dict(section)

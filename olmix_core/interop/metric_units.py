@@ -100,12 +100,12 @@ class Metric(Section):
             raise ValueError(f"found {bad.iloc[0]:g} in run {bad.index[0]}; expected {expected}")
 
 
-def convert_metrics(file: str, given: Mapping[str, Metric], metrics: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def convert_metrics(file: str, units: Mapping[str, Metric], metrics: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Convert the columns that have an entry.
 
     Args:
         file: The configuration, for messages.
-        given: Its entries by column.
+        units: Its entries by column.
         metrics: A row per run, a column per metric.
 
     Returns:
@@ -115,7 +115,7 @@ def convert_metrics(file: str, given: Mapping[str, Metric], metrics: pd.DataFram
         ConfigError: If an entry has no column, or a value is out of range.
     """
     notes = []
-    for name, metric in given.items():
+    for name, metric in units.items():
         if name not in metrics.columns:
             hint = did_you_mean(name, metrics.columns)
             raise ConfigError(
@@ -132,18 +132,18 @@ def convert_metrics(file: str, given: Mapping[str, Metric], metrics: pd.DataFram
     return metrics, notes
 
 
-def check_metrics(file: str, given: Mapping[str, Metric], metrics: pd.DataFrame) -> None:
+def check_metrics(file: str, units: Mapping[str, Metric], metrics: pd.DataFrame) -> None:
     """Refuse columns that cannot be BPB.
 
     Args:
         file: The configuration, for messages.
-        given: Its entries; columns with one are not checked by name, nor for whole numbers or correlations.
+        units: Its entries; columns with one are not checked by name, nor for whole numbers or correlations.
         metrics: A row per run, a column per metric that is used.
 
     Raises:
         ConfigError: If there is such a column; the message says how to drop or convert it.
     """
-    unnamed = [name for name in metrics.columns if name not in given]
+    unnamed = [name for name in metrics.columns if name not in units]
     kinds = {name: _kind(name, metrics[name].dropna()) for name in unnamed}
     for kind, advice in _ADVICE.items():
         names = [name for name in unnamed if kinds[name] == kind]
@@ -151,7 +151,7 @@ def check_metrics(file: str, given: Mapping[str, Metric], metrics: pd.DataFrame)
             raise _refusal(file, names, kind, advice, metrics)
     for name in metrics.columns:
         values = metrics[name].dropna()
-        if name in given and given[name].unit == "bits_per_byte":
+        if name in units and units[name].unit == "bits_per_byte":
             continue
         if len(values) and not (values.min() > 0 and values.max() <= MOST_BPB):
             raise _refusal(file, [name], f"values outside 0 to {MOST_BPB:g}", _CONVERT, metrics)
@@ -191,8 +191,8 @@ def _kind(name: str, values: pd.Series) -> str | None:
     if not words & _BITS:
         if _TRACKER.fullmatch(name.lower().split("/")[-1].replace(" ", "_")):
             return "the name of a tracker's column"
-        for kind, known in (("an accuracy", _BETTER_HIGHER), ("a perplexity", _PERPLEXITY), ("a loss", _LOSS)):
-            if words & known:
+        for kind, words_of_kind in (("an accuracy", _BETTER_HIGHER), ("a perplexity", _PERPLEXITY), ("a loss", _LOSS)):
+            if words & words_of_kind:
                 return f"the name of {kind}"
     whole = len(values) >= _FEWEST_VALUES and bool((values == values.round()).all())
     return "whole numbers" if whole and values.nunique() > 1 else None

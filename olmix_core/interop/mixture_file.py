@@ -28,9 +28,9 @@ def read_mixture(path: Path) -> dict[str, float]:
         raise DataError(
             f"{path}: cannot be read: {error.strerror or error}; expected a mixture as CSV or JSON"
         ) from error
-    given = _from_json(path, content) if path.suffix == ".json" else _from_csv(path, content)
+    pairs = _from_json(path, content) if path.suffix == ".json" else _from_csv(path, content)
     mixture: dict[str, float] = {}
-    for label, weight in given:
+    for label, weight in pairs:
         if label in mixture:
             raise DataError(f"{path}: found the domain {label!r} twice; expected each once")
         try:

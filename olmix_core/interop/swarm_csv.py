@@ -54,13 +54,13 @@ class _Reader:
     notes: list[str] = field(default_factory=list)
     scales: dict[str, str | None] = field(default_factory=dict)
 
-    def path(self, name: str, given: str) -> Path:
-        """The file `given`, relative to the working directory or else to the folder of the configuration."""
-        candidates = (Path(given).expanduser(), self.file.parent / given)
+    def path(self, name: str, location: str) -> Path:
+        """The file at `location`, relative to the working directory or else to the folder of the configuration."""
+        candidates = (Path(location).expanduser(), self.file.parent / location)
         file = next((path for path in candidates if path.is_file()), None)
         if file is None:
             here = f"{Path.cwd()} or {self.file.resolve().parent}"
-            raise ConfigError(str(self.file), f"swarm.{name}", f"no file {given!r}", f"a CSV file in {here}")
+            raise ConfigError(str(self.file), f"swarm.{name}", f"no file {location!r}", f"a CSV file in {here}")
         return file
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:

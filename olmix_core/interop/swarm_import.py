@@ -17,7 +17,7 @@ from olmix_core.identity import digest
 from olmix_core.interop.csv_table import read_columns
 from olmix_core.interop.fit_config import FitConfig
 from olmix_core.interop.import_fingerprints import content_fingerprints, task_fingerprints, tokenizer_fingerprint
-from olmix_core.interop.import_map import DECLARED, Content, Entry, ImportMap, Measured, entries, load_map
+from olmix_core.interop.import_map import DECLARED, DomainEntry, Entry, ImportMap, TaskEntry, entries, load_map
 from olmix_core.interop.labels import did_you_mean, listed, look_alikes
 from olmix_core.interop.metric_units import DROP
 from olmix_core.interop.swarm_csv import PublishedSwarm, read_swarm
@@ -62,11 +62,11 @@ def import_swarm(ratios: Path, metrics: Path, file: Path) -> Imported:
         ConfigError: If the map cannot be read or does not fit the files.
         DataError: If a file is invalid.
     """
-    given = load_map(file)
-    swarm = _read(ratios, metrics, file, given)
+    import_map = load_map(file)
+    swarm = _read(ratios, metrics, file, import_map)
     evidence = swarm.evidence
-    domains = entries(given.domains, evidence.leaves, Content)
-    tasks = entries(given.tasks, evidence.tasks, Measured)
+    domains = entries(import_map.domains, evidence.leaves, DomainEntry)
+    tasks = entries(import_map.tasks, evidence.tasks, TaskEntry)
     _check(file, "domains", domains, evidence.leaves)
     unknown = [name for name in tasks if name not in evidence.tasks]
     if unknown:
@@ -76,14 +76,14 @@ def import_swarm(ratios: Path, metrics: Path, file: Path) -> Imported:
     leaf_fingerprints = content_fingerprints(file, domains)
     mixtures = _over_leaves(file, domains, list(leaf_fingerprints), evidence)
     described = _Described(
-        given,
+        import_map,
         leaf_fingerprints,
         task_fingerprints(file, tasks, swarm.scales),
-        tokenizer_fingerprint(file, given.tokenizer),
+        tokenizer_fingerprint(file, import_map.tokenizer),
     )
     rows = tuple(described.row(ratios.name, evidence, k, mixtures[k]) for k in range(len(evidence.runs)))
     return Imported(
-        name=given.name,
+        name=import_map.name,
         rows=rows,
         domains=len(leaf_fingerprints),
         tasks=len(evidence.tasks),
@@ -114,7 +114,7 @@ def similar_labels(swarm: Imported, recorded: Mapping[str, str]) -> list[str]:
 class _Described:
     """A map with the fingerprints of leaves (in the order of mixtures), tasks and the tokenizer."""
 
-    given: ImportMap
+    import_map: ImportMap
     leaves: Mapping[str, str]
     tasks: Mapping[str, str]
     tokenizer: str
@@ -131,7 +131,7 @@ class _Described:
             for name, value in zip(evidence.tasks, evidence.Y[k], strict=True)
             if not np.isnan(value)
         }
-        recipe, proxy = _recipe(self.given), self.given.recipe.proxy
+        recipe, proxy = _recipe(self.import_map), self.import_map.recipe.proxy
         identity = {
             "imported": evidence.runs[k],
             "mixture": mixture,
@@ -145,7 +145,7 @@ class _Described:
             bpb=bpb,
             recipe=recipe,
             tokenizer=self.tokenizer,
-            swarm=self.given.name,
+            swarm=self.import_map.name,
             source=source,
             imported=True,
             seed=None if proxy is None else proxy.seed,
@@ -154,16 +154,16 @@ class _Described:
         )
 
 
-def _read(ratios: Path, metrics: Path, file: Path, given: ImportMap) -> PublishedSwarm:
+def _read(ratios: Path, metrics: Path, file: Path, import_map: ImportMap) -> PublishedSwarm:
     """The two files, without metrics that the map does not name."""
-    drop = [] if given.tasks is None else _unnamed(metrics, set(given.tasks))
+    drop = [] if import_map.tasks is None else _unnamed(metrics, set(import_map.tasks))
     config = FitConfig.model_validate(
         {
             "swarm": {"ratios": str(ratios.resolve()), "metrics": str(metrics.resolve())},
             "priors": {"relative_sizes": {"any": 1}},
             "filtering": {"drop_metrics": drop},
         }
-    ).model_copy(update={"metrics": given.metrics})
+    ).model_copy(update={"metrics": import_map.metrics})
     try:
         swarm = read_swarm(file, config, complete_only=False)
     except FitError as error:
@@ -197,7 +197,7 @@ def _check(file: Path, section: str, entries: Mapping[str, Entry], columns: tupl
         raise ConfigError(str(file), section, f"nothing for {listed(missing)}", expected)
 
 
-def _over_leaves(file: Path, domains: Mapping[str, Content], leaves: Sequence[str], evidence: SwarmData) -> Array:
+def _over_leaves(file: Path, domains: Mapping[str, DomainEntry], leaves: Sequence[str], evidence: SwarmData) -> Array:
     """Mixtures [K, leaves] of the runs over the leaves that columns stand for."""
     index_of = {name: j for j, name in enumerate(leaves)}
     shares = np.zeros((len(evidence.leaves), len(leaves)))
@@ -216,8 +216,8 @@ def _over_leaves(file: Path, domains: Mapping[str, Content], leaves: Sequence[st
     return np.asarray(evidence.X @ shares)
 
 
-def _recipe(given: ImportMap) -> JsonObject:
+def _recipe(import_map: ImportMap) -> JsonObject:
     """The recipe as in rows of proxies trained here, or as declared."""
-    if given.recipe.proxy is not None:
-        return given.recipe.proxy.identity()
-    return {DECLARED: given.recipe.declared}
+    if import_map.recipe.proxy is not None:
+        return import_map.recipe.proxy.identity()
+    return {DECLARED: import_map.recipe.declared}

@@ -10,7 +10,8 @@ from olmix_core.mixes.history import differences, find_record, read_history
 from olmix_core.mixes.loading import load, load_folder
 from olmix_core.mixes.publish import publish_mix
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.mixes.record import FORMAT_VERSION, FitRecord, MixRecord, parse_record, read_latest, read_mix
+from olmix_core.mixes.record import FORMAT_VERSION, FitRecord, MixRecord, parse_record
+from olmix_core.mixes.versions import read_latest, read_mix
 
 __all__ = [
     "FORMAT_VERSION",

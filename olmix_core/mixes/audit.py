@@ -18,7 +18,8 @@ import numpy as np
 
 from olmix_core.errors import DamageError, StoreError
 from olmix_core.evidence import ledger
-from olmix_core.mixes.record import MixRecord, as_mix, latest_version, number_of, parse_record
+from olmix_core.mixes.record import MixRecord, as_mix, parse_record
+from olmix_core.mixes.versions import latest_version, number_of
 from olmix_core.storage import layout
 from olmix_core.storage.integrity import CheckedTokens, load_tensors
 from olmix_core.storage.layout import PASSAGES_FILE, RECORD_FILE, TOKENS_FILE

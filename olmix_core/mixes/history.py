@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from olmix_core.errors import StoreError
 from olmix_core.identity import fields
-from olmix_core.mixes.record import MixRecord, latest_version, read_mix
-from olmix_core.mixes.record_parts import StepCounts
+from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.versions import latest_version, read_mix
 from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import MIXES_FOLDER
 from olmix_core.storage.store import Store
@@ -203,7 +203,7 @@ def summarise(record: MixRecord) -> VersionSummary:
     change = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
     if record.removed:
         change["removed"] = len(record.removed)
-    trained = record.run.get("train", StepCounts())
+    trained = record.training
     return VersionSummary(
         version=record.version,
         created=record.created,

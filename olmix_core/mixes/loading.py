@@ -12,9 +12,10 @@ from olmix_core.errors import StoreError
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.mixes.history import VersionSummary, read_history
 from olmix_core.mixes.published_mix import PublishedMix
-from olmix_core.mixes.record import FitRecord, MixRecord, only_mix, parse_record, read_mix
+from olmix_core.mixes.record import FitRecord, MixRecord, parse_record
 from olmix_core.mixes.runs import from_parquet
 from olmix_core.mixes.tables import read_labelled, read_table
+from olmix_core.mixes.versions import only_mix, read_mix
 from olmix_core.mixture import Array, LeafIndex
 from olmix_core.storage.integrity import unseal, verify
 from olmix_core.storage.layout import (

@@ -11,18 +11,12 @@ import pandas as pd
 
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.labels import label_diagnostics, label_plan, label_runs, label_surrogate
-from olmix_core.mixes.record import (
-    MixRecord,
-    as_mix,
-    latest_version,
-    number_of,
-    parse_record,
-    read_latest,
-)
+from olmix_core.mixes.record import MixRecord, as_mix, parse_record
 from olmix_core.mixes.record_builder import Publication, build_record
 from olmix_core.mixes.record_parts import StepCounts
 from olmix_core.mixes.runs import to_parquet
 from olmix_core.mixes.tables import mix_table
+from olmix_core.mixes.versions import latest_version, number_of, read_latest
 from olmix_core.storage.conditional_writes import advance, create_exclusive
 from olmix_core.storage.integrity import checksum, seal, unseal
 from olmix_core.storage.layout import (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from olmix_core.data.domain_diff import DomainDiff, diff_domains
 from olmix_core.data.domains import DomainSet
 from olmix_core.identity import digest
-from olmix_core.mixes.record import read_latest
+from olmix_core.mixes.versions import read_latest
 from olmix_core.serialization import JsonObject
 from olmix_core.storage.layout import watched_path
 from olmix_core.storage.store import Store

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from olmix_core.data.domain_diff import DomainDiff, diff_domains
 from olmix_core.data.domains import DomainSet
 from olmix_core.evidence.pooling import PinnedPool
-from olmix_core.mixes.record import MixRecord, latest_version, read_mix
+from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.versions import latest_version, read_mix
 from olmix_core.storage.store import Store
 
 

@@ -79,16 +79,16 @@ def _under(
 
 
 def _listed_reference(config: Config, config_file: str, domains: DomainSet) -> Mixture | None:
-    given = config.proposal.reference
-    if isinstance(given, str):
+    reference = config.proposal.reference
+    if isinstance(reference, str):
         return None
     labels = {label: leaf for leaf, label in domains.labels.items()}
-    if given.keys() != labels.keys():
-        odd = sorted(given.keys() ^ labels.keys())[0]
+    if reference.keys() != labels.keys():
+        odd = sorted(reference.keys() ^ labels.keys())[0]
         state = "nothing" if odd in labels else "a domain that is not there"
         raise ConfigError(config_file, f"proposal.reference.{odd}", state, "a weight for each of " + ", ".join(labels))
-    total = sum(given.values())
-    return {labels[label]: weight / total for label, weight in sorted(given.items())}
+    total = sum(reference.values())
+    return {labels[label]: weight / total for label, weight in sorted(reference.items())}
 
 
 def previous_as_reference(

@@ -189,19 +189,19 @@ def evidence(mix: PublishedMix) -> Figure:
     place = np.arange(len(counts))
     figure = Figure(figsize=(8.6, 1.0 + 0.2 * len(counts)), layout="constrained")
     axis = figure.subplots()
-    left = np.zeros(len(counts))
+    base = np.zeros(len(counts))
     for k, vintage in enumerate(counts.columns):
         axis.barh(
             place,
             counts[vintage],
             0.74,
-            left=left,
+            left=base,
             color=PALETTE[k % len(PALETTE)],
             hatch="" if k < len(PALETTE) else "//",
             label=str(vintage),
             zorder=2,
         )
-        left += counts[vintage].to_numpy(np.float64)
+        base += counts[vintage].to_numpy(np.float64)
     axis.set_yticks(place, [short(leaf) for leaf in counts.index], fontsize=7.5)
     axis.set_ylim(len(counts) - 0.3, -0.7)
     axis.set_xlabel("runs with weight on the leaf")

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from olmix_core.formatting import amount, duration
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.record import FitRecord, MixRecord
-from olmix_core.mixes.record_parts import StepCounts
 from olmix_core.report.charts import charts
 from olmix_core.report.mixture import by_source
 from olmix_core.report.style import to_svg
@@ -110,7 +109,7 @@ def costs(mix: PublishedMix) -> list[tuple[str, str]]:
     if isinstance(record, FitRecord):
         counts = record.evidence
         return [("runs on record", str(counts.runs)), ("runs held out", str(counts.held_out))]
-    proxies, run = record.proxies, record.run.get("train", StepCounts())
+    proxies, run = record.proxies, record.training
     rows = [
         ("proxies trained", str(run.executed)),
         ("cached", str(run.cached)),

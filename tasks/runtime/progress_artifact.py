@@ -62,8 +62,8 @@ def state(tracked: RunProgress) -> tuple[float, str]:
     )
     if training.speed:
         words += f"; {training.speed:,.0f} tokens/s"
-    left = training.seconds_left()
-    return percent, words if left is None else f"{words}; {duration(left)} left"
+    seconds = training.seconds_left()
+    return percent, words if seconds is None else f"{words}; {duration(seconds)} left"
 
 
 def _percent(tracked: RunProgress) -> float:

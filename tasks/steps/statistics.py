@@ -65,9 +65,9 @@ def _describe(done: Sequence[Done[StatisticsPayload, StatisticsResult]], _artifa
         for outcome, tokens in zip(done, represented, strict=True)
     ]
     skipped = [
-        {"domain": one.where["label"], "files that are skipped": one.where["skipped"]}
-        for one in done
-        if one.where.get("skipped")
+        {"domain": outcome.where["label"], "files that are skipped": outcome.where["skipped"]}
+        for outcome in done
+        if outcome.where.get("skipped")
     ]
     kind = "tokens that the files stand for" if has_samples else "tokens to train on"
     lines = [f"{amount(total)} {kind} in {len(done)} domains.", "", *table(rows)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from olmix_core.mixes.record import latest_version, read_mix
+from olmix_core.mixes.versions import latest_version, read_mix
 from olmix_core.storage.store import Store
 
 if TYPE_CHECKING:

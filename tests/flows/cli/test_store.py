@@ -16,7 +16,7 @@ from flows.cli.app import app
 from olmix_core.errors import DamageError
 from olmix_core.mixes.audit import check, repair
 from olmix_core.mixes.gc import garbage
-from olmix_core.mixes.record import read_mix
+from olmix_core.mixes.versions import read_mix
 from olmix_core.storage.integrity import unseal
 from olmix_core.storage.store import Store
 from tests.support.properties import tries

@@ -12,7 +12,7 @@ from flows.pipeline import train_swarm as training
 from flows.pipeline.forecast import forecast
 from flows.reports.explain import Reason, explain, explain_version
 from olmix_core.config.load import load_config
-from olmix_core.mixes.record import read_mix
+from olmix_core.mixes.versions import read_mix
 from olmix_core.storage.store import Store
 from tasks.steps.train import train
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from olmix_core.errors import StoreError
-from olmix_core.mixes.record import FORMAT_VERSION, FitRecord, MixRecord, parse_record, read_latest, read_mix
-from olmix_core.storage.store import Store
+from olmix_core.mixes.record import FORMAT_VERSION, FitRecord, MixRecord, parse_record
 from tests.support.records import record_json
 
 
@@ -78,21 +77,6 @@ def test_a_record_older_than_the_ledger_is_refused() -> None:
 def test_a_field_that_is_not_there_or_no_number_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(StoreError, match=rf"mix\.json: {message}; expected a record of format version 2"):
         parse_record(record_json(**change), "mix.json")
-
-
-def test_the_latest_version_is_read(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    assert read_latest(store, "test") is None
-    with pytest.raises(StoreError, match="found no mix called 'test'; expected one of: none"):
-        read_mix(store, "test")
-    store.write_json("mixes/test/v0001/mix.json", record_json())
-    store.write_json("mixes/test/latest.json", {"version": "v0001"})
-    record = read_mix(store, "test")
-    assert record == read_latest(store, "test")
-    assert record.labels == {"fa": "a", "fb": "b"}
-    assert [leaf.label for leaf in record.old_leaves] == ["a", "b"]
-    with pytest.raises(StoreError, match="has no version 'v0002'; expected one of: v0001"):
-        read_mix(store, "test", "v0002")
 
 
 def test_the_record_of_a_fit_has_no_versions(fitted: Path) -> None:
