@@ -10,12 +10,15 @@ recomputed leaves. Releasing a leaf moves its coefficients from the first to the
 from their mean under the old mixture, since an effect that all leaves share moves no ratio.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from olmix_core.mixture import Array
+
+MOST = 2 / 3  # of the draws must release a leaf
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,23 @@ def candidates(coefficients: Array, fixed: Sequence[int], recomputed: Sequence[i
         A release for each kept leaf, the largest fall first.
     """
     before = kappa(coefficients, fixed, recomputed)
-    releases = [
-        Release(leaf, before, kappa(coefficients, [f for f in fixed if f != leaf], [*recomputed, leaf]))
-        for leaf in fixed
-    ]
+    after = _after_each(coefficients, fixed, recomputed)
+    releases = [Release(leaf, before, float(value)) for leaf, value in zip(fixed, after, strict=True)]
     return sorted(releases, key=lambda release: (release.after, release.leaf))
+
+
+def _after_each(coefficients: Array, fixed: Sequence[int], recomputed: Sequence[int]) -> Array:
+    """Kappa [n] after the release of each of n kept leaves alone."""
+    squares = coefficients[:, list(fixed)] ** 2
+    of_recomputed = np.sum(coefficients[:, list(recomputed)] ** 2, axis=1, keepdims=True)
+    alpha_fix = np.sqrt(np.maximum(squares.sum(axis=1, keepdims=True) - squares, 0.0))
+    alpha_comp = np.sqrt(of_recomputed + squares)
+    return np.asarray(np.linalg.norm((1 + alpha_fix + alpha_comp) * alpha_fix, axis=0))
 
 
 def greedy_release(
     coefficients: Array, fixed: Sequence[int], recomputed: Sequence[int], runs_per_dimension: int
-) -> list[Release]:
+) -> list[int]:
     """Release leaves greedily, as long as each removes a larger share of the coupling than it adds to the runs.
 
     With d free dimensions (the recomputed leaves and the kept block) the swarm has c (d + 1) runs; a released leaf
@@ -102,16 +112,48 @@ def greedy_release(
         runs_per_dimension: Runs c for each free dimension.
 
     Returns:
-        The releases, in order; at least one leaf stays kept.
+        Columns of the released leaves, in order; at least one leaf stays kept.
     """
     kept, free = list(fixed), list(recomputed)
-    chosen: list[Release] = []
+    released: list[int] = []
     while len(kept) > 1:
-        best = candidates(coefficients, kept, free)[0]
+        before, after = kappa(coefficients, kept, free), _after_each(coefficients, kept, free)
+        best = int(np.argmin(after))
         runs = runs_per_dimension * (len(free) + 2)
-        if best.fall <= runs_per_dimension / runs:
+        if before <= 0 or 1 - after[best] / before <= runs_per_dimension / runs:
             break
-        chosen.append(best)
+        released.append(kept.pop(best))
+        free.append(released[-1])
+    return released
+
+
+def stable_release(
+    coefficients: Array, draws: Array, fixed: Sequence[int], recomputed: Sequence[int], runs_per_dimension: int
+) -> list[Release]:
+    """Release the leaves that `greedy_release` releases under most of the coefficients that the runs leave possible.
+
+    The best fit alone would release other leaves with every draw of the runs. A leaf is released if two thirds of the
+    drawn laws release it (stability selection, Meinshausen and Buehlmann 2010).
+
+    Args:
+        coefficients: [T, m] centred log-linear coefficients of the best fit.
+        draws: [S, T, m] draws of these coefficients.
+        fixed: Columns of the kept leaves.
+        recomputed: Columns of the recomputed leaves.
+        runs_per_dimension: Runs c for each free dimension.
+
+    Returns:
+        The releases, with their effect under the best fit; at least one leaf stays kept.
+    """
+    counts = Counter(leaf for draw in draws for leaf in greedy_release(draw, fixed, recomputed, runs_per_dimension))
+    stable = {leaf for leaf in fixed if counts[leaf] >= MOST * len(draws)}
+    if len(stable) == len(fixed):
+        stable.remove(min(fixed, key=lambda leaf: (counts[leaf], -leaf)))
+    kept, free = list(fixed), list(recomputed)
+    released: list[Release] = []
+    while len(released) < len(stable):
+        best = next(release for release in candidates(coefficients, kept, free) if release.leaf in stable)
+        released.append(best)
         kept.remove(best.leaf)
         free.append(best.leaf)
-    return chosen
+    return released

@@ -22,6 +22,8 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.settings import FitSettings
 
+_DRAWS = 64  # laws that the runs leave possible
+
 
 @dataclass(frozen=True)
 class ReleaseEffect(JsonRecord):
@@ -85,13 +87,12 @@ def choose_release(
     observed = [leaf for leaf in kept if leaf in atoms]
     if len(observed) < 2:
         return None
-    slopes = _slopes(evidence, old_weights)
-    of_observed = slopes[:, [atoms.index(leaf) for leaf in observed]]
     profiles = {
         leaf: profile(files[leaf], tokenizer)
         for leaf in [*observed, *(leaf for leaf, origin in affected.items() if origin is None)]
     }
     resembles: dict[str, dict[str, float]] = {}
+    of_observed = np.array([[float(atom == leaf) for leaf in observed] for atom in atoms])
     columns = [of_observed]
     for leaf, origin in affected.items():
         if origin is None:
@@ -100,10 +101,11 @@ def choose_release(
             columns.append((of_observed @ shares)[:, None])
         else:
             weights = np.array([origin.get(atom, 0.0) for atom in atoms])  # atoms without evidence are left out
-            columns.append((slopes @ weights / max(weights.sum(), 1e-12))[:, None])
-    coefficients = np.concatenate(columns, axis=1)
-    fixed, recomputed = list(range(len(observed))), list(range(len(observed), coefficients.shape[1]))
-    released = coupling.greedy_release(coefficients, fixed, recomputed, RUNS_PER_DIMENSION)
+            columns.append((weights / max(weights.sum(), 1e-12))[:, None])
+    made_of = np.concatenate(columns, axis=1)
+    coefficients, *draws = (slopes @ made_of for slopes in _slopes(evidence, old_weights))
+    fixed, recomputed = list(range(len(observed))), list(range(len(observed), made_of.shape[1]))
+    released = coupling.stable_release(coefficients, np.array(draws), fixed, recomputed, RUNS_PER_DIMENSION)
     before = coupling.kappa(coefficients, fixed, recomputed)
 
     def effects(releases: Sequence[coupling.Release]) -> tuple[ReleaseEffect, ...]:
@@ -118,8 +120,10 @@ def choose_release(
     )
 
 
-def _slopes(evidence: SwarmData, old_weights: Mapping[str, float]) -> Array:
-    """[T, atoms] log-linear coefficients as deviations from their mean under the old mixture."""
+def _slopes(evidence: SwarmData, old_weights: Mapping[str, float]) -> list[Array]:
+    """Log-linear coefficients [T, atoms] of the best fit, then draws of them, centred on the old mixture."""
     law = fit_law(evidence, FitSettings(family="log_linear"))
     weights = np.array([old_weights.get(atom, 0.0) for atom in evidence.leaves])
-    return coupling.centred(law.parameters.v, weights / weights.sum())
+    deviations = law.covariance.draws(_DRAWS, seed=0)[:, :, 2:]
+    best = law.parameters.v
+    return [coupling.centred(best + deviation, weights / weights.sum()) for deviation in (0.0, *deviations)]

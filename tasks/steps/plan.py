@@ -50,7 +50,7 @@ def _describe(done: Sequence[Done[PlanPayload, ReusePlan]], artifacts: Artifacts
 
 @step(
     "plan",
-    2,
+    3,
     title="choose the free dimensions",
     after="statistics",
     payload=PlanPayload,

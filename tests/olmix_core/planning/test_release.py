@@ -1,6 +1,7 @@
 """The automatic release, from evidence and text to the leaves that are recomputed, on a truth that is known."""
 
 import inspect
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.data.tokenizer import train_bpe
 from olmix_core.planning.release import choose_release
 from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.test_problems import log_linear
 
 # What each web topic does for a code task, a sport task and a general one: log-linear coefficients.
 TRUTH = {"software": [-1.2, 0.3, 0.0], "sports": [0.3, -0.4, -0.1], "news": [0.1, 0.1, -0.3]}
@@ -107,3 +109,25 @@ def test_what_moves_all_leaves_alike_releases_nothing_more(
     )
     assert found is not None
     assert found.leaves[0].leaf == "software"
+
+
+def test_the_release_hardly_changes_with_the_draw_of_the_runs(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    tokenizer, agreement = train_bpe(texts["manual"], 512), []
+    for seed in (0, 2, 6):
+        problem = log_linear(8, 4, seed=seed).with_noise(0.04)
+        *kept, changed = problem.leaves
+        files = {name: leaf(tmp_path, name, texts["manual"][:1]) for name in kept}
+        released = []
+        for draw in range(6):
+            choice = choose_release(
+                evidence=problem.evidence(20, seed=100 * seed + draw),
+                old_weights=dict.fromkeys(problem.leaves, 1.0),
+                kept=kept,
+                affected={"v2": {changed: 1.0}},
+                files=files,
+                tokenizer=tokenizer,
+            )
+            assert choice is not None
+            released.append({effect.leaf for effect in choice.released})
+        agreement += [len(a & b) / len(a | b) if a | b else 1.0 for a, b in itertools.combinations(released, 2)]
+    assert np.mean(agreement) > 0.6

@@ -1,4 +1,7 @@
-"""Payloads and results that the last release stored are read, and have the keys that they had."""
+"""Payloads and results that the last release stored are read, and have the keys that they had.
+
+Steps that give other results since have a raised code_version: what is stored of them is read, and executed again.
+"""
 
 import json
 from collections.abc import Iterator
@@ -7,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from olmix_core.identity import step_key
 from olmix_core.storage.store import Store
 from tasks.runtime.step import Step
 from tasks.steps import STEPS
 from tests.support.releases import unpack
 
 CACHED = [stage for stage in STEPS if isinstance(stage, Step)]
+RAISED = {"plan"}
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +38,11 @@ def test_a_stored_payload_has_the_key_that_it_had(step: Step[Any, Any], stored: 
     records = dict(payloads(stored, step))
     assert records
     for key, record in records.items():
-        assert record["code_version"] == step.code_version
+        version = record["code_version"]
+        assert version < step.code_version if step.name in RAISED else version == step.code_version
         payload = step.payload.from_json(record["payload"])
         assert payload.to_json() == record["payload"]
-        assert step.key(payload) == key
+        assert step_key(step.name, version, payload.to_json()) == key
 
 
 @pytest.mark.parametrize("step", CACHED, ids=lambda step: step.name)
