@@ -134,7 +134,7 @@ def sound_gap(surrogate: LawSurrogate, problem: ProposalProblem, proposal: Propo
     reached, _ = _tangents(surrogate, problem, np.maximum(proposal.weights, 1e-300))
     tasks = len(surrogate.tasks)
     weights = np.full(tasks, 1 / tasks) if problem.task_weights is None else problem.task_weights
-    refined = E @ refine(Program(surrogate.unbounded, weights, problem.natural, problem.kl, 0.0, limits))
+    refined = E @ refine(Program(surrogate, weights, problem.natural, problem.kl, 0.0, limits))
     gaps = []
     for point in (np.maximum(refined, 1e-300), *(np.maximum(proposal.weights, floor) for floor in FLOORS)):
         value, gradient = _tangents(surrogate, problem, point)

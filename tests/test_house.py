@@ -256,6 +256,7 @@ TESTED_AS_A_FOLDER = {
 }
 # Other modules without a test file of their own, by the file that tests them.
 TESTED_ELSEWHERE = {
+    "tests/olmix_core/surrogate/regression/test_shared_prior.py": "olmix_core.surrogate.regression: shared_estimation",
     "tests/flows/test_json_output.py": "flows.cli: app mix_view plan show versions views why",
     "tests/flows/test_malformed.py": "flows.cli: init locate options; olmix_core: errors",
     "tests/flows/cli/test_run.py": "flows.cli: console live",
@@ -282,8 +283,8 @@ TESTED_ELSEWHERE = {
     "tests/flows/test_reuse.py": "olmix_core.planning: base",
     "tests/olmix_core/proposal/test_solve.py": "olmix_core.proposal: constraints convex local objective random_search",
     "tests/olmix_core/storage/test_store.py": "olmix_core.storage: folder new_file",
-    "tests/olmix_core/surrogate/test_fit.py": "olmix_core.surrogate: base law_fit refits settings surrogate_json;"
-    " olmix_core.surrogate: task_weights;"
+    "tests/olmix_core/surrogate/test_fit.py": "olmix_core.surrogate: base law_assembly law_fit refits settings;"
+    " olmix_core.surrogate: surrogate_json task_weights;"
     " olmix_core.surrogate.regression: estimation laws levenberg_marquardt leverage ridge_path uncertainty",
     "tests/olmix_core/surrogate/regression/test_prior_selection.py": "olmix_core.surrogate.regression: prior",
     "tests/olmix_core/workers/test_pool.py": "olmix_core.workers: handlers process",

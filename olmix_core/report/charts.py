@@ -47,20 +47,21 @@ def charts(mix: PublishedMix) -> dict[str, Chart]:
     Returns:
         {name: chart}, in the order of the report.
     """
-    return {name: chart for name in _CHARTS if (chart := chart_of(mix, name)) is not None}
-
-
-def chart_of(mix: PublishedMix, name: str) -> Chart | None:
-    """Describe one chart.
-
-    Args:
-        mix: A published mix.
-        name: The name of a chart.
-
-    Returns:
-        The chart; None where there is none of this name, or the mix has no data for it.
-    """
-    return _CHARTS[name](mix) if name in _CHARTS else None
+    makers: dict[str, Callable[[PublishedMix], Chart | None]] = {
+        "mixture": _mixture,
+        "tasks": _tasks,
+        "lineage": _lineage,
+        "predictions": _predictions,
+        "effects": _effects,
+        "responses": _responses,
+        "swarm": _swarm,
+        "spread": _spread,
+        "losses": _losses,
+        "tradeoffs": _tradeoffs,
+        "frontier": _frontier,
+        "evidence": _evidence,
+    }
+    return {name: chart for name, make in makers.items() if (chart := make(mix)) is not None}
 
 
 def plot(mix: PublishedMix, chart: str) -> Figure:
@@ -76,10 +77,10 @@ def plot(mix: PublishedMix, chart: str) -> Figure:
     Raises:
         OlmixError: If `mix` has no such chart; the message names the charts it has.
     """
-    described = chart_of(mix, chart)
-    if described is None:
-        raise OlmixError(f"plot: found {chart!r}; expected one of: {', '.join(charts(mix))}")
-    return described.figure()
+    available = charts(mix)
+    if chart not in available:
+        raise OlmixError(f"plot: found {chart!r}; expected one of: {', '.join(available)}")
+    return available[chart].figure()
 
 
 def _mixture(mix: PublishedMix) -> Chart:
@@ -247,19 +248,3 @@ def _evidence(mix: PublishedMix) -> Chart:
         f"{len(mix.runs)} runs of {len(counts.columns)} vintages. The least is known of {least}: {total[least]} runs.",
         lambda: mixture.evidence(mix),
     )
-
-
-_CHARTS: dict[str, Callable[[PublishedMix], Chart | None]] = {  # in the order of the report
-    "mixture": _mixture,
-    "tasks": _tasks,
-    "lineage": _lineage,
-    "predictions": _predictions,
-    "effects": _effects,
-    "responses": _responses,
-    "swarm": _swarm,
-    "spread": _spread,
-    "losses": _losses,
-    "tradeoffs": _tradeoffs,
-    "frontier": _frontier,
-    "evidence": _evidence,
-}

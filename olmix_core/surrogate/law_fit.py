@@ -1,26 +1,29 @@
-"""Fitting a law: canonical order, selection of its hyper-parameters, estimation, and the surrogate with its remarks."""
+"""Fitting a law: selection of its hyper-parameters, estimation, and comparison with other laws."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds, Refitter, out_of_fold
 from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.law_assembly import PooledTerms, assemble
 from olmix_core.surrogate.law_surrogate import LawSurrogate
-from olmix_core.surrogate.regression.bounds import is_underdetermined, measured_bounds
-from olmix_core.surrogate.regression.estimation import estimate, paper_form
-from olmix_core.surrogate.regression.laws import Law, Parameters
-from olmix_core.surrogate.regression.prior import Pooled, SwarmPrior
+from olmix_core.surrogate.regression.bounds import is_underdetermined
+from olmix_core.surrogate.regression.estimation import estimate
+from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior_selection import select_prior
-from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
+from olmix_core.surrogate.regression.shared_estimation import estimate_shared
+from olmix_core.surrogate.regression.shared_prior import SharedPrior, learn_shared_prior, level_indicators
 from olmix_core.surrogate.settings import FitSettings
 
 # (swarm in canonical order, settings, run weights [K]) to the form of the law.
 LawSelector = Callable[[SwarmData, FitSettings, Array], Law]
+
+# (swarm, settings, run weights [K]) to a fitted law.
+LawFitter = Callable[[SwarmData, FitSettings, Array], LawSurrogate]
 
 _FOLDS = Folds(count=5, seed=0)  # of the comparison of laws
 
@@ -45,7 +48,7 @@ def fit_law_form(
         FitError: All runs of a task have weight 0.
     """
     settings = _with_guard(swarm, settings)
-    ordered, rows, leaves, tasks = swarm.canonical()
+    ordered, rows, _, _ = swarm.canonical()
     weights = run_weights[rows]
     law = select_law(ordered, settings, weights)
     prior = settings.prior
@@ -55,40 +58,43 @@ def fit_law_form(
         weights = weights * prior.run_weights(ordered.runs)
         settings = replace(settings, prior=prior)
     estimated = estimate(ordered, law, settings, weights, restarts=prior is None and not is_refit)
-    back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
-    sorted_form = paper_form(estimated)
-    parameters = Parameters(
-        c=_contiguous(sorted_form.c[back_tasks]),
-        b=_contiguous(sorted_form.b[back_tasks]),
-        v=_contiguous(sorted_form.v[np.ix_(back_tasks, back_leaves)]),
-        bounds=_bounds(ordered, estimated.weights, back_tasks),
-    )
-    covariance = SandwichCovariance(
-        law=law,
-        parameters=parameters,
-        X=_contiguous(ordered.X[:, back_leaves]),
-        weights=_contiguous(estimated.weights[:, back_tasks]),
-        errors=_contiguous(estimated.errors[:, back_tasks]),
-        pooled=_pooled(prior, ordered.runs, swarm.leaves, estimated.levels[back_tasks]) if prior else None,
-    )
-    return LawSurrogate(
-        law=law,
-        leaves=swarm.leaves,
-        tasks=swarm.tasks,
-        parameters=parameters,
-        ridge=estimated.ridge[back_tasks],
-        loss=estimated.loss[back_tasks],
-        huber_delta=settings.huber_delta,
-        score=estimated.score,
-        covariance=covariance,
-        prior=prior,
-        flags={task: estimated.flags[task] for task in swarm.tasks if task in estimated.flags},
-        notes=_notes(swarm, prior),
-    )
+    pooled = None
+    if prior is not None:
+        levels = prior.levels(ordered.runs)
+        pooled = PooledTerms(levels, prior.precision(swarm.leaves, levels.shape[1]))
+    return assemble(swarm, settings, estimated, pooled)
+
+
+def fit_under_shared_prior(
+    swarm: SwarmData, settings: FitSettings, run_weights: Array, shared: SharedPrior | None = None
+) -> LawSurrogate:
+    """Fit diminishing returns under a prior that is learnt from all tasks together.
+
+    Args:
+        swarm: The runs.
+        settings: Settings of the fit; the ridge is not used.
+        run_weights: [K] weights of the runs.
+        shared: The prior; None learns it from the runs.
+
+    Returns:
+        The surrogate, its leaves and tasks in the order of `swarm`.
+
+    Raises:
+        FitError: All runs of a task have weight 0.
+    """
+    ordered, rows, _, _ = swarm.canonical()
+    weights, prior = run_weights[rows], settings.prior
+    if shared is None:
+        shared = learn_shared_prior(ordered, weights, prior, settings.gamma)
+    fitted = estimate_shared(ordered, shared, weights, prior, settings.huber_delta)
+    levels = level_indicators(prior, ordered.runs)
+    precision = np.asarray(np.linalg.inv(shared.covariance(swarm.leaves, levels.shape[1], prior)), dtype=np.float64)
+    surrogate = assemble(swarm, settings, fitted.estimate, PooledTerms(levels, precision, fitted.scale))
+    return replace(surrogate, shared_prior=shared)
 
 
 def fit_best_law(
-    swarm: SwarmData, settings: FitSettings, run_weights: Array, selectors: Sequence[LawSelector]
+    swarm: SwarmData, settings: FitSettings, run_weights: Array, fitters: Sequence[LawFitter]
 ) -> LawSurrogate:
     """Fit several laws and keep the one with the least held-out error.
 
@@ -96,7 +102,7 @@ def fit_best_law(
         swarm: The runs.
         settings: Settings of the fit.
         run_weights: [K] weights of the runs.
-        selectors: Each gives the form of one law.
+        fitters: Each fits one law.
 
     Returns:
         The best surrogate; a note states the errors of all.
@@ -104,7 +110,7 @@ def fit_best_law(
     Raises:
         FitError: There is one run only.
     """
-    surrogates = [fit_law_form(swarm, settings, run_weights, select_law) for select_law in selectors]
+    surrogates = [fit(swarm, settings, run_weights) for fit in fitters]
     folds = replace(_FOLDS, count=min(_FOLDS.count, len(swarm.runs)))
     if folds.count < 2:
         raise FitError("one run cannot tell families apart; give a family or more runs")
@@ -155,6 +161,9 @@ def _refitter(swarm: SwarmData, settings: FitSettings, surrogate: LawSurrogate, 
     fixed = replace(_with_guard(swarm, settings), prior=surrogate.prior)
 
     def refit(part: SwarmData, weights: Array) -> LawSurrogate:
+        if surrogate.shared_prior is not None:
+            law = fit_under_shared_prior(part, fixed, weights, surrogate.shared_prior)
+            return law if bounded else law.unbounded
         # One start: the path of ridges reaches the same minimum for nearly all tasks, and there are many folds.
         law = fit_law_form(part, fixed, weights, lambda *_: surrogate.law, is_refit=True)
         return law if bounded else law.unbounded
@@ -167,40 +176,3 @@ def _with_guard(swarm: SwarmData, settings: FitSettings) -> FitSettings:
     if settings.guarded is not None:
         return settings
     return replace(settings, guarded=is_underdetermined(len(swarm.runs), len(swarm.leaves)))
-
-
-def _bounds(ordered: SwarmData, weights: Array, back_tasks: NDArray[np.intp]) -> tuple[Array, Array]:
-    """Bounds of predictions [T], in the order that `back_tasks` restores."""
-    low, high = measured_bounds(ordered.Y, weights)
-    return _contiguous(low[back_tasks]), _contiguous(high[back_tasks])
-
-
-def _pooled(prior: SwarmPrior, runs: Sequence[str], leaves: Sequence[str], offsets: Array) -> Pooled:
-    """The levels and the precision of a prior, with the fitted offsets [T, S]."""
-    levels = prior.levels(runs)
-    return Pooled(levels, _contiguous(offsets), prior.precision(leaves, levels.shape[1]))
-
-
-def _contiguous(values: Array) -> Array:
-    """The same array in row order, as JSON gives it back, so that sums round alike."""
-    return np.ascontiguousarray(values)
-
-
-def _notes(swarm: SwarmData, prior: SwarmPrior | None) -> tuple[str, ...]:
-    """Remarks on few runs, on leaves without any weight, and on swarms whose runs count less than others."""
-    notes = []
-    needed = len(swarm.leaves) + 2
-    if len(swarm.runs) < needed:
-        notes.append(
-            f"{len(swarm.runs)} runs for {needed} parameters per task: the regularisation "
-            f"decides what the runs cannot; {3 * (len(swarm.leaves) + 1)} or more are advised"
-        )
-    unseen = [leaf for j, leaf in enumerate(swarm.leaves) if not swarm.X[:, j].any()]
-    if unseen:
-        notes.append(f"no run has any weight on {', '.join(unseen)}: nothing is known of their effect")
-    notes += [
-        f"swarm {label[:12]} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
-        for label, weight in sorted((prior.weights if prior else {}).items())
-        if weight < 1
-    ]
-    return tuple(notes)

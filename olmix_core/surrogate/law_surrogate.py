@@ -15,14 +15,9 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.bounds import estimated_bounds
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.shared_prior import SharedPrior
 from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
-from olmix_core.surrogate.surrogate_json import (
-    LawJSON,
-    bounds_json,
-    column_names,
-    read_parameters,
-    tasks_json,
-)
+from olmix_core.surrogate.surrogate_json import LawJSON, bounds_json, column_names, read_parameters, tasks_json
 from olmix_core.surrogate.task_weights import normalised
 
 
@@ -41,6 +36,7 @@ class LawSurrogate:
         score: Mean over tasks of the leave-one-out error as a share of the task's spread.
         covariance: Covariance of the parameters and scatter of the runs.
         prior: How runs of several swarms were related; None where all are of one swarm.
+        shared_prior: The prior that was learnt from all tasks; None where each task has a ridge of its own.
         flags: {task: reason} for tasks whose prediction needs caution.
         notes: Remarks on the whole fit.
     """
@@ -55,6 +51,7 @@ class LawSurrogate:
     score: float
     covariance: SandwichCovariance
     prior: SwarmPrior | None = None
+    shared_prior: SharedPrior | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -241,15 +238,11 @@ class LawSurrogate:
         Returns:
             Plain JSON values, from which `from_json` makes an equal surrogate.
         """
-        return {
+        data: LawJSON = {
             "family": self.family,
             "domains": [{"fingerprint": leaf} for leaf in self.leaves],
             "tasks": dict(zip(self.tasks, tasks_json(self.law, self.parameters), strict=True)),
-            "settings": {
-                "huber_delta": self.huber_delta,
-                "gamma": self.gamma,
-                "ridge": self.ridge.tolist(),
-            },
+            "settings": {"huber_delta": self.huber_delta, "gamma": self.gamma, "ridge": self.ridge.tolist()},
             "flags": dict(self.flags),
             "notes": list(self.notes),
             "score": self.score,
@@ -257,6 +250,9 @@ class LawSurrogate:
             "bounds": bounds_json(self.parameters),
             "errors": {"loss": self.loss.tolist(), **self.covariance.to_json()},
         }
+        if self.shared_prior is not None:
+            data["shared_prior"] = self.shared_prior.to_json()
+        return data
 
     @classmethod
     def from_json(cls, data: LawJSON) -> Self:
@@ -286,6 +282,7 @@ class LawSurrogate:
                 score=float(data["score"]),
                 covariance=SandwichCovariance.from_json(law, parameters, errors),
                 prior=SwarmPrior.from_json(data["pool"]) if data["pool"] else None,
+                shared_prior=SharedPrior.from_json(data["shared_prior"]) if "shared_prior" in data else None,
                 flags=dict(data["flags"]),
                 notes=tuple(data["notes"]),
             )

@@ -7,6 +7,7 @@ import numpy as np
 
 from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import PriorJSON
+from olmix_core.surrogate.regression.shared_prior import SharedPriorJSON
 from olmix_core.surrogate.regression.uncertainty import CovarianceJSON
 
 
@@ -78,6 +79,7 @@ class LawJSON(TypedDict):
     score: float
     pool: PriorJSON | None
     bounds: NotRequired[BoundsJSON | None]
+    shared_prior: NotRequired[SharedPriorJSON]
     errors: LawErrorsJSON
 
 

@@ -11,7 +11,7 @@ from olmix_core.mixes.publish import publish_mix
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.tables import mix_table
 from olmix_core.report import page
-from olmix_core.report.charts import chart_of
+from olmix_core.report.charts import charts
 from olmix_core.report.markdown import mix_summary, picture
 from olmix_core.storage.layout import REPORT_FILE, version_path
 from olmix_core.storage.store import Store
@@ -45,7 +45,7 @@ def publish(draft: MixDraft, store: Store, accounting: Mapping[str, Mapping[str,
     if not store.exists(report):
         store.write_bytes(report, page.report_html(mix))
     summary = mix_summary(record, mix_table(draft, None), accounting)
-    pictures = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := chart_of(mix, name))]
+    pictures = [picture(chart.figure(), chart.title) for name in PICTURES if (chart := charts(mix).get(name))]
     where = f"Everything behind it: `{report}` in the store `{store.url}`."
     publish_markdown(
         f"mix-{draft.name}", "\n\n".join([summary, where, *pictures]) + "\n", f"Mixture {draft.name} {record.version}"

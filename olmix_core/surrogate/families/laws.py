@@ -7,7 +7,7 @@ from typing import cast
 from olmix_core.mixture import Array
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.law_fit import LawSelector, cross_validate_law, fit_best_law, fit_law_form
+from olmix_core.surrogate.law_fit import LawFitter, LawSelector, cross_validate_law, fit_best_law, fit_law_form
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.registry import Family
 from olmix_core.surrogate.settings import FitSettings
@@ -26,17 +26,29 @@ def law_family(name: str, description: str, select_law: LawSelector, *, has_gamm
     Returns:
         The family, to be registered.
     """
-    family = selection_family(name, description, (select_law,), has_gamma=has_gamma)
+    family = selection_family(name, description, (law_fitter(select_law),), has_gamma=has_gamma)
     return replace(family, load=lambda data: LawSurrogate.from_json(cast(LawJSON, data)))
 
 
-def selection_family(name: str, description: str, selectors: Sequence[LawSelector], *, has_gamma: bool) -> Family:
+def law_fitter(select_law: LawSelector) -> LawFitter:
+    """Make the fitter of one form of law, whose ridge is selected for each task.
+
+    Args:
+        select_law: Gives the form of the law for a swarm.
+
+    Returns:
+        The fitter.
+    """
+    return lambda swarm, settings, run_weights: fit_law_form(swarm, settings, run_weights, select_law)
+
+
+def selection_family(name: str, description: str, fitters: Sequence[LawFitter], *, has_gamma: bool) -> Family:
     """Describe the family that selects among laws by held-out error.
 
     Args:
         name: Name of the family.
         description: One line for listings.
-        selectors: Each gives the form of one law.
+        fitters: Each fits one law.
         has_gamma: `FitSettings.gamma` applies.
 
     Returns:
@@ -46,9 +58,9 @@ def selection_family(name: str, description: str, selectors: Sequence[LawSelecto
     def fit(swarm: SwarmData, settings: FitSettings, run_weights: Array) -> LawSurrogate:
         if settings.prior is not None:
             settings.prior.check(swarm.runs)
-        if len(selectors) == 1:
-            return fit_law_form(swarm, settings, run_weights, selectors[0])
-        return fit_best_law(swarm, settings, run_weights, selectors)
+        if len(fitters) == 1:
+            return fitters[0](swarm, settings, run_weights)
+        return fit_best_law(swarm, settings, run_weights, fitters)
 
     def cross_validate(
         swarm: SwarmData, settings: FitSettings, run_weights: Array, folds: Folds, task_weights: Array | None

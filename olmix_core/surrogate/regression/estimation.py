@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
@@ -33,7 +34,7 @@ from olmix_core.surrogate.settings import FitSettings
 
 GAMMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _GAMMA = 0.6  # default gamma: best or nearly best on the released swarms
-_GONE = -50.0  # b of a constant law: exp(-50) is negligible
+CONSTANT = -50.0  # b of a constant law: exp(-50) is negligible
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
     leaves = len(evidence.leaves)
     others = prior.levels(evidence.runs).shape[1] if prior else 0
     theta = np.zeros((len(evidence.tasks), leaves + 2 + others))
-    theta[:, 0], theta[:, 1] = means, _GONE
+    theta[:, 0], theta[:, 1] = means, CONSTANT
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
     ridges, loss = np.zeros((2, len(evidence.tasks)))
@@ -107,11 +108,8 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
         for t, reason in _unreliable(problems, solution):
             flags[evidence.tasks[fitted[t]]] = reason
     size = clipped_rms(errors, weights, spread)
-    for t in fitted[size[fitted] >= spread[fitted]]:
-        flags.setdefault(
-            evidence.tasks[t],
-            f"not explained by the mixture: leave-one-out error {size[t]:.3g} BPB, scatter of the runs {spread[t]:.3g}",
-        )
+    for task, reason in unexplained(evidence, fitted, size, spread).items():
+        flags.setdefault(task, reason)
     return Estimate(
         law=law,
         parameters=Parameters(theta[:, 0], theta[:, 1], theta[:, 2 : leaves + 2]),
@@ -123,6 +121,25 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
         score=float(np.mean(size[fitted] / spread[fitted])) if len(fitted) else 0.0,
         flags=flags,
     )
+
+
+def unexplained(evidence: SwarmData, fitted: NDArray[np.intp], size: Array, spread: Array) -> dict[str, str]:
+    """Find the tasks whose mean predicts left-out runs no worse than the law does.
+
+    Args:
+        evidence: The runs.
+        fitted: [B] positions of the tasks with a law.
+        size: [T] leave-one-out error in BPB.
+        spread: [T] scatter of the runs in BPB.
+
+    Returns:
+        {task: reason}.
+    """
+    return {
+        evidence.tasks[t]: f"not explained by the mixture: leave-one-out error {size[t]:.3g} BPB, "
+        f"scatter of the runs {spread[t]:.3g}"
+        for t in fitted[size[fitted] >= spread[fitted]]
+    }
 
 
 def _unreliable(problems: Problems, solution: Solution) -> Iterator[tuple[int, str]]:

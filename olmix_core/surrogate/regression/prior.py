@@ -176,21 +176,25 @@ class PooledJSON(TypedDict):
     levels: list[list[float]]
     offsets: list[list[float]]
     precision: list[list[float]]
+    scale: NotRequired[list[float]]
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """What a fit of several swarms adds (see `prior`).
+    """What a fit under a prior adds (see `prior` and `shared_prior`).
 
     Attributes:
         levels: [K, S] 1 where a run belongs to an other swarm.
         offsets: [T, S] levels of the other swarms.
         precision: [m + S, m + S] the P of the prior.
+        scale: [T] standard deviation of the coefficients in units of the prior, where it was learnt and c was given;
+            None estimates it from the coefficients.
     """
 
     levels: Array
     offsets: Array
     precision: Array
+    scale: Array | None = None
 
     def to_json(self) -> PooledJSON:
         """Write it as JSON.
@@ -198,7 +202,14 @@ class Pooled:
         Returns:
             Plain JSON values.
         """
-        return {name: values.tolist() for name, values in vars(self).items()}  # type: ignore[return-value]
+        data: PooledJSON = {
+            "levels": self.levels.tolist(),
+            "offsets": self.offsets.tolist(),
+            "precision": self.precision.tolist(),
+        }
+        if self.scale is not None:
+            data["scale"] = self.scale.tolist()
+        return data
 
     @classmethod
     def from_json(cls, data: PooledJSON) -> Self:
@@ -210,5 +221,8 @@ class Pooled:
         Returns:
             What a fit of several swarms adds.
         """
-        arrays = (np.asarray(data[name], dtype=np.float64) for name in ("levels", "offsets", "precision"))
-        return cls(*arrays)
+        levels, offsets, precision = (
+            np.asarray(data[name], dtype=np.float64) for name in ("levels", "offsets", "precision")
+        )
+        scale = np.asarray(data["scale"], dtype=np.float64) if "scale" in data else None
+        return cls(levels, offsets, precision, scale)

@@ -23,6 +23,8 @@ from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE, information_matrix, jacobian
 from olmix_core.surrogate.regression.prior import Pooled, PooledJSON
 
+_GIVEN = 1e6  # times the information of the runs: that on c, where c was given
+
 
 @dataclass(frozen=True)
 class CovarianceFactors:
@@ -119,12 +121,12 @@ class SandwichCovariance:
 
     @cached_property
     def _scatter(self) -> Array:
-        """Scale tau [T]: root mean square of the coefficients around their mean, in the measure of the prior."""
-        v = self.parameters.v
-        m = v.shape[1]
+        """Scale tau [T]: as it was learnt, or the root mean square of the coefficients around their mean."""
+        if self._together.scale is not None:
+            return self._together.scale
+        v, m = self.parameters.v, self.parameters.v.shape[1]
         away = v - v.mean(axis=1, keepdims=True) if not self.law.nonnegative else v
-        scatter: Array = np.sqrt(np.sum((away @ self._together.precision[:m, :m]) * away, axis=1) / m) + 1e-9
-        return scatter
+        return np.asarray(np.sqrt(np.sum((away @ self._together.precision[:m, :m]) * away, axis=1) / m) + 1e-9)
 
     @cached_property
     def _fitted(self) -> Array:
@@ -153,6 +155,8 @@ class SandwichCovariance:
         size = self._fitted.shape[2]
         penalty = np.zeros((len(self._precision), size, size))
         penalty[:, 2:, 2:] = self._precision[:, None, None] * self._together.precision
+        if self._together.scale is not None:
+            penalty[:, 0, 0] = _GIVEN * len(self.X)
         information = information_matrix(self._fitted, self.weights, penalty)
         return np.asarray(np.linalg.inv(information), dtype=np.float64)
 

@@ -38,5 +38,7 @@ def test_a_name_is_registered_once() -> None:
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(FitError, match=r"'cubic'; expected one of auto, diminishing_returns, log_linear, autoscale"):
+    with pytest.raises(
+        FitError, match=r"'cubic'; expected one of auto, diminishing_returns, log_linear, shared_prior, autoscale"
+    ):
         load({"family": "cubic"})

@@ -1,0 +1,195 @@
+"""Estimation of diminishing returns under the prior that all tasks share (`shared_prior`).
+
+Per task, the coefficients are the non-negative maximum of the posterior in logs: the least squares of log(y - c), with
+Huber weights (Huber 1964), plus the prior. Leave-one-out errors are those of the closed form on the coefficients above
+0. The weights that go into the covariance are those of the regression in BPB which has the same solution: a run counts
+1 / (y - c)^2, so that runs of low BPB, where proposals lie, count most.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import nnls
+
+from olmix_core.mixture import Array
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.regression.estimation import CONSTANT, Estimate, unexplained
+from olmix_core.surrogate.regression.laws import Parameters
+from olmix_core.surrogate.regression.levenberg_marquardt import huber
+from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE
+from olmix_core.surrogate.regression.marginal_likelihood import task_scales
+from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.ridge_path import clipped_rms, filled, unfittable_tasks
+from olmix_core.surrogate.regression.shared_prior import Responses, SharedPrior, in_logs, level_indicators
+
+_HUBER = 1.345  # robust standard deviations beyond which a residual counts less (95 % efficient for normal errors)
+_MAD = 1.4826  # standard deviations in a median absolute deviation
+_ROUNDS = 4  # of reweighting
+_LARGEST = 30.0  # logs beyond which a prediction is no BPB
+
+
+@dataclass(frozen=True)
+class SharedEstimate:
+    """An estimate under a shared prior.
+
+    Attributes:
+        estimate: Parameters, errors and flags of all tasks.
+        scale: [T] standard deviation of the coefficients in units of the prior.
+        precision: [m + S, m + S] inverse of the prior's covariance.
+    """
+
+    estimate: Estimate
+    scale: Array
+    precision: Array
+
+
+def estimate_shared(
+    evidence: SwarmData, shared: SharedPrior, run_weights: Array, prior: SwarmPrior | None, huber_delta: float
+) -> SharedEstimate:
+    """Fit every task under a prior that was learnt.
+
+    Args:
+        evidence: The runs.
+        shared: The prior.
+        run_weights: [K] weights of the runs.
+        prior: How runs and leaves are related; None where they are not.
+        huber_delta: BPB beyond which the reported Huber loss is linear.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        FitError: All runs of a task have weight 0.
+    """
+    flags, unfittable = unfittable_tasks(evidence)
+    fitted = np.flatnonzero(~unfittable)
+    Y, weights = filled(evidence, run_weights)
+    total = weights.sum(axis=0)
+    means = np.sum(weights * Y, axis=0) / total
+    levels = level_indicators(prior, evidence.runs)
+    design = np.hstack([shared.law.features(evidence.X), levels])
+    covariance = shared.covariance(evidence.leaves, levels.shape[1], prior)
+    precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+    theta = np.zeros((len(evidence.tasks), design.shape[1] + 2))
+    theta[:, 0], theta[:, 1] = means, CONSTANT
+    errors = np.where(weights > 0, means - Y, 0.0)
+    spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
+    ridge, loss = np.zeros((2, len(evidence.tasks)))
+    scale = np.full(len(evidence.tasks), 1e-9)
+    m = len(evidence.leaves)
+    shares = np.array([shared.shares[task] for task in evidence.tasks])
+    for group in in_logs(evidence, design, weights, fitted, shares):
+        scales = task_scales(group.moments, covariance)
+        scale[group.tasks] = np.sqrt(scales.ratio * scales.noise)
+        for i, t in enumerate(group.tasks):
+            task = _TaskRegression(group, i, precision / scales.ratio[i], float(scales.noise[i]), m)
+            solution = task.solve()
+            theta[t] = solution.theta
+            errors[:, t] = np.where(group.weights > 0, solution.left_out - Y[:, t], 0.0)
+            weights[:, t] = solution.weights
+            residual = solution.fitted - Y[:, t]
+            loss[t] = np.sum(group.weights * huber(residual, huber_delta)) / group.weights.sum()
+            ridge[t] = np.mean((Y[:, t] - group.floors[i])[group.weights > 0] ** 2) / scales.ratio[i] / total[t]
+    size = clipped_rms(errors, filled(evidence, run_weights)[1], spread)
+    estimate = Estimate(
+        law=shared.law,
+        parameters=Parameters(theta[:, 0], theta[:, 1], theta[:, 2 : m + 2]),
+        levels=theta[:, m + 2 :],
+        weights=weights,
+        ridge=ridge,
+        loss=loss,
+        errors=errors,
+        score=float(np.mean(size[fitted] / spread[fitted])) if len(fitted) else 0.0,
+        flags=unexplained(evidence, fitted, size, spread) | flags,
+    )
+    return SharedEstimate(estimate, scale, precision)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """Parameters (c, b, v, d), predictions of the runs [K], the same with each left out [K], and weights [K]."""
+
+    theta: Array
+    fitted: Array
+    left_out: Array
+    weights: Array
+
+
+@dataclass(frozen=True)
+class _TaskRegression:
+    """The regression of one task in logs: z ~ D theta, theta >= 0 on the first `bounded`, with prior precision."""
+
+    group: Responses
+    index: int
+    precision: Array
+    noise: float
+    bounded: int
+
+    def solve(self) -> _Solution:
+        """Reweight by the residuals until the weights are steady."""
+        group, base = self.group, self.group.weights
+        z, factors = group.Z[:, self.index], np.ones(len(base))
+        seen = base > 0
+        for _ in range(_ROUNDS):
+            coefficients, offset = self._weighted(base * factors)
+            residual = z - offset - group.design @ coefficients
+            robust = max(_MAD * float(np.median(np.abs(residual[seen]))), 0.5 * np.sqrt(self.noise), 1e-12)
+            updated = np.minimum(1.0, _HUBER * robust / np.maximum(np.abs(residual), 1e-12))
+            steady = float(np.max(np.abs(updated - factors)[seen])) < 1e-3
+            factors = updated
+            if steady:
+                break
+        weights = base * factors
+        left_out = z - residual / (1 - np.minimum(self._leverage(weights, coefficients), MOST_LEVERAGE))
+        floor, mean = group.floors[self.index], group.means[self.index]
+
+        def bpb(logs: Array) -> Array:
+            return np.asarray(floor + np.exp(np.clip(logs + mean, -_LARGEST, _LARGEST)), dtype=np.float64)
+
+        slopes = bpb(z - residual) - floor  # d y / d log
+        counts = np.where(seen, weights / np.maximum(slopes, 1e-12) ** 2, 0.0)
+        b = mean + offset - group.centre @ coefficients
+        return _Solution(
+            theta=np.concatenate([[floor, b], coefficients]),
+            fitted=bpb(z - residual),
+            left_out=bpb(left_out),
+            weights=counts * (base.sum() / counts.sum()),
+        )
+
+    def _weighted(self, weights: Array) -> tuple[Array, float]:
+        """Coefficients [p] and offset of the regression under some weights [K]."""
+        design, z = self.group.design, self.group.Z[:, self.index]
+        share = weights / weights.sum()
+        centre, mean = share @ design, float(share @ z)
+        away = (design - centre) * weights[:, None]
+        hessian = away.T @ (design - centre) + self.precision
+        coefficients = _nonnegative(hessian, away.T @ (z - mean), self.bounded)
+        return coefficients, mean - float(centre @ coefficients)
+
+    def _leverage(self, weights: Array, coefficients: Array) -> Array:
+        """Leverage [K] of the runs, coefficients at 0 held there."""
+        free = np.flatnonzero((coefficients > 0) | (np.arange(len(coefficients)) >= self.bounded))
+        design = np.column_stack([np.ones(len(weights)), self.group.design[:, free]])
+        penalty = np.zeros((len(free) + 1, len(free) + 1))
+        penalty[1:, 1:] = self.precision[np.ix_(free, free)]
+        information = (design * weights[:, None]).T @ design + penalty
+        solved = np.linalg.solve(information, design.T)
+        return np.asarray(weights * np.sum(design.T * solved, axis=0), dtype=np.float64)
+
+
+def _nonnegative(hessian: Array, slope: Array, bounded: int) -> Array:
+    """The minimum [p] of x' H x / 2 - slope . x with x >= 0 on the first `bounded` columns."""
+    inner, free = hessian[:bounded, :bounded], slice(bounded, None)
+    target = slope[:bounded]
+    if bounded < len(hessian):
+        factor = cho_factor(hessian[free, free])
+        eliminated = cho_solve(factor, hessian[free, :bounded])
+        inner = inner - hessian[:bounded, free] @ eliminated
+        target = target - eliminated.T @ slope[free]
+    root = np.linalg.cholesky(inner)
+    x = nnls(root.T, solve_triangular(root, target, lower=True), maxiter=50 * bounded)[0]
+    if bounded == len(hessian):
+        return np.asarray(x, dtype=np.float64)
+    rest = cho_solve(factor, slope[free] - hessian[free, :bounded] @ x)
+    return np.concatenate([x, rest])

@@ -1,0 +1,148 @@
+"""What is learnt from all tasks together, and the law fitted under it, on known truths."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olmix_core.surrogate.cross_validation import Folds
+from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.fit import cross_validate, fit, fit_law, load_law
+from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.shared_prior import SharedPrior, learn_shared_prior
+from olmix_core.surrogate.settings import FitSettings
+from olmix_core.surrogate.test_problems import diminishing_returns
+from tests.support.properties import examples
+
+SHARED = FitSettings(family="shared_prior")
+LEAVES = tuple(f"{source}:{topic}" for source in "abc" for topic in range(4))
+SOURCES = [LEAVES[:4], LEAVES[4:8], LEAVES[8:]]
+
+
+def truth_with_sources(runs: int, seed: int, tasks: int = 12) -> SwarmData:
+    """Runs of a truth in which the leaves of a source help about alike."""
+    random = np.random.default_rng(seed)
+    by_source = random.gamma(1.0, 2.0, (tasks, 3)).repeat(4, axis=1)
+    a = by_source * random.uniform(0.7, 1.3, (tasks, 12))
+    X = random.dirichlet(np.full(12, 0.5), runs)
+    Y = 0.6 + np.exp(0.5 - 0.4 * (X**0.6) @ a.T) + 0.005 * random.standard_normal((runs, tasks))
+    return SwarmData(
+        X, Y, tuple(f"run{k:03d}" for k in range(runs)), LEAVES, tuple(f"task{t:02d}" for t in range(tasks))
+    )
+
+
+def one_swarm(data: SwarmData) -> SwarmPrior:
+    return SwarmPrior(dict.fromkeys(data.runs, "only"), "only", SOURCES)
+
+
+def error(data: SwarmData, settings: FitSettings, test: SwarmData) -> float:
+    return float(np.abs(fit(data, settings).predict(test.X) - test.Y).mean())
+
+
+def test_few_runs_and_related_leaves_predict_better_than_a_ridge_of_each_task() -> None:
+    both = truth_with_sources(110, seed=0)
+    data, test = both.rows(np.arange(10)), both.rows(np.arange(10, 110))
+    related = error(data, replace(SHARED, prior=one_swarm(data)), test)
+    assert related < 0.7 * error(data, FitSettings(family="diminishing_returns"), test)
+    assert related < 0.7 * error(data, SHARED, test)
+
+
+def test_leaves_of_a_source_are_found_to_be_alike() -> None:
+    data = truth_with_sources(30, seed=3)
+    learnt = learn_shared_prior(data, np.ones(30), one_swarm(data), gamma=None)
+    assert learnt.shared["source"] > np.mean(list(learnt.leaves.values()))
+    assert set(learnt.shared) == {"source", "common"}
+
+
+def test_a_noiseless_law_is_recovered() -> None:
+    problem = diminishing_returns(6, 8)
+    data = problem.evidence(80, seed=0)
+    surrogate = fit(data, replace(SHARED, gamma=problem.law.gamma))
+    Q = problem.mixtures(50, seed=1)
+    scatter = np.abs(data.Y - data.Y.mean(axis=0)).mean()
+    assert np.abs(surrogate.predict(Q) - problem.bpb(Q)).mean() < 0.1 * scatter
+
+
+@given(seed=st.integers(0, 2**31))
+@examples(2)
+def test_order_of_rows_and_columns_changes_nothing(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    data = diminishing_returns(6, 4, seed=seed % 5).with_noise(0.02).evidence(20, seed=seed % 7)
+    rows, leaves, tasks = (random.permutation(n) for n in (20, 6, 4))
+    shuffled = SwarmData(
+        data.X[np.ix_(rows, leaves)],
+        data.Y[np.ix_(rows, tasks)],
+        tuple(data.runs[k] for k in rows),
+        tuple(data.leaves[j] for j in leaves),
+        tuple(data.tasks[t] for t in tasks),
+    )
+    first, second = fit_law(data, SHARED), fit_law(shuffled, SHARED)
+    assert (first.parameters.v[np.ix_(tasks, leaves)] == second.parameters.v).all()
+    assert second.std(data.X[:3][:, leaves]) == pytest.approx(first.std(data.X[:3])[:, tasks], rel=1e-6)
+
+
+def test_a_task_measured_on_half_of_the_runs_is_fitted_to_these() -> None:
+    data = diminishing_returns(6, 5).with_noise(0.01).evidence(60, seed=0)
+    Y = data.Y.copy()
+    Y[::2, 1] = np.nan
+    learnt = learn_shared_prior(data, np.ones(60), None, gamma=0.6)
+    gappy = fit(replace(data, Y=Y), replace(SHARED, gamma=0.6))
+    assert np.isfinite(gappy.predict(data.X)).all()
+    assert np.abs(gappy.predict(data.X)[:, 1] - data.Y[:, 1]).mean() < 0.02
+    assert set(learnt.shares) == set(data.tasks)
+
+
+def test_another_swarm_may_lie_at_another_level() -> None:
+    problem = diminishing_returns(6, 6).with_noise(0.003)
+    new, old = problem.evidence(8, seed=0), problem.evidence(60, seed=1)
+    moved = replace(old, runs=tuple(f"old-{run}" for run in old.runs), Y=0.05 + 1.1 * old.Y)
+    both = SwarmData(
+        np.vstack([new.X, moved.X]), np.vstack([new.Y, moved.Y]), (*new.runs, *moved.runs), new.leaves, new.tasks
+    )
+    swarms = {**dict.fromkeys(new.runs, "new"), **dict.fromkeys(moved.runs, "old")}
+    pooled = fit(both, replace(SHARED, prior=SwarmPrior(swarms, "new")))
+    Q = problem.mixtures(60, seed=2)
+    errors = [np.abs(surrogate.predict(Q) - problem.bpb(Q)).mean() for surrogate in (pooled, fit(new, SHARED))]
+    assert errors[0] < errors[1]
+
+
+def test_a_revised_leaf_resembles_its_predecessor() -> None:
+    data = truth_with_sources(20, seed=4)
+    prior = SwarmPrior(dict.fromkeys(data.runs, "only"), "only", revised={LEAVES[0]: LEAVES[1], LEAVES[2]: "gone"})
+    learnt = learn_shared_prior(data, np.ones(20), prior, gamma=0.6)
+    assert set(learnt.shared) == {"common", "revision"}
+    covariance = learnt.covariance(LEAVES, 0, prior)
+    assert covariance[0, 1] == pytest.approx(learnt.shared["common"] + learnt.shared["revision"])
+    assert covariance[2, 3] == pytest.approx(learnt.shared["common"])
+
+
+def test_json_keeps_the_prior_and_the_errors() -> None:
+    data = truth_with_sources(15, seed=5)
+    surrogate = fit_law(data, replace(SHARED, prior=one_swarm(data)))
+    again = load_law(surrogate.to_json())
+    assert again.shared_prior == surrogate.shared_prior
+    assert isinstance(again.shared_prior, SharedPrior)
+    assert (again.std(data.X) == surrogate.std(data.X)).all()
+    assert (again.predict(data.X) == surrogate.predict(data.X)).all()
+
+
+def test_left_out_errors_are_those_of_fits_without_the_run() -> None:
+    data = diminishing_returns(4, 6).with_noise(0.01).evidence(16, seed=0)
+    surrogate = fit_law(data, SHARED)
+    refits = cross_validate(data, SHARED, folds=Folds(count=16, seed=0))
+    closed, exact = surrogate.covariance.errors, refits.predicted - data.Y
+    assert np.corrcoef(closed.ravel(), exact.ravel())[0, 1] > 0.9
+    assert np.sqrt(np.mean(closed**2)) == pytest.approx(np.sqrt(np.mean(exact**2)), rel=0.25)
+
+
+def test_intervals_hold_what_new_runs_measure() -> None:
+    inside = []
+    for seed in range(4):
+        both = truth_with_sources(80, seed)
+        data, test = both.rows(np.arange(20)), both.rows(np.arange(20, 80))
+        surrogate = fit(data, replace(SHARED, prior=one_swarm(data)))
+        half = 1.645 * np.hypot(surrogate.std(test.X), surrogate.noise())
+        inside.append(np.mean(np.abs(surrogate.predict(test.X) - test.Y) <= half))
+    assert 0.8 < np.mean(inside) < 0.99
