@@ -150,9 +150,12 @@ def test_released_swarms(name: str, held_out: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "runs", "published_behaviour", "flagged"),
     [
-        ("dclm24", 64, False, ["drop:rc::gen2mc"]),
-        ("dclm24", 64, True, ["drop:rc::gen2mc", "squad:rc::gen2mc", "mmlu_humanities", "mmlu_other"]),
-        ("dclm24", 33, False, []),
+        pytest.param("dclm24", 64, False, ["drop:rc::gen2mc"], marks=pytest.mark.long),
+        pytest.param(
+            *("dclm24", 64, True, ["drop:rc::gen2mc", "squad:rc::gen2mc", "mmlu_humanities", "mmlu_other"]),
+            marks=pytest.mark.long,
+        ),
+        pytest.param("dclm24", 33, False, [], marks=pytest.mark.long),
         ("pdf22", 12, False, []),
     ],
 )

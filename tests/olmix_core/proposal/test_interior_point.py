@@ -146,10 +146,11 @@ def test_an_answer_outside_the_limits_is_replaced_by_one_inside(monkeypatch: pyt
     assert proposal.residual <= 1e-9
 
 
-def test_random_problems_are_all_solved() -> None:
+@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.long)])
+def test_random_problems_are_all_solved(count: int) -> None:
     """A small version of `make bench-random-proposals`, with random laws in place of fitted ones."""
     random = np.random.default_rng(0)
-    for index in range(60):
+    for index in range(count):
         m = int(random.choice([8, 24, 64, 128]))
         surrogate = (
             many_tasks(m, index)

@@ -259,7 +259,7 @@ def test_invalid_run_weights_are_refused(run_weights: np.ndarray) -> None:
 
 
 @needs_swarms
-@pytest.mark.parametrize("name", ["dclm24", "all64"])
+@pytest.mark.parametrize("name", ["dclm24", pytest.param("all64", marks=pytest.mark.long)])
 def test_held_out_runs_of_real_swarms(name: str) -> None:
     evidence = swarm(name)
     order = np.random.default_rng(0).permutation(len(evidence.runs))
