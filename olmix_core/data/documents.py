@@ -53,7 +53,7 @@ def may_unpack(file: InputFile) -> bool:
     if file.is_tokens:
         return False
     text = text_format(file)
-    if not text.is_sequential or text.name == "tar" or compression_of(file.url) is not None:
+    if not text.is_sequential or text.is_container or compression_of(file.url) is not None:
         return True
     with open_file(file.url, None) as raw:
         return compression_at(raw.read(HEAD)) is not None

@@ -5,8 +5,16 @@ renormalised; every affected or released leaf is a column of its own, and so is 
 Full recomputation keeps nothing, and E is the identity. So q = E r has the old ratios exactly, however often the set
 changed before.
 
-A plan also says how many proxies are trained. `olmix_core.planning.release` chooses the leaves that are recomputed
-although they did not change, and `olmix_core.planning.swarm` draws the mixtures of the proxies.
+The proxies of an update follow from the plan:
+
+1. `planning.base` finds the version to build on and compares its leaves with those of today (`data.domain_diff`).
+2. `plan_reuse` makes the columns, and K, the number of proxies: `swarm.runs`, or 3 (d + 1) for d free columns, where
+   all kept leaves are one column; 0 where one column is left and there is earlier evidence. `planning.release` chooses
+   the leaves that are recomputed although they did not change.
+3. `planning.swarm` draws K mixtures: over all leaves under `auto` and `full_recompute`, else over the free columns
+   (`flows.pipeline.payloads.swarm_payload` says which).
+4. `flows.pipeline.train_swarm` trains each mixture whose result is not in the store; the key of step `train` holds its
+   mixture, recipe and tokenizer.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,6 +5,12 @@
     token ids      a CRC-32 of every megabyte, kept in a sealed file beside them and checked when it is read
     other files    their SHA-256 is in a sealed file that belongs to them
 
+Damage is met in three ways. A result whose seal or small files are wrong counts as missing when it is looked up, and
+its step runs again (`storage.results`). Large files (tokens, models) are looked up by name only: damage is found where
+they are used (`workers.process`), which moves the file to `damaged/` and ends the run with an error; the next run makes
+it again. Files that are never made again, the ledger and published records, stop a run (`evidence.ledger_files`,
+`mixes.record`). `olmix store check` reads everything (`mixes.audit`).
+
 A seal detects damage: a flipped bit, a truncated file, an edit by hand. It does not protect against anybody who may
 write to the store, and need not: nothing that is read from the store is ever executed.
 """

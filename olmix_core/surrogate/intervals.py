@@ -3,6 +3,11 @@
 An interval covers what a proxy would measure. It contains the error of the surrogate and, once per proxy, the scatter
 of runs around it. Part of that scatter is misfit of the law; without it intervals at a proposal would be far too
 narrow (`make bench-gain`).
+
+The chain of a gain, from the fit to the terminal: `objective_std` of the difference of two predictions, which for a law
+is `regression.uncertainty` (a sandwich over leave-one-out errors) and `Parameters.doubt` where a bound holds a
+prediction, and for a regressor the scatter of its refits (`jackknife`); `objective_noise`, the scatter of runs;
+`measured_std` and `interval` here; `mixes.record_builder`, which writes {bpb, low, high}; `flows.cli.mix_view`.
 """
 
 import math

@@ -34,7 +34,6 @@ class Family:
         is_convex: Every fitted surrogate is convex in the mixture.
         has_law: Every fitted surrogate has a `fitted_law`, from which the next round of a swarm is selected.
         has_gamma: `FitSettings.gamma` applies.
-        extra: The extra of olmix-flows that installs what the family needs; None where it needs nothing.
     """
 
     name: str
@@ -45,7 +44,6 @@ class Family:
     is_convex: bool = False
     has_law: bool = False
     has_gamma: bool = False
-    extra: str | None = None
 
 
 _FAMILIES: dict[str, Family] = {}

@@ -1,7 +1,13 @@
 """Step `statistics`: one per leaf. Key: the leaf's content and the tokenizer.
 
-The content is a fingerprint of the leaf's files (`olmix_core.data.leaf_files`); `olmix_core.identity.step_key` makes
-the key of it.
+The key is `identity.step_key`: the SHA-256 of the canonical JSON of the step's name, its `code_version` and the
+payload {content, tokenizer}.
+
+- content: the SHA-256 of the sorted list of [MD5 or ETag, size, reader] of the leaf's files (`data.leaf_files`), where
+  the reader is the format's name with the fields that it uses;
+- tokenizer: the SHA-256 of its definition and its end-of-document token (`data.tokenizer`).
+
+Labels, paths, the order of files and `sample` are not part of it.
 """
 
 from collections.abc import Sequence

@@ -28,6 +28,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 class Runner(ABC):
     """A place where the steps of a run are carried out.
 
+    A run enters `start` once. For each step that trains or evaluates proxies it calls `launch`, then submits a task per
+    call inside `reserve`; a task that fails with an error for which `is_loss` is true is tried again.
+
     Attributes:
         name: Value of `execution.runner`.
         on_cluster: Whether tasks run on other machines, so that the store has to be one that they share.

@@ -34,6 +34,7 @@ class TextFormat:
         has_fields: Whether the text is in a field or column, called `InputFile.text_field`.
         is_sequential: Whether a file is read from its beginning to its end, so that it can be asked for in blocks, and
             compressed as a whole: each suffix may be followed by that of a compression.
+        is_container: Whether its parts are files of their own, which may be compressed each.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TextFormat:
     errors: tuple[type[Exception], ...] = ()
     has_fields: bool = True
     is_sequential: bool = True
+    is_container: bool = False
     kind: Literal["text"] = "text"
 
     @property

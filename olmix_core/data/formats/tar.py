@@ -53,7 +53,7 @@ def _of_member(archive: tarfile.TarFile, member: tarfile.TarInfo, file: InputFil
     if not member.isfile() or name.startswith(".") or is_description(name):
         return iter(())
     of_member = next(iter(formats_at(name)), None)
-    if not isinstance(of_member, TextFormat) or not of_member.is_sequential or of_member.name == "tar":
+    if not isinstance(of_member, TextFormat) or not of_member.is_sequential or of_member.is_container:
         if is_no_data(name, member.size):
             return iter(())
         raise DataError(
@@ -80,5 +80,6 @@ FORMATS.register(
         suffixes={".tar": 1},
         documents=_documents,
         errors=(tarfile.TarError,),
+        is_container=True,
     )
 )

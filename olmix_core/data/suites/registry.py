@@ -17,8 +17,8 @@ class Suite:
         description: Which tasks it has, for people.
         main_list: The list of tasks to name in a configuration, a file that `import_tasks` writes.
         download: Download the source of the tasks once, and return its file; raises DataError.
-        import_tasks: Write the tasks in a source to a folder, with lists of them; returns {task: documents}; raises
-            DataError.
+        import_tasks: (source, folder) to {task: documents}. Writes `<task>.jsonl`, a document {context, continuation} a
+            line, and lists of tasks: YAML files of [{file, family, sample}], one of them `main_list`. Raises DataError.
     """
 
     name: str

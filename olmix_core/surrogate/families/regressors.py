@@ -44,5 +44,4 @@ def regressor_family(regressor: Regressor, description: str) -> Family:
         fit=fit,
         load=load,
         cross_validate=cross_validate,
-        extra=regressor.extra,
     )
