@@ -13,8 +13,8 @@ import numpy as np
 from olmix_core.config.evaluation import Task
 from olmix_core.config.load import load_config, read_task_list
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.data.corpus import tokenise
 from olmix_core.data.tasks import TaskSource
+from olmix_core.data.tokenisation import tokenise
 from olmix_core.data.tokenizer import train_tokenizer
 from olmix_core.mixture import Array, natural
 from olmix_core.planning.preflight import resolve_inputs

@@ -37,8 +37,8 @@ from olmix_core.config.config import Config  # noqa: E402
 from olmix_core.config.evaluation import Task  # noqa: E402
 from olmix_core.config.load import load_config, read_task_list  # noqa: E402
 from olmix_core.config.recipe import ProxyRecipe  # noqa: E402
-from olmix_core.data.corpus import tokenise  # noqa: E402
 from olmix_core.data.tasks import TaskSource  # noqa: E402
+from olmix_core.data.tokenisation import tokenise  # noqa: E402
 from olmix_core.data.tokenizer import train_tokenizer  # noqa: E402
 from olmix_core.identity import digest  # noqa: E402
 from olmix_core.mixes.loading import load  # noqa: E402

@@ -105,8 +105,8 @@ def mix(
         pause_flow_run(timeout=APPROVAL_SECONDS, poll_interval=POLL_SECONDS)
         inputs = resolve_inputs(config, config_file)  # days may have passed
     store = inputs.store
-    labels = {**inputs.domains.labels, **{task.fingerprint: task.label for task in inputs.tasks}}
-    executor = PrefectExecutor(store, Artifacts(config.name, store, labels), config.execution)
+    artifacts = Artifacts(config.name, store, inputs.labels)
+    executor = PrefectExecutor(store, artifacts, config.execution)
     tracked = progress.current()
     with shown(config.name, tracked), until_stopped():
         draft = propose_mix(config, config_file, inputs, executor)

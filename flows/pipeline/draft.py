@@ -60,6 +60,7 @@ def _draft(context: RunContext, keys: Mapping[str, Sequence[str]]) -> MixDraft:
         domains=inputs.domains,
         tasks=inputs.tasks,
         statistics=state.statistics,
+        overlap=state.overlap,
         natural=state.natural,
         settings=MixSettings.model_validate({"proxy": inputs.recipe.identity(), **sections}),
         tokenizer=TokenizerRecord.model_validate(tokenizer),

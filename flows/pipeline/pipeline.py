@@ -1,7 +1,7 @@
 """The chain of steps: what each depends on, from a configuration to a proposed mixture.
 
-    tokenizer -> statistics (a leaf) -> plan -> swarm -> train (a mixture) -> evaluate (a proxy and a task)
-              -> evidence -> fit -> propose
+    tokenizer -> statistics (a leaf) -> overlap -> plan -> swarm -> train (a mixture)
+              -> evaluate (a proxy and a task) -> evidence -> fit -> propose
 
 A swarm may be trained in rounds: from the law of one round, `choose` gives the mixtures of the next.
 The chain is written once and carried out by an executor: for real (the flow), or as a dry run.
@@ -13,17 +13,20 @@ from flows.pipeline.swarm_round import SwarmProgress, train_round
 from olmix_core.config.tokenizer import TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.domains import Leaf
+from olmix_core.data.overlap import Overlap
 from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
 from olmix_core.mixes.versions import read_latest
 from olmix_core.mixture import LeafIndex
 from olmix_core.mixture import natural as natural_mixture
+from olmix_core.planning.exclusions import check_exclusions
 from olmix_core.planning.preflight import check_statistics
 from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from tasks.runtime.artifacts import Where
 from tasks.runtime.step import Call
 from tasks.steps.evaluate import evaluate
 from tasks.steps.next_round import NextRoundPayload, next_round
+from tasks.steps.overlap import OverlapPayload, overlap
 from tasks.steps.plan import PlanPayload, plan
 from tasks.steps.propose import ProposePayload, propose
 from tasks.steps.statistics import StatisticsPayload, statistics
@@ -45,6 +48,9 @@ def run_chain(context: RunContext) -> None:
     state.statistics = _count_leaves(context)
     if not executor.estimated:
         check_statistics(context.config, context.config_file, inputs, state.statistics)
+    state.overlap = _find_overlap(context)
+    if not executor.estimated:
+        check_exclusions(inputs, state.statistics, state.overlap)
     state.tokens = {
         leaf.fingerprint: leaf.represented(state.statistics[leaf.fingerprint].available)
         for leaf in inputs.domains.leaves
@@ -99,6 +105,38 @@ def _statistics_where(leaf: Leaf) -> Where:
     return {"label": leaf.label, "files": leaf.files, **{name: value for name, value in shown.items() if value}}
 
 
+def _find_overlap(context: RunContext) -> Overlap:
+    """What is held out of leaves, or of tasks, and stands in leaves.
+
+    A trainer of the user's own reads the files, and measures on text of its own: only copies of documents are told.
+    """
+    tasks = {task.fingerprint: task.source for task in context.inputs.tasks if task.source.has_documents}
+    found = context.executor.run(
+        overlap,
+        OverlapPayload(sorted(context.state.statistics), context.state.tokenizer, sorted(tasks)),
+        corpora=_corpora(context),
+        tasks=tasks,
+        earlier=_earlier_overlap(context),
+    ).overlap
+    return found if context.config.proxy.trainer is None else found.without_exclusions()
+
+
+def _earlier_overlap(context: RunContext) -> Overlap:
+    """What the last version found, by which a dry run predicts what this one finds."""
+    last = read_latest(context.store, context.config.name)
+    keys = last.step_keys.get(overlap.name, ()) if last is not None else ()
+    results = [overlap.known(context.store, key) for key in keys[-1:]]
+    return next((result.overlap for result in results if result is not None), Overlap())
+
+
+def _corpora(context: RunContext) -> dict[str, str]:
+    """{leaf: folder of its tokens}."""
+    tokenizer = context.state.tokenizer
+    return {
+        leaf: corpus_folder(statistics.key(StatisticsPayload(leaf, tokenizer))) for leaf in context.state.statistics
+    }
+
+
 def _carry_over(context: RunContext) -> None:
     """Find the evidence of the versions that are built on, and how its leaves are written now.
 
@@ -126,8 +164,7 @@ def _train_swarm(context: RunContext) -> None:
     state, executor = context.state, context.executor
     first = swarm_payload(context)
     mixtures = executor.run(swarm, first).mixtures if first else ()
-    corpora = {leaf: corpus_folder(statistics.key(StatisticsPayload(leaf, state.tokenizer))) for leaf in state.tokens}
-    progress = SwarmProgress(swarm.key(first) if first else "", corpora)
+    progress = SwarmProgress(swarm.key(first) if first else "", _corpora(context))
     sizes = round_sizes(context.config, state.plan.runs)
     for number in range(len(sizes)):
         state.to_come = sizes[number + 1 :]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from olmix_core.data.corpus import LeafStatistics
+from olmix_core.data.overlap import Overlap
 from olmix_core.evidence.atoms import File
 from olmix_core.evidence.pooling import LedgerSelection, VersionEvidence
 from olmix_core.planning.base import Base
@@ -22,6 +23,7 @@ class RunState:
         base: The mix that is built on.
         tokenizer: Fingerprint of the tokenizer.
         statistics: {leaf: its statistics}.
+        overlap: Text that proxies are evaluated on and that stands in leaves, and copies of documents.
         tokens: {leaf: tokens available}; of a sample, those that it stands for.
         natural: {leaf: natural share}.
         plan: The free dimensions and the number of proxies.
@@ -43,6 +45,7 @@ class RunState:
     base: Base
     tokenizer: str = ""
     statistics: dict[str, LeafStatistics] = field(default_factory=dict)
+    overlap: Overlap = field(default_factory=Overlap)
     tokens: dict[str, int] = field(default_factory=dict)
     natural: dict[str, float] = field(default_factory=dict)
     plan: ReusePlan = field(default_factory=ReusePlan)

@@ -86,7 +86,14 @@ def train_swarm(
 
 
 def _payload(context: RunContext, mixture: Mixture, attempt: int) -> TrainPayload:
-    return TrainPayload(dict(mixture), context.recipe, context.state.tokenizer, attempt or None)
+    exclusions = context.state.overlap.exclusions
+    return TrainPayload(
+        dict(mixture),
+        context.recipe,
+        context.state.tokenizer,
+        attempt or None,
+        {leaf: exclusions[leaf] for leaf in sorted(mixture) if leaf in exclusions} or None,
+    )
 
 
 def _where(context: RunContext, mixture: Mixture, corpora: Mapping[str, str], number: int) -> dict[str, object]:

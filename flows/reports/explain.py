@@ -204,9 +204,9 @@ def _reason(
         root = _root(result, own, names)
         reported = differences if old is not None else tuple(own)
         return Reason(result.step, result.label, count, own[0].source, root, (), reported)
-    # Only results of earlier steps differ: follow the first that has a reason.
+    # Only results of earlier steps differ: follow the nearest that has a reason.
     sources = {difference.source for difference in differences}
-    for upstream in before:
+    for upstream in reversed(before):
         if upstream.step in sources:
             chain = (upstream.step, *upstream.chain)
             return Reason(result.step, result.label, count, UPSTREAM, upstream.root, chain, differences)

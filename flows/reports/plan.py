@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass, replace
 
 from flows.execution.dry_run import Counts
 from flows.pipeline.forecast import Forecast, forecast
+from flows.reports.plan_notes import plan_notes
 from olmix_core.config.config import Config
-from olmix_core.config.recipe import caution
 from olmix_core.config.reuse import Reuse
-from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import Speed
 from olmix_core.mixes.versions import read_latest
@@ -170,7 +169,7 @@ def make_plan(
         alternatives=_alternatives(config, config_file, prospect, last, workers),
         coupling=_coupling(prospect),
         evidence=EvidenceUse(outcome.carried_over, outcome.pool.proxies, dict(outcome.left_out)),
-        notes=tuple(_notes(prospect)),
+        notes=tuple(plan_notes(prospect)),
     )
 
 
@@ -265,34 +264,3 @@ def _alternatives(
 def _coupling(prospect: Forecast) -> Coupling | None:
     coupling = prospect.outcome.plan.coupling
     return None if coupling is None else Coupling(coupling.before, coupling.after)
-
-
-def _notes(prospect: Forecast) -> list[str]:
-    outcome = prospect.outcome
-    leaves = prospect.inputs.domains.leaves
-    notes = [f"{leaf.label}: skips {leaf.skipped}" for leaf in leaves if leaf.skipped]
-    notes += [f"{leaf.label}: {leaf.sample.describe()}" for leaf in leaves if leaf.sample is not None]
-    if outcome.base.change is not None:
-        notes += outcome.base.change.notes
-    if outcome.pool.proxies:
-        notes.append(f"the law learns from {_proxies(outcome.pool.proxies)} of other swarms on record as well")
-    if outcome.left_out:
-        notes.append(f"proxies on record that are left out: {describe_exclusions(outcome.left_out)}")
-    if outcome.pool.later:
-        notes.append(
-            f"{_proxies(outcome.pool.later)} recorded since could be used too, and will be once domains, tasks, swarm,"
-            " recipe or imports are others"
-        )
-    if outcome.to_come:
-        later = sum(outcome.to_come)
-        notes.append(f"trained in rounds: at most as many proxies as said, {later} of them in later rounds")
-    warning = caution(prospect.inputs.recipe.parameters(prospect.inputs.vocab_size))
-    if warning and prospect.counts.get(train.name, Counts()).executed:
-        notes.append(warning)
-    if prospect.run.estimated:
-        notes.append("tokens of leaves that were never counted are estimated from their size")
-    return notes
-
-
-def _proxies(count: int) -> str:
-    return "1 proxy" if count == 1 else f"{count} proxies"

@@ -6,12 +6,13 @@ checked tasks (`read_tasks`). Input formats (`data.formats`) and evaluation suit
 which one module adds one.
 """
 
-from olmix_core.data.corpus import Corpus, LeafStatistics, open_corpus, tokenise
+from olmix_core.data.corpus import Corpus, LeafStatistics, open_corpus
 from olmix_core.data.documents import text_documents, token_documents
 from olmix_core.data.domain_diff import DomainDiff, diff_domains
 from olmix_core.data.domains import DomainSet, Leaf, read_domains
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import EvaluationTask, Item, TaskSource, read_items, read_tasks
+from olmix_core.data.tokenisation import tokenise
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer, train_tokenizer
 
 __all__ = [

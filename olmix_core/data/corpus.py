@@ -1,44 +1,33 @@
 """A leaf's corpus: tokenised once per content, with a slice held out that no proxy trains on.
 
-A document is cut into *passages* (at white space, at most 16 KiB), the unit that is shuffled and held out. The
-passages with the smallest hashes are held out, up to 64 KiB of text or 5 % of the leaf, whichever is less. So the slice
-does not depend on the order of files, and most of it stays held out when the leaf grows.
+A document is cut into *passages* (at white space, at most 16 KiB), the unit that is shuffled and held out.
+`tokenise` writes a corpus, `open_corpus` reads it.
 
 On disk, in the store, under the key of the leaf's statistics:
 
     tokens.bin             token ids of all passages, one after the other, smallest fitting type; a document ends in eos
     passages.safetensors   ends [n] of the passages in tokens.bin; heldout [h] indices, ascending; heldout_bytes [h];
                            checks of tokens.bin (see `olmix_core.storage.integrity`)
+
+Passages that hold protected text of elsewhere (`olmix_core.data.overlap`) are not trained on either. They are listed in
+a file of their own, since they depend on more than the leaf.
 """
 
-import hashlib
-import heapq
-from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
-from operator import itemgetter
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix_core.data.documents import text_documents, token_documents
-from olmix_core.data.input_file import InputFile
-from olmix_core.data.passages import cut
-from olmix_core.data.tokenizer import Tokenizer
-from olmix_core.errors import DamageError, DataError
+from olmix_core.errors import DamageError
+from olmix_core.identity import digest
 from olmix_core.serialization import JsonRecord
-from olmix_core.storage.content_index import ContentIndex
-from olmix_core.storage.integrity import CheckedTokens, chunk_crcs, load_tensors, save_tensors
-from olmix_core.storage.layout import PASSAGES_FILE, TOKENS_FILE
+from olmix_core.storage.integrity import CheckedTokens, load_tensors, save_tensors
+from olmix_core.storage.layout import PASSAGES_FILE, TOKENS_FILE, exclusion_path
 from olmix_core.storage.store import Store
 
 FILES = (TOKENS_FILE, PASSAGES_FILE)  # of a corpus
-PASSAGE_TOKENS = 4096  # of token files, whose text is not at hand
-HELDOUT_BYTES = 64 << 10
-HELDOUT_SHARE = 0.05
 BATCH = 256  # passages encoded at once
 
 
@@ -71,138 +60,23 @@ class LeafStatistics(JsonRecord):
         return self.bytes / self.tokens
 
 
-class _HeldOut:
-    """The passages with the smallest hashes, up to HELDOUT_BYTES, in bounded memory.
+@dataclass(frozen=True)
+class PassageTable:
+    """The index of a tokenised leaf.
 
-    Copies of a passage are held out together, since training on one would reveal the others.
+    Attributes:
+        starts: [n] first token of each passage.
+        ends: [n] end of each passage.
+        heldout: [h] passages that are held out, ascending.
+        heldout_bytes: [h] bytes of text of each such passage.
+        checks: Checksums of the tokens.
     """
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int]] = []  # (-hash, passage, bytes): the largest hash on top
-        self._bytes = 0
-        self._limit = 1 << 64  # larger hashes cannot be held out any more
-
-    def offer(self, content: bytes, passage: int, size: int) -> None:
-        value = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
-        if value >= self._limit:
-            return
-        heapq.heappush(self._heap, (-value, passage, size))
-        self._bytes += size
-        while self._heap and (self._bytes > HELDOUT_BYTES or -self._heap[0][0] >= self._limit):
-            largest, _, size = heapq.heappop(self._heap)
-            self._bytes -= size
-            self._limit = -largest
-
-    def chosen(self, total_bytes: int) -> list[tuple[int, int]]:
-        """(passage, bytes), by passage, of those that fit HELDOUT_SHARE of the leaf, taken in the order of hashes."""
-        room, chosen = total_bytes * HELDOUT_SHARE, []
-        for _, entries in groupby(sorted(self._heap, reverse=True), key=itemgetter(0)):
-            copies = [(passage, size) for _, passage, size in entries]
-            size = sum(size for _, size in copies)
-            if size <= room:
-                room -= size
-                chosen += copies
-        return sorted(chosen)
-
-
-def tokenise(files: Sequence[InputFile], tokenizer: Tokenizer, store: Store, folder: str) -> LeafStatistics:
-    """Tokenise a leaf in one pass; memory grows only by an index of its passages.
-
-    Args:
-        files: Files of the leaf.
-        tokenizer: The tokenizer.
-        store: The store to write to.
-        folder: Folder in the store.
-
-    Returns:
-        Statistics of the leaf.
-
-    Raises:
-        DataError: A file cannot be read in its format or changed meanwhile, or the leaf holds no text.
-    """
-    ends, heldout = array("q"), _HeldOut()
-    documents = total_bytes = position = 0
-    with store.new_file(f"{folder}/{TOKENS_FILE}") as path:
-        with path.open("wb") as out:
-            for ids, content, size, is_last in _passages(files, tokenizer):
-                heldout.offer(content, len(ends), size)
-                position += _write(out, ids, tokenizer, is_last)
-                ends.append(position)
-                total_bytes += size
-                documents += is_last
-        crcs = chunk_crcs(path)
-        if not ends or total_bytes == 0:
-            raise DataError(f"{files[0].url}: this domain holds no text; expected at least one document")
-        _unchanged(files)
-    chosen = heldout.chosen(total_bytes)
-    index = np.array([passage for passage, _ in chosen], np.int64)
-    all_ends = np.array(ends, np.int64)
-    sizes = np.diff(all_ends, prepend=0)
-    arrays: dict[str, NDArray[Any]] = {
-        "ends": all_ends,
-        "heldout": index,
-        "heldout_bytes": np.array([size for _, size in chosen], np.int64),
-        "checks": crcs,
-    }
-    with store.new_file(f"{folder}/{PASSAGES_FILE}") as path:
-        save_tensors(arrays, path)
-    return LeafStatistics(
-        documents=documents,
-        bytes=total_bytes,
-        tokens=position,
-        heldout_tokens=int(sizes[index].sum()),
-        heldout_bytes=int(arrays["heldout_bytes"].sum()),
-    )
-
-
-def _unchanged(files: Sequence[InputFile]) -> None:
-    """Raise DataError where a file changed since it was listed: its tokens would have a wrong identity."""
-    with closing(ContentIndex()) as index:
-        for file in files:
-            if file.content and index.hash(file.url)[0] != file.content:
-                raise DataError(
-                    f"{file.url}: changed while it was read; expected files that stay as they are during a run: run"
-                    " again"
-                )
-
-
-def _write(out: IO[bytes], ids: NDArray[Any], tokenizer: Tokenizer, is_last: bool) -> int:
-    if is_last:
-        ids = np.append(ids, tokenizer.eos)
-    out.write(ids.astype(tokenizer.dtype.newbyteorder("<")).tobytes())
-    return ids.size
-
-
-def _passages(files: Sequence[InputFile], tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
-    """Every passage as (token ids, content to hash, bytes of text, whether its document ends here)."""
-    for file in files:
-        if file.is_tokens:
-            yield from _token_passages(file, tokenizer)
-        else:
-            yield from _text_passages(file, tokenizer)
-
-
-def _text_passages(file: InputFile, tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
-    def pieces() -> Iterator[tuple[str, bool]]:
-        for document in text_documents(file):
-            parts = list(cut(document))
-            for position, part in enumerate(parts, start=1):
-                yield part, position == len(parts)
-
-    stream = pieces()
-    while batch := list(islice(stream, BATCH)):
-        encoded = tokenizer.encode([text for text, _ in batch])
-        for (text, is_last), ids in zip(batch, encoded, strict=True):
-            content = text.encode()
-            yield ids, content, len(content), is_last
-
-
-def _token_passages(file: InputFile, tokenizer: Tokenizer) -> Iterator[tuple[NDArray[Any], bytes, int, bool]]:
-    for document in token_documents(file, eos=tokenizer.eos, vocab_size=tokenizer.vocab_size):
-        for start in range(0, document.size, PASSAGE_TOKENS):
-            ids = document[start : start + PASSAGE_TOKENS]
-            size = int(tokenizer.token_bytes[ids].sum())
-            yield ids, ids.astype("<u4").tobytes(), size, start + PASSAGE_TOKENS >= document.size
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    heldout: NDArray[np.int64]
+    heldout_bytes: NDArray[np.int64]
+    checks: NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -224,13 +98,57 @@ class Corpus:
     heldout_bytes: NDArray[np.int64]
 
 
-def open_corpus(store: Store, folder: str, dtype: np.dtype[Any]) -> Corpus:
+def read_passages(store: Store, folder: str) -> PassageTable:
+    """Read the index of a tokenised leaf.
+
+    Args:
+        store: The store.
+        folder: Folder in the store that `tokenise` wrote.
+
+    Returns:
+        The index.
+
+    Raises:
+        DamageError: The file is damaged.
+        FileNotFoundError: There is no such corpus.
+    """
+    name = f"{folder}/{PASSAGES_FILE}"
+    arrays = load_tensors(store.local_copy(name), store.place(name))
+    starts = np.concatenate([[0], arrays["ends"][:-1]]).astype(np.int64)
+    return PassageTable(starts, arrays["ends"], arrays["heldout"], arrays["heldout_bytes"], arrays["checks"])
+
+
+def open_tokens(store: Store, folder: str, dtype: np.dtype[Any], passages: PassageTable) -> CheckedTokens:
+    """Open the tokens of a leaf; nothing is read.
+
+    Args:
+        store: The store.
+        folder: Folder in the store that `tokenise` wrote.
+        dtype: Type of the token ids.
+        passages: The index of the leaf.
+
+    Returns:
+        The tokens.
+
+    Raises:
+        DamageError: The file is damaged.
+        FileNotFoundError: There is no such corpus.
+    """
+    name = f"{folder}/{TOKENS_FILE}"
+    path, where = store.local_copy(name), store.place(name)
+    if path.stat().st_size % dtype.itemsize:
+        raise DamageError(where, f"{path.stat().st_size:,} bytes, no whole number of tokens")
+    return CheckedTokens(np.memmap(path, dtype.newbyteorder("<"), "r"), passages.checks, where)
+
+
+def open_corpus(store: Store, folder: str, dtype: np.dtype[Any], exclusion: str | None = None) -> Corpus:
     """Open a tokenised leaf; only its index and the held-out passages are read.
 
     Args:
         store: The store.
         folder: Folder in the store that `tokenise` wrote.
         dtype: Type of the token ids.
+        exclusion: Name of a list of passages that are not trained on either (`write_exclusion`).
 
     Returns:
         The corpus.
@@ -239,16 +157,29 @@ def open_corpus(store: Store, folder: str, dtype: np.dtype[Any]) -> Corpus:
         DamageError: A file is damaged.
         FileNotFoundError: There is no such corpus.
     """
-    names = {name: f"{folder}/{name}" for name in FILES}
-    index = load_tensors(store.local_copy(names[PASSAGES_FILE]), store.place(names[PASSAGES_FILE]))
-    path, where = store.local_copy(names[TOKENS_FILE]), store.place(names[TOKENS_FILE])
-    if path.stat().st_size % dtype.itemsize:
-        raise DamageError(where, f"{path.stat().st_size:,} bytes, no whole number of tokens")
-    tokens = CheckedTokens(np.memmap(path, dtype.newbyteorder("<"), "r"), index["checks"], where)
-    ends = index["ends"]
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-    held = index["heldout"]
-    heldout = tuple(tokens[starts[i] : ends[i]].astype(np.int64) for i in held)
-    keep = np.ones(ends.size, bool)
-    keep[held] = False
-    return Corpus(tokens, starts[keep], ends[keep], heldout, index["heldout_bytes"])
+    passages = read_passages(store, folder)
+    tokens = open_tokens(store, folder, dtype, passages)
+    heldout = tuple(tokens[passages.starts[i] : passages.ends[i]].astype(np.int64) for i in passages.heldout)
+    keep = np.ones(passages.ends.size, bool)
+    keep[passages.heldout] = False
+    if exclusion is not None:
+        path = exclusion_path(exclusion)
+        keep[load_tensors(store.local_copy(path), store.place(path))["passages"]] = False
+    return Corpus(tokens, passages.starts[keep], passages.ends[keep], heldout, passages.heldout_bytes)
+
+
+def write_exclusion(store: Store, leaf: str, passages: Sequence[int]) -> str:
+    """Keep a list of passages that are not trained on.
+
+    Args:
+        store: The store.
+        leaf: Fingerprint of the leaf.
+        passages: Numbers of the passages, ascending.
+
+    Returns:
+        Name of the list: a digest of it.
+    """
+    name = digest({"leaf": leaf, "passages": list(passages)})
+    with store.new_file(exclusion_path(name)) as path:
+        save_tensors({"passages": np.array(passages, np.int64)}, path)
+    return name

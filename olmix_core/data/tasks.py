@@ -49,6 +49,11 @@ class TaskSource(JsonRecord):
     texts: tuple[InputFile, ...] = ()
     metric: str | None = None
 
+    @property
+    def has_documents(self) -> bool:
+        """Whether it has documents of its own."""
+        return self.file is not None or bool(self.texts)
+
 
 @dataclass(frozen=True)
 class EvaluationTask:

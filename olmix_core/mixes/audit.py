@@ -36,7 +36,7 @@ HARMLESS: tuple[Kind, ...] = ("unfinished", "orphan", "unknown")
 _SMALL = (layout.step_result_path, layout.job_path, layout.payload_path, layout.watched_path)  # quick to make again
 _SEALED_JSON = (layout.job_path, layout.payload_path, layout.tokenizer_path, layout.watched_path)
 _PROXY_TENSORS = (layout.proxy_model_path, layout.proxy_checkpoint_path)
-_OUTPUTS = (layout.corpus_path, layout.fit_path, layout.proposal_path)  # named by results
+_OUTPUTS = (layout.corpus_path, layout.exclusion_path, layout.fit_path, layout.proposal_path)  # named by results
 _MADE_BY_RUNS = (layout.CACHE_FOLDER, layout.PROXIES_FOLDER, layout.TOKENIZERS_FOLDER)
 
 
@@ -151,6 +151,8 @@ class _Audit:
             yield from self._proxy_tensors(path, parts["key"])
         elif kind is layout.corpus_path:
             yield from self._corpus(path, parts["key"])
+        elif kind is layout.exclusion_path:
+            load_tensors(self.store.local_copy(path), self.store.place(path))
         elif kind is layout.version_path:
             yield from self._version_file(path, parts)
         elif kind is layout.latest_path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.domain_diff import DomainDiff
 from olmix_core.data.domains import DomainSet, Leaf
+from olmix_core.data.overlap import Overlap
 from olmix_core.data.tasks import EvaluationTask
 from olmix_core.evidence.atoms import File, Split
 from olmix_core.evidence.pooling import PinnedPool
@@ -156,6 +157,7 @@ class MixDraft:
         domains: The domain set.
         tasks: The evaluation tasks.
         statistics: {leaf: its statistics}.
+        overlap: Text that proxies are evaluated on and that stands in leaves, and copies of documents.
         natural: {leaf: natural weight}.
         settings: The sections of the configuration that it rests on.
         tokenizer: The tokenizer.
@@ -170,6 +172,7 @@ class MixDraft:
     domains: DomainSet
     tasks: Sequence[EvaluationTask]
     statistics: Mapping[str, LeafStatistics]
+    overlap: Overlap
     natural: Mapping[str, float]
     settings: MixSettings
     tokenizer: TokenizerRecord
@@ -178,6 +181,11 @@ class MixDraft:
     swarm: SwarmSummary
     descent: Descent
     keys: Mapping[str, Sequence[str]]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of leaves and tasks, by fingerprint."""
+        return self.domains.labels | {task.fingerprint: task.label for task in self.tasks}
 
     def tokens(self, leaf: Leaf) -> int:
         """Count the tokens of a leaf.

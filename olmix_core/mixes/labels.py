@@ -82,7 +82,7 @@ def label_runs(store: Store, draft: MixDraft, version: str, parent: str | None) 
         path = version_path(draft.name, earlier, RUNS_FILE)
         published |= {run.run: run for run in from_parquet(store.read_bytes(path))} if store.exists(path) else {}
     swarm = {proxy.proxy for proxy in draft.swarm.proxies}
-    labels = {**draft.domains.labels, **{task.fingerprint: task.label for task in draft.tasks}}
+    labels = draft.labels
 
     def label_run(run: FittedRun) -> FittedRun:
         before = published.get(run.run)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from olmix_core.config.defaults import default_runs
 from olmix_core.config.recipe import caution
+from olmix_core.data.overlap.remarks import file_remarks, overlap_remarks
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.formatting import amount
 from olmix_core.mixes.draft import MixDraft
@@ -218,6 +219,7 @@ def _leaves(draft: MixDraft) -> tuple[LeafRecord, ...]:
                 heldout_bytes=statistics.heldout_bytes,
                 bytes_per_token=statistics.bytes_per_token,
                 stands_for=None if leaf.sample is None else draft.tokens(leaf),
+                excluded_tokens=draft.overlap.excluded_tokens(leaf.fingerprint) or None,
                 contents=tuple(leaf.contents),
             )
         )
@@ -250,7 +252,7 @@ def _speed(draft: MixDraft, previous: MixRecord | None) -> Speed:
 
 
 def _notes(draft: MixDraft) -> tuple[str, ...]:
-    """Remarks on samples, the fit, proxies that were left out, and the size of the proxies."""
+    """Remarks on samples, text that stands twice, the fit, proxies that were left out, and the size of the proxies."""
     samples = [
         f"{leaf.label} stands for {amount(draft.tokens(leaf))} tokens, of which its files hold"
         f" {amount(draft.statistics[leaf.fingerprint].available)}"
@@ -261,7 +263,8 @@ def _notes(draft: MixDraft) -> tuple[str, ...]:
     warning = None if parameters is None else caution(parameters)
     solver = draft.proposal.solver
     about_proxies = (*draft.swarm.excluded, *solver_notes(solver), *([warning] if warning else []))
-    return (*samples, *draft.law.surrogate.notes, *about_proxies)
+    twice = (*file_remarks(draft.domains), *overlap_remarks(draft.overlap, draft.labels))
+    return (*samples, *twice, *draft.law.surrogate.notes, *about_proxies)
 
 
 def solver_notes(solver: SolverRecord) -> tuple[str, ...]:

@@ -58,10 +58,11 @@ class TaskRecord(RecordPart):
 class LeafRecord(RecordPart):
     """A leaf of a published mix: its statistics, and the files that its content is made of.
 
-    stands_for: tokens that its files stand for; None where they are all of it.
+    stands_for: tokens that its files stand for; None where they are all of it. excluded_tokens: tokens that are not
+    trained on, since they hold text that proxies are evaluated on; None where there are none.
     """
 
-    OMITTED = frozenset({"stands_for"})
+    OMITTED = frozenset({"stands_for", "excluded_tokens"})
 
     label: str
     fingerprint: str
@@ -72,6 +73,7 @@ class LeafRecord(RecordPart):
     heldout_bytes: int
     bytes_per_token: float
     stands_for: int | None = None
+    excluded_tokens: int | None = None
     contents: tuple[FileContent, ...]
 
     @property

@@ -53,6 +53,11 @@ class ResolvedInputs:
     bounds: NamedBounds
     store: Store
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of leaves and tasks, by fingerprint."""
+        return self.domains.labels | {task.fingerprint: task.label for task in self.tasks}
+
 
 def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
     """Find and check everything that a configuration refers to; nothing is written to the store.

@@ -104,8 +104,9 @@ step_result_path = PathKind("cache/{step}/{key}.json")
 payload_path = PathKind("cache/{step}/{key}.payload.json")
 # The calls of a deployment job, by a digest of them.
 job_path = PathKind("cache/jobs/{key}.json")
-# Files that results name: of a tokenised leaf, a fit, a proposal.
+# Files that results name: of a tokenised leaf, its passages that are not trained on, a fit, a proposal.
 corpus_path = PathKind("cache/tokens/{key}/{corpus_file}")
+exclusion_path = PathKind("cache/exclusions/{key}/passages.safetensors")
 fit_path = PathKind("cache/surrogates/{key}/{output_file}")
 proposal_path = PathKind("cache/proposals/{key}/{output_file}")
 # A trained proxy; its run is written last.
@@ -135,6 +136,7 @@ KINDS = (
     payload_path,
     job_path,
     corpus_path,
+    exclusion_path,
     fit_path,
     proposal_path,
     proxy_run_path,

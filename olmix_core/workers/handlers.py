@@ -48,7 +48,10 @@ def _train(job: TrainJob, progress: Progress) -> ProxyRun:
     """Train the proxy and save it; run.json is written last. A killed training goes on from its last checkpoint."""
     proxy, store = job.proxy, Store(job.proxy.store)
     recipe, tokenizer = ProxyRecipe.model_validate(proxy.recipe), _tokenizer(proxy.store, proxy.tokenizer)
-    corpora = {leaf: _corpus(proxy.store, job.corpora[leaf], tokenizer.dtype.name) for leaf in job.mixture}
+    corpora = {
+        leaf: _corpus(proxy.store, job.corpora[leaf], tokenizer.dtype.name, job.exclusions.get(leaf))
+        for leaf in job.mixture
+    }
     seconds = SECONDS if job.checkpoint_seconds is None else job.checkpoint_seconds
     checkpoints = Checkpoints(store, proxy_checkpoint_path(proxy.key), seconds)
     sequences = Sequences(job.mixture, corpora, recipe, job.attempt)
@@ -101,8 +104,8 @@ def _tokenizer(store_url: str, path: str) -> Tokenizer:
 
 
 @lru_cache(maxsize=1024)
-def _corpus(store_url: str, folder: str, dtype: str) -> Corpus:
-    return open_corpus(Store(store_url), folder, np.dtype(dtype))
+def _corpus(store_url: str, folder: str, dtype: str, exclusion: str | None = None) -> Corpus:
+    return open_corpus(Store(store_url), folder, np.dtype(dtype), exclusion)
 
 
 @lru_cache(maxsize=1)

@@ -73,6 +73,7 @@ class TrainJob(Job[ProxyRun]):
         corpora: {leaf: folder of its tokens in the store}.
         attempt: Number of the attempt; another order of the same data for each.
         checkpoint_seconds: Seconds between checkpoints; the default of `Checkpoints` where None.
+        exclusions: {leaf: name of the list of its passages that are not trained on}.
     """
 
     kind: ClassVar[str] = "train"
@@ -82,6 +83,7 @@ class TrainJob(Job[ProxyRun]):
     corpora: Mapping[str, str]
     attempt: int = 0
     checkpoint_seconds: float | None = field(default=None, metadata=OMIT_NONE)
+    exclusions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def after_timeout(self) -> str:

@@ -52,7 +52,7 @@ def _describe(done: Sequence[Done[PlanPayload, ReusePlan]], artifacts: Artifacts
     "plan",
     3,
     title="choose the free dimensions",
-    after="statistics",
+    after="overlap",
     payload=PlanPayload,
     result=ReusePlan,
     weight=0.5,

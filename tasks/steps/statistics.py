@@ -13,10 +13,11 @@ Labels, paths, the order of files and `sample` are not part of it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from olmix_core.data.corpus import FILES, LeafStatistics, tokenise
+from olmix_core.data.corpus import FILES, LeafStatistics
 from olmix_core.data.domains import Sample
 from olmix_core.data.formats import text_bytes
 from olmix_core.data.input_file import InputFile
+from olmix_core.data.tokenisation import tokenise
 from olmix_core.data.tokenizer import Tokenizer
 from olmix_core.formatting import amount
 from olmix_core.report.markdown import table

@@ -35,12 +35,15 @@ class TrainPayload(JsonRecord):
         recipe: The recipe, written out (`ProxyRecipe.identity`).
         tokenizer: Fingerprint of the tokenizer.
         attempt: Number of a further attempt at a mixture that diverged; None for the first.
+        exclusions: {leaf: name of the list of its passages that are not trained on, since they hold text that proxies
+            are evaluated on}, of leaves of the mixture that have some; None where none has.
     """
 
     mixture: Mapping[str, float] = field(metadata=result_of("swarm"))
     recipe: Mapping[str, Scalar]
     tokenizer: str = field(metadata=result_of("tokenizer"))
     attempt: int | None = field(default=None, metadata=OMIT_NONE)
+    exclusions: Mapping[str, str] | None = field(default=None, metadata=OMIT_NONE | result_of("overlap"))
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ def train(
         mixture=payload.mixture,
         corpora={leaf: corpora[leaf] for leaf in payload.mixture},
         attempt=payload.attempt or 0,
+        exclusions=payload.exclusions or {},
     )
     run, model = load_run(store, key), proxy_model_path(key)
     if not isinstance(run, ProxyRun) or not store.exists(model):  # else its step was killed before it could say so

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from olmix_core.data.corpus import tokenise
 from olmix_core.data.input_file import InputFile
+from olmix_core.data.tokenisation import tokenise
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import StoreError
 from olmix_core.evidence import ledger

@@ -16,7 +16,7 @@ from tests.support.json_output import printed, validate
 from tests.support.releases import RELEASES, unpack
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
-AGAIN = {"plan": 1}  # results of steps whose code_version was raised since
+AGAIN = {"overlap": 1, "plan": 1}  # steps that are new, or whose code_version was raised, since
 
 
 @pytest.fixture(params=RELEASES)
@@ -31,10 +31,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_executes_raised_steps_alone_and_publishes_no_version(run_flow: Run, folder: Path) -> None:
+def test_a_run_executes_new_and_raised_steps_alone_and_publishes_no_version(run_flow: Run, folder: Path) -> None:
     before = contents(folder / "store" / "mixes")
     _, executed = run_flow(Path("mix.yaml"))
     assert executed == {**AGAIN, "publish": 1}
+    assert run_flow(Path("mix.yaml"))[1] == {"publish": 1}
     after = contents(folder / "store" / "mixes")
     assert {path: after[path] for path in before} == before
     assert {path.split("/")[-1] for path in after.keys() - before.keys()} <= {"report.html"}
@@ -53,8 +54,10 @@ def test_json_of_commands_is_what_the_schemas_say() -> None:
     }
     for command, output in outputs.items():
         validate(command, output)
-    assert outputs["plan"]["pending"]
-    assert {(reason["step"], reason["cause"]) for reason in outputs["why"]["reasons"]} == {("plan", "CODE")}
+    executed = {name: step["executed"] for name, step in outputs["plan"]["steps"].items() if step["executed"]}
+    assert executed == {**AGAIN, "publish": 1}
+    causes = {(reason["step"], reason["cause"]) for reason in outputs["why"]["reasons"]}
+    assert causes == {("overlap", "FIRST"), ("plan", "CODE")}
     assert [version["version"] for version in outputs["history"]] == ["v0001", "v0002"]
     assert outputs["show"]["predicted"]["proposed"] == pytest.approx(outputs["predict"]["objective"])
 
@@ -65,6 +68,7 @@ def test_json_of_commands_is_what_the_schemas_say() -> None:
         (["show", "small", "--store", "store"], "small v0002"),
         (["history", "small", "--store", "store"], "1 revised"),
         (["diff", "v0001", "v0002", "--store", "store"], "only in b"),
+        (["why", "mix.yaml"], "overlap: never run before"),
         (["why", "mix.yaml"], "CODE code_version: 2 -> 3"),
         (["trade-offs", "small", "--store", "store"], "epochs at most"),
         (["store", "check", "--store", "store"], "is whole"),

@@ -36,6 +36,7 @@ def test_a_first_run_executes_everything_and_leaves_its_record(run_flow: Run, pr
     assert executed == {
         "tokenizer": 1,
         "statistics": LEAVES,
+        "overlap": 1,
         "plan": 1,
         "swarm": 1,
         "train": RUNS,
@@ -123,7 +124,7 @@ def test_another_kl_only_proposes(run: Run, edited: Edit) -> None:
 
 def test_another_task_is_evaluated_but_no_proxy_trains(run: Run, edited: Edit) -> None:
     _, executed = run(edited(lambda config: config["evaluation"]["tasks"].append({"file": "task.jsonl"})))
-    assert executed == {"evaluate": RUNS, "evidence": 1, "fit": 1, "propose": 1, "publish": 1}
+    assert executed == {"overlap": 1, "evaluate": RUNS, "evidence": 1, "fit": 1, "propose": 1, "publish": 1}
 
 
 def test_other_task_weights_only_propose(run: Run, edited: Edit) -> None:

@@ -41,6 +41,7 @@ def test_an_added_domain_trains_only_its_own_small_swarm(run: Run, edited: Edit)
     record, executed = run(edited(add))
     assert executed == {
         "statistics": 1,
+        "overlap": 1,
         "plan": 1,
         "swarm": 1,
         "train": ONE_CHANGED,
@@ -114,7 +115,7 @@ def test_a_removed_domain_trains_nothing_and_keeps_the_ratios(run: Run, edited: 
     before, _ = run(edited())
     record, executed = run(edited(change))
     # The law is that of the same evidence, and so is cached too.
-    assert executed == {"plan": 1, "propose": 1, "publish": 1}
+    assert executed == {"overlap": 1, "plan": 1, "propose": 1, "publish": 1}
     assert ratios(record, "code", "manual") == pytest.approx(ratios(before, "code", "manual"), abs=1e-9)
 
 
@@ -125,7 +126,7 @@ def test_auto_after_a_removal_trains_and_fits_nothing_and_frees_the_ratios(run: 
         config["reuse"] = {"strategy": "auto"}
 
     record, executed = run(edited(change))
-    assert executed == {"plan": 1, "propose": 1, "publish": 1}
+    assert executed == {"overlap": 1, "plan": 1, "propose": 1, "publish": 1}
     assert record["plan"]["kept"] == []
     assert record["gain"]["over_full_reuse"]["bpb"] >= -1e-6
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from olmix_core.data.corpus import HELDOUT_BYTES, HELDOUT_SHARE, Corpus, LeafStatistics, open_corpus, tokenise
+from olmix_core.data.corpus import Corpus, LeafStatistics, open_corpus
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.passages import PASSAGE_BYTES, cut
+from olmix_core.data.tokenisation import HELDOUT_BYTES, HELDOUT_SHARE, tokenise
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, train_bpe, train_tokenizer
 from olmix_core.errors import DataError
 from olmix_core.storage.content_index import ContentIndex

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from olmix_core.data.corpus import Corpus, open_corpus, tokenise
+from olmix_core.data.corpus import Corpus, open_corpus
 from olmix_core.data.input_file import InputFile
+from olmix_core.data.tokenisation import tokenise
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.storage.store import Store
 

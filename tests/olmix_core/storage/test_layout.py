@@ -23,7 +23,16 @@ EXAMPLES = {
     "any_name": "x7",
     "any_path": "evidence/a.parquet",
 }
-KEYED = ("cache/{step}", "cache/jobs", "cache/tokens", "cache/surrogates", "cache/proposals", "proxies", "tokenizers")
+KEYED = (
+    "cache/{step}",
+    "cache/jobs",
+    "cache/tokens",
+    "cache/exclusions",
+    "cache/surrogates",
+    "cache/proposals",
+    "proxies",
+    "tokenizers",
+)
 
 FOLDERS = ("cache", "proxies", "tokenizers", "evidence", "mixes", "watched", "damaged")
 FILES = (

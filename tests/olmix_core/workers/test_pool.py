@@ -17,9 +17,9 @@ import torch
 from safetensors.numpy import load_file
 
 from olmix_core.config.recipe import ProxyRecipe
-from olmix_core.data.corpus import tokenise
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import TaskSource
+from olmix_core.data.tokenisation import tokenise
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import DataError, EvaluationError, OlmixError, TrainingError, WorkerEndedError, WorkerLostError
 from olmix_core.proxies.results import ProxyRun, TrainingProgress, load_run

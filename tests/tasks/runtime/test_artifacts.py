@@ -93,4 +93,4 @@ def test_progress_of_a_run_with_nothing_to_train() -> None:
     for step in ("plan", "train", "evaluate"):
         tracked.expect(step, 0 if step == "train" else 1)
         tracked.finished(step, cached=True) if step != "train" else None
-    assert state(tracked)[0] == 92.5
+    assert state(tracked)[0] == pytest.approx(92.6, abs=0.05)

@@ -16,7 +16,8 @@ from tasks.runtime.step import Step
 from tasks.steps import STEPS
 from tests.support.releases import unpack
 
-CACHED = [stage for stage in STEPS if isinstance(stage, Step)]
+NEW = {"overlap"}  # steps that the release did not have
+CACHED = [stage for stage in STEPS if isinstance(stage, Step) and stage.name not in NEW]
 RAISED = {"plan"}
 
 
