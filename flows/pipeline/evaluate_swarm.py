@@ -60,20 +60,33 @@ def measure(
         # A proxy trained elsewhere is known by its row only.
         if any(task.fingerprint not in row.bpb for task in tasks) and load_run(context.store, row.proxy) is not None
     ]
-    pairs = [
+    text = context.state.task_text
+    # A BPB on text that the proxy was trained on would be no evidence.
+    lacking_pairs = [
         (row, task)
-        for row in (*own, *lacking)
-        for task in tasks
-        if task.fingerprint not in row.bpb
-        # A BPB on text that the proxy was trained on would be no evidence.
-        and not any(may_have_trained_on(leaf, row.mixture, origins) for leaf in task.leaves)
+        for row, task in _pairs(lacking, tasks, origins)
+        if not text.may_spoil(row.proxy, row.mixture, task.fingerprint, origins)
     ]
+    pairs = [*_pairs(own, tasks, origins), *lacking_pairs]
     calls = [_call(context, row, task, corpora) for row, task in pairs]
     results = context.executor.run_all(evaluate, calls)
     seconds = sum(result.seconds for result in results) / len(results) if results else None
     return SwarmMeasurements(
         tuple(_rows([*own, *lacking], pairs, results, source)), seconds, _mean_standard_errors(pairs, results)
     )
+
+
+def _pairs(
+    rows: Sequence[EvidenceRow], tasks: Sequence[EvaluationTask], origins: Mapping[str, Sequence[str]]
+) -> list[Pair]:
+    """Proxies and tasks that they were not measured on, without held-out text that they may have trained on."""
+    return [
+        (row, task)
+        for row in rows
+        for task in tasks
+        if task.fingerprint not in row.bpb
+        and not any(may_have_trained_on(leaf, row.mixture, origins) for leaf in task.leaves)
+    ]
 
 
 def _call(

@@ -10,6 +10,7 @@ The chain is written once and carried out by an executor: for real (the flow), o
 from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, swarm_payload, tokenizer_settings
 from flows.pipeline.swarm_round import SwarmProgress, train_round
+from flows.pipeline.task_text import task_text
 from olmix_core.config.tokenizer import TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.domains import Leaf
@@ -51,6 +52,7 @@ def run_chain(context: RunContext) -> None:
     state.overlap = _find_overlap(context)
     if not executor.estimated:
         check_exclusions(inputs, state.statistics, state.overlap)
+    state.task_text = task_text(context)
     state.tokens = {
         leaf.fingerprint: leaf.represented(state.statistics[leaf.fingerprint].available)
         for leaf in inputs.domains.leaves
@@ -156,7 +158,9 @@ def _carry_over(context: RunContext) -> None:
         {**base.record.contents, **files},
     )
     pinned = PinnedEvidence(base.record.evidence, base.record.pool.evidence)
-    state.lineage = evidence_of_versions(context.store, pinned, context.recipe, state.tokenizer, evaluate.code_version)
+    state.lineage = evidence_of_versions(
+        context.store, pinned, context.recipe, state.tokenizer, evaluate.code_version, state.task_text
+    )
 
 
 def _train_swarm(context: RunContext) -> None:

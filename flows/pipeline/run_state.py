@@ -7,6 +7,7 @@ from olmix_core.data.corpus import LeafStatistics
 from olmix_core.data.overlap import Overlap
 from olmix_core.evidence.atoms import File
 from olmix_core.evidence.pooling import LedgerSelection, VersionEvidence
+from olmix_core.evidence.task_text import NO_TASK_TEXT, TaskText
 from olmix_core.planning.base import Base
 from olmix_core.planning.reuse import ReusePlan
 from olmix_core.proposal.request import ProposalRequest
@@ -24,6 +25,7 @@ class RunState:
         tokenizer: Fingerprint of the tokenizer.
         statistics: {leaf: its statistics}.
         overlap: Text that proxies are evaluated on and that stands in leaves, and copies of documents.
+        task_text: Where text of the tasks stands, and what proxies on record left out of it.
         tokens: {leaf: tokens available}; of a sample, those that it stands for.
         natural: {leaf: natural share}.
         plan: The free dimensions and the number of proxies.
@@ -46,6 +48,7 @@ class RunState:
     tokenizer: str = ""
     statistics: dict[str, LeafStatistics] = field(default_factory=dict)
     overlap: Overlap = field(default_factory=Overlap)
+    task_text: TaskText = NO_TASK_TEXT
     tokens: dict[str, int] = field(default_factory=dict)
     natural: dict[str, float] = field(default_factory=dict)
     plan: ReusePlan = field(default_factory=ReusePlan)

@@ -110,6 +110,7 @@ def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
             evaluation=evaluate.code_version,
             tasks=[task.fingerprint for task in inputs.tasks],
             contents=sorted({*leaves, *split}),
+            task_text=state.task_text,
         ),
         RunIdentity(list(leaves), sorted(own), state.lineage.rows),
         state.base.pools,

@@ -163,8 +163,7 @@ def open_corpus(store: Store, folder: str, dtype: np.dtype[Any], exclusion: str 
     keep = np.ones(passages.ends.size, bool)
     keep[passages.heldout] = False
     if exclusion is not None:
-        path = exclusion_path(exclusion)
-        keep[load_tensors(store.local_copy(path), store.place(path))["passages"]] = False
+        keep[read_exclusion(store, exclusion)] = False
     return Corpus(tokens, passages.starts[keep], passages.ends[keep], heldout, passages.heldout_bytes)
 
 
@@ -183,3 +182,22 @@ def write_exclusion(store: Store, leaf: str, passages: Sequence[int]) -> str:
     with store.new_file(exclusion_path(name)) as path:
         save_tensors({"passages": np.array(passages, np.int64)}, path)
     return name
+
+
+def read_exclusion(store: Store, name: str) -> NDArray[np.int64]:
+    """Read a list of passages that are not trained on.
+
+    Args:
+        store: The store.
+        name: Name of the list.
+
+    Returns:
+        Numbers of the passages, ascending.
+
+    Raises:
+        DamageError: The file is damaged.
+        FileNotFoundError: There is no such list.
+    """
+    path = exclusion_path(name)
+    passages: NDArray[np.int64] = load_tensors(store.local_copy(path), store.place(path))["passages"]
+    return passages

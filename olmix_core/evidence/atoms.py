@@ -65,15 +65,26 @@ def may_have_trained_on(leaf: str, mixture: Mapping[str, float], origins: Mappin
     Returns:
         Whether it may have.
     """
-    if leaf in mixture:
-        return False
-    pending, ancestors = list(origins.get(leaf, ())), set()
+    return leaf not in mixture and not ancestors(leaf, origins).isdisjoint(mixture)
+
+
+def ancestors(leaf: str, origins: Mapping[str, Sequence[str]]) -> set[str]:
+    """List the leaves that the content of a leaf comes from.
+
+    Args:
+        leaf: The leaf.
+        origins: {leaf: leaves that its content comes from}.
+
+    Returns:
+        Its origins, and theirs.
+    """
+    pending, found = list(origins.get(leaf, ())), set()
     while pending:
         ancestor = pending.pop()
-        if ancestor not in ancestors:
-            ancestors.add(ancestor)
+        if ancestor not in found:
+            found.add(ancestor)
             pending.extend(origins.get(ancestor, ()))
-    return not ancestors.isdisjoint(mixture)
+    return found
 
 
 def extend_splits(

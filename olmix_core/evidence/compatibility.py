@@ -1,8 +1,9 @@
 """Compatibility filter: the rows of the ledger that a mix can learn from, and why the others are excluded.
 
 A proxy is compatible if it has the same recipe and tokenizer, was measured on at least one of the tasks by the current
-evaluation (or elsewhere, and imported as such), and trained on some of the content that the mix knows. Content that the
-mix does not know becomes a column of the law, like a removed leaf.
+evaluation (or elsewhere, and imported as such), and trained on some of the content that the mix knows, but on no text
+of the tasks that it was measured on. Content that the mix does not know becomes a column of the law, like a removed
+leaf.
 """
 
 from collections import Counter
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from olmix_core.evidence.merge import COLUMNS, MergedEvidence, merge
 from olmix_core.evidence.rows import NOT_OURS
+from olmix_core.evidence.task_text import NO_TASK_TEXT, TaskText
 
 # Columns of the ledger that `select_compatible` reads.
 NEEDED = (*COLUMNS, "recipe_key", "tokenizer", "evaluation", "imported")
@@ -25,6 +27,7 @@ TOKENIZER = "another tokenizer"
 EVALUATION = "measured by another version of the evaluation"
 TASKS = "no task in common"
 CONTENT = "no content in common"
+TASK_TEXT = "trained on text of a task"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Requirements:
         evaluation: Code_version of the current evaluation.
         tasks: Fingerprints of the tasks, of which one is enough.
         contents: Fingerprints of content, of which one is enough.
+        task_text: Text of the tasks in the content, of which a proxy may have trained on none.
     """
 
     recipe_key: str
@@ -44,6 +48,7 @@ class Requirements:
     evaluation: int
     tasks: Collection[str]
     contents: Collection[str]
+    task_text: TaskText = NO_TASK_TEXT
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,9 @@ def select_compatible(table: pa.Table, requirements: Requirements) -> Compatible
         met = np.ones(len(everything), dtype=bool)
         met[place] = fulfilled
         require(reason, met)
+    spoiled = np.zeros(len(everything), dtype=bool)
+    spoiled[place] = _spoiled(current, requirements.task_text)
+    require(TASK_TEXT, ~spoiled)
     usable = current.rows((reasons == "")[place])
     left_out = Counter(reasons[reasons != ""].tolist())
     return CompatibleEvidence(merge(usable), dict(sorted(left_out.items())))
@@ -121,6 +129,16 @@ def measured_currently(table: pa.Table, evaluation: int) -> NDArray[np.bool_]:
     versions = table["evaluation"].to_numpy()
     mask: NDArray[np.bool_] = (versions == evaluation) | (versions == NOT_OURS)
     return mask
+
+
+def _spoiled(evidence: MergedEvidence, task_text: TaskText) -> NDArray[np.bool_]:
+    """Mask of the proxies that were measured on text that they trained on."""
+    leaves = {passages.leaf for held in task_text.holders.values() for passages in held}
+    runs = len(evidence)
+    suspects = evidence.bpb.runs_with(task_text.holders, runs) & evidence.weights.runs_with(leaves, runs)
+    rows = evidence.rows(suspects).select(["proxy", "mixture", "bpb"]).to_pylist()
+    spoiled = {row["proxy"] for row in rows if task_text.spoils(row["proxy"], dict(row["mixture"]), dict(row["bpb"]))}
+    return np.array([proxy in spoiled for proxy in evidence.proxies], dtype=bool)
 
 
 def _equal(evidence: MergedEvidence, column: str, value: str) -> NDArray[np.bool_]:

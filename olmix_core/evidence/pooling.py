@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 import pydantic
 
 from olmix_core.evidence import ledger
-from olmix_core.evidence.compatibility import NEEDED, RECIPE, TOKENIZER, Requirements, select_compatible
+from olmix_core.evidence.compatibility import NEEDED, RECIPE, TASK_TEXT, TOKENIZER, Requirements, select_compatible
 from olmix_core.evidence.rows import NOT_OURS, EvidenceRow, from_table, recipe_key
+from olmix_core.evidence.task_text import NO_TASK_TEXT, TaskText
 from olmix_core.identity import digest
 from olmix_core.serialization import JsonRecord, Scalar
 from olmix_core.storage.store import Store
@@ -113,7 +114,12 @@ class PinnedEvidence:
 
 
 def evidence_of_versions(
-    store: Store, base: PinnedEvidence, recipe: Mapping[str, Scalar], tokenizer: str, evaluation: int
+    store: Store,
+    base: PinnedEvidence,
+    recipe: Mapping[str, Scalar],
+    tokenizer: str,
+    evaluation: int,
+    task_text: TaskText = NO_TASK_TEXT,
 ) -> VersionEvidence:
     """Read the evidence of a published version and of those before it, without its pool.
 
@@ -123,6 +129,7 @@ def evidence_of_versions(
         recipe: The current recipe (`ProxyRecipe.identity`).
         tokenizer: Fingerprint of the current tokenizer.
         evaluation: Code_version of the current evaluation.
+        task_text: Text of tasks in leaves. Proxies that were measured on text that they trained on are left out.
 
     Returns:
         The evidence.
@@ -136,7 +143,7 @@ def evidence_of_versions(
         table = table.filter(pc.invert(pc.is_in(table["proxy"], value_set=pooled["proxy"].combine_chunks())))
     key = recipe_key(recipe)
     merged: dict[str, EvidenceRow] = {}
-    used: list[str] = []
+    used: dict[str, str] = {}  # {row: proxy}
     unusable: dict[str, str] = {}
     for row in sorted(from_table(table), key=lambda row: (row.recorded, row.id)):
         if recipe_key(row.recipe) != key:
@@ -147,9 +154,12 @@ def evidence_of_versions(
             first = merged.setdefault(row.proxy, replace(row, bpb={}))
             if row.evaluation in (evaluation, NOT_OURS):
                 merged[row.proxy] = replace(first, bpb={**row.bpb, **first.bpb})
-                used.append(row.id)
-    left_out = dict(sorted(Counter(unusable.values()).items()))
-    return VersionEvidence(tuple(merged[proxy] for proxy in sorted(merged)), tuple(sorted(used)), left_out)
+                used[row.id] = row.proxy
+    spoiled = {proxy for proxy, row in merged.items() if task_text.spoils(proxy, row.mixture, row.bpb)}
+    left_out = dict(sorted(Counter([*unusable.values(), *(TASK_TEXT for _ in spoiled)]).items()))
+    proxies = tuple(merged[proxy] for proxy in sorted(merged.keys() - spoiled))
+    rows = tuple(sorted(row for row, proxy in used.items() if proxy not in spoiled))
+    return VersionEvidence(proxies, rows, left_out)
 
 
 def select_from_ledger(

@@ -16,8 +16,11 @@ from flows.reports.plan import Plan, make_plan
 from olmix_core.config.load import load_config
 from olmix_core.data import tokenisation
 from olmix_core.data.corpus import open_corpus
+from olmix_core.data.overlap import Overlap
 from olmix_core.data.tokenizer import byte_tokenizer
 from olmix_core.errors import DataError
+from olmix_core.evidence import ledger
+from olmix_core.evidence.rows import from_table
 from olmix_core.mixes.versions import read_latest
 from olmix_core.proxies.sequences import Sequences
 from olmix_core.storage.store import Store
@@ -135,14 +138,41 @@ def test_held_out_text_in_a_larger_domain_is_not_trained_on(
     assert not planned(config).pending
 
 
-def test_a_new_domain_with_the_same_text_trains_again_without_it(make: Edit, run: Run) -> None:
-    before = make({"code": CODE, "web": [*WEB, *DOCS]}, evaluation={"tasks": [{"heldout": "web"}]})
-    run(before)
+def test_earlier_proxies_are_not_measured_on_text_that_they_trained_on(make: Edit, run: Run, tmp_path: Path) -> None:
+    run(make({"code": CODE, "web": [*WEB, *DOCS]}, evaluation={"tasks": [{"heldout": "web"}]}))
+    store = Store(str(tmp_path / "store"))
+    earlier = {row.proxy for row in from_table(ledger.read(store))}
     after = make({"code": CODE, "web": [*WEB, *DOCS], "docs": DOCS})
-    _, executed = run(after)
+    record, executed = run(after)
     assert executed["overlap"] == 1
+    leaves = {leaf["label"]: leaf["fingerprint"] for leaf in record["domain_set"]}
+    [docs] = [task["fingerprint"] for task in record["tasks"] if "docs" in task["name"]]
+    rows = from_table(ledger.read(store))
+    measured = {row.proxy for row in rows if docs in row.bpb}
+    read = {row.proxy for row in rows if row.proxy in earlier and leaves["web"] in row.mixture}
+    assert read
+    assert measured == {row.proxy for row in rows} - read
     _, executed = run(after)
     assert set(executed) == {"publish"}
+
+
+def test_evidence_of_proxies_that_trained_on_text_of_tasks_is_left_out(
+    make: Edit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = {"docs": DOCS, "web": [*WEB, *DOCS]}
+    monkeypatch.setattr(Overlap, "exclusions", {})  # as of a release that did not look for such text
+    run(make(domains, name="first"))
+    monkeypatch.undo()
+    monkeypatch.setattr(tokenisation, "HELDOUT_BYTES", 9000)
+    config = make(domains, name="second")
+    record = yaml.safe_load(config.read_text())
+    config.write_text(
+        yaml.safe_dump({**record, "swarm": {**record["swarm"], "seed": 9}, "reuse": {"strategy": "auto"}})
+    )
+    spoiled = planned(config).evidence.left_out["trained on text of a task"]
+    found, executed = run(config)
+    assert executed["train"] == spoiled
+    assert found["pool"]["left_out"] == {"trained on text of a task": spoiled}
 
 
 def test_without_overlap_no_key_changes(make: Edit, run: Run, tmp_path: Path) -> None:

@@ -35,10 +35,9 @@ def find_overlap(
     """
     protected = _protected(store, corpora, tasks, tokenizer)
     size, tokens = sum(passage.size for passage in protected), sum(passage.tokens.size for passage in protected)
-    bytes_per_token = size / tokens if tokens else 1.0
     hasher = TokenHasher(tokenizer.vocab_size)
-    index = PieceIndex(protected, hasher, bytes_per_token)
-    scanner = LeafScanner(index, hasher, tokenizer.eos, bytes_per_token)
+    index = PieceIndex(protected, hasher, size / tokens if tokens else 1.0)
+    scanner = LeafScanner(index, hasher, tokenizer.eos)
     leaves: dict[str, LeafOverlap] = {}
     documents: dict[str, DocumentHashes] = {}
     for leaf in sorted(corpora):

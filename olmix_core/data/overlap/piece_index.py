@@ -1,10 +1,11 @@
 """An index of protected text by the windows of its pieces: which pieces a passage may hold.
 
-A *window* is a span of about 32 bytes. The index has those of a piece at every offset, a passage is looked up at
-multiples of their length only: a copy is found whatever its alignment, and looking costs little. What the index
-proposes is compared token by token (`covered`).
+A *window* is a span of about 32 bytes, a power of two in tokens, so that it depends little on the text. The index has
+those of a piece at every offset, a passage is looked up at multiples of their length only: a copy is found whatever its
+alignment, and looking costs little. What the index proposes is compared token by token (`covered`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,7 +82,7 @@ class PieceIndex:
             bytes_per_token: Mean bytes of a token of the text.
         """
         low, high = WINDOW_TOKENS
-        self.window = min(max(round(WINDOW_BYTES / bytes_per_token), low), high)
+        self.window = min(max(2 ** round(math.log2(WINDOW_BYTES / bytes_per_token)), low), high)
         numbers: dict[bytes, int] = {}
         self.passages: list[ProtectedPassage] = []
         self.sources: list[set[str]] = []

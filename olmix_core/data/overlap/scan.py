@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix_core.data.corpus import PassageTable
-from olmix_core.data.overlap.piece_index import PieceIndex
+from olmix_core.data.overlap.piece_index import WINDOW_BYTES, PieceIndex
 from olmix_core.data.overlap.protected import SHORTEST_BYTES
 from olmix_core.data.overlap.windows import Hashes, Positions, SpanHashes, TokenHasher, join_hashes
 from olmix_core.storage.integrity import CheckedTokens
@@ -58,17 +58,16 @@ class _Chunk:
 class LeafScanner:
     """Looks through leaves for protected text."""
 
-    def __init__(self, index: PieceIndex, hasher: TokenHasher, eos: int, bytes_per_token: float) -> None:
+    def __init__(self, index: PieceIndex, hasher: TokenHasher, eos: int) -> None:
         """Prepare the search.
 
         Args:
             index: What is looked for.
             hasher: Hashes of the vocabulary.
             eos: The token that ends a document.
-            bytes_per_token: Mean bytes of a token.
         """
         self._index, self._hasher, self._eos = index, hasher, eos
-        self._shortest = max(1, round(SHORTEST_BYTES / bytes_per_token))
+        self._shortest = index.window * SHORTEST_BYTES // WINDOW_BYTES
 
     def scan(self, leaf: str, tokens: CheckedTokens, passages: PassageTable) -> LeafScan:
         """Look through a leaf; memory grows only with the number of its passages.

@@ -9,6 +9,7 @@ from olmix_core.evidence.compatibility import (
     CONTENT,
     EVALUATION,
     RECIPE,
+    TASK_TEXT,
     TASKS,
     TOKENIZER,
     CompatibleEvidence,
@@ -17,6 +18,7 @@ from olmix_core.evidence.compatibility import (
     select_compatible,
 )
 from olmix_core.evidence.rows import NOT_OURS, EvidenceRow, recipe_key, to_table
+from olmix_core.evidence.task_text import Passages, TaskText
 
 RECIPE_OF_TODAY = {"layers": 2}
 WANTED = Requirements(recipe_key(RECIPE_OF_TODAY), "tok", 2, ["arc", "code"], ["web", "wiki"])
@@ -64,6 +66,13 @@ def test_further_rows_of_a_compatible_proxy_are_included() -> None:
     found = chosen(GOOD, later, replace(GOOD, proxy="q", tokenizer="other"))
     assert sorted(found.usable.table["row"].to_pylist()) == sorted([GOOD.id, later.id])
     assert found.left_out == {TOKENIZER: 1}
+
+
+def test_proxies_that_trained_on_text_of_their_tasks_are_left_out() -> None:
+    text = TaskText({"arc": [Passages("web", "list")]}, lambda _: (1,), {"p": {}, "q": {"web": "list"}, "r": {}}.get)
+    rows = [GOOD, replace(GOOD, proxy="q"), replace(GOOD, proxy="r", bpb={"code": 1.0})]
+    found = select_compatible(to_table(rows), replace(WANTED, task_text=text))
+    assert (found.usable.proxies, found.left_out) == (("q", "r"), {TASK_TEXT: 1})
 
 
 def test_empty_ledger_has_no_exclusions() -> None:

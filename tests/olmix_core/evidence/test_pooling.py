@@ -117,7 +117,7 @@ def test_strategies_of_the_paper_use_only_evidence_of_earlier_versions(run: Run,
         return change
 
     record, executed = run(edited(drop("full_reuse")))
-    assert executed == {"plan": 1, "propose": 1, "publish": 1}
+    assert executed == {"overlap": 1, "plan": 1, "propose": 1, "publish": 1}
     assert (record["proxies"]["carried_over"], record["proxies"]["pooled"]) == (RUNS, 0)
     record, executed = run(edited(drop("auto")))
     assert executed == {"plan": 1, "evidence": 1, "fit": 1, "propose": 1, "publish": 1}
