@@ -92,7 +92,7 @@ def _after_each(coefficients: Array, fixed: Sequence[int], recomputed: Sequence[
     """Kappa [n] after the release of each of n kept leaves alone."""
     squares = coefficients[:, list(fixed)] ** 2
     of_recomputed = np.sum(coefficients[:, list(recomputed)] ** 2, axis=1, keepdims=True)
-    alpha_fix = np.sqrt(np.maximum(squares.sum(axis=1, keepdims=True) - squares, 0.0))
+    alpha_fix = np.sqrt(squares @ (1 - np.eye(len(fixed))))
     alpha_comp = np.sqrt(of_recomputed + squares)
     return np.asarray(np.linalg.norm((1 + alpha_fix + alpha_comp) * alpha_fix, axis=0))
 

@@ -178,6 +178,15 @@ def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers
     workers.run(training(store, "a"), hours=1.0)
 
 
+def gpu_of(pid: int) -> str:
+    """The GPU that a worker sees; until its program has started, a process shows the environment of its parent."""
+    for _ in range(1000):
+        if gpu := psutil.Process(pid).environ().get("CUDA_VISIBLE_DEVICES"):
+            return gpu
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} has no CUDA_VISIBLE_DEVICES")
+
+
 def test_workers_share_the_visible_gpus(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers_module, "visible_gpus", lambda: ["3", "GPU-5"])
     assert workers_module.at_once() == 2
@@ -187,7 +196,7 @@ def test_workers_share_the_visible_gpus(store: Store, monkeypatch: pytest.Monkey
         try:
             while len(workers.busy_processes) < 3:
                 time.sleep(0.01)
-            gpus = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in workers.busy_processes]
+            gpus = [gpu_of(pid) for pid in workers.busy_processes]
         finally:
             workers.close()
         for job in jobs:
@@ -204,7 +213,7 @@ def test_a_worker_is_replaced_when_the_visible_gpus_change(store: Store, monkeyp
             monkeypatch.setattr(workers_module, "visible_gpus", lambda gpu=gpu: [gpu])
             workers.run(replace(training(store, "gpus"), checkpoint_seconds=0.0))
             [pid] = workers.processes
-            used.append((pid, psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"]))
+            used.append((pid, gpu_of(pid)))
     finally:
         workers.close()
     assert [gpu for _, gpu in used] == ["0", "0", "1"]
