@@ -2,7 +2,8 @@
 
 The refits are the held-out predictions of cross-validation and, as a delete-a-group jackknife (Kott 2001), the error of
 the whole fit: with G groups, var g = (G - 1) / G sum_k (g_k - mean g)^2 for any predicted quantity g, such as the
-difference between two mixtures. The JSON holds the runs rather than trees or kernels; fitting again gives the same.
+difference between two mixtures. It has G - 1 degrees of freedom (see `Refits.spread`). The JSON holds the runs rather
+than trees or kernels; fitting again gives the same.
 """
 
 import math
@@ -144,7 +145,7 @@ class JackknifeSurrogate:
         Returns:
             [T] standard deviations in BPB; somewhat too large, since they contain the error of the fit as well.
         """
-        return np.asarray(np.sqrt(np.nanmean((self._refits.held_out - self.swarm.Y) ** 2, axis=0)))
+        return np.asarray(np.sqrt(np.diagonal(self._refits.noise_covariance)))
 
     def objective(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Predict the weighted mean over tasks.
@@ -212,9 +213,8 @@ class JackknifeSurrogate:
         Returns:
             Standard deviation in BPB.
         """
-        errors = (self._refits.held_out - self.swarm.Y) @ normalised(task_weights, self.tasks)
-        complete = errors[~np.isnan(errors)]
-        return float(np.sqrt(np.mean(complete**2))) if len(complete) else float(np.sqrt(np.mean(self.noise() ** 2)))
+        weights = normalised(task_weights, self.tasks)
+        return float(np.sqrt(weights @ self._refits.noise_covariance @ weights))
 
     def diagnostics(self, task_weights: Array | None = None) -> Diagnostics:
         """Collect the held-out predictions of the refits.

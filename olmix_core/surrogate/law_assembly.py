@@ -11,6 +11,7 @@ from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.bounds import measured_bounds
 from olmix_core.surrogate.regression.estimation import Estimate, paper_form
 from olmix_core.surrogate.regression.laws import Parameters
+from olmix_core.surrogate.regression.noise import FEWEST_COMMON, has_common_runs, pairs_without_common_runs
 from olmix_core.surrogate.regression.prior import Pooled, SwarmPrior
 from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
 from olmix_core.surrogate.settings import FitSettings
@@ -60,6 +61,7 @@ def assemble(swarm: SwarmData, settings: FitSettings, estimated: Estimate, poole
         weights=_contiguous(estimated.weights[:, back_tasks]),
         errors=_contiguous(estimated.errors[:, back_tasks]),
         pooled=_pooled(pooled, estimated.levels[back_tasks], back_tasks) if pooled else None,
+        run_noise=_contiguous(estimated.noise[np.ix_(back_tasks, back_tasks)]),
     )
     return LawSurrogate(
         law=estimated.law,
@@ -89,7 +91,7 @@ def _contiguous(values: Array) -> Array:
 
 
 def _notes(swarm: SwarmData, prior: SwarmPrior | None) -> tuple[str, ...]:
-    """Remarks on few runs, on leaves without any weight, and on swarms whose runs count less than others."""
+    """Remarks on few runs, leaves without any weight, tasks measured apart, and swarms that count less than others."""
     notes = []
     needed = len(swarm.leaves) + 2
     if len(swarm.runs) < needed:
@@ -100,9 +102,26 @@ def _notes(swarm: SwarmData, prior: SwarmPrior | None) -> tuple[str, ...]:
     unseen = [leaf for j, leaf in enumerate(swarm.leaves) if not swarm.X[:, j].any()]
     if unseen:
         notes.append(f"no run has any weight on {', '.join(unseen)}: nothing is known of their effect")
+    notes += _notes_on_correlations(swarm)
     notes += [
         f"swarm {label[:12]} makes the prediction of the newest runs worse: each of its runs counts {weight:g}"
         for label, weight in sorted((prior.weights if prior else {}).items())
         if weight < 1
     ]
     return tuple(notes)
+
+
+def _notes_on_correlations(swarm: SwarmData) -> list[str]:
+    """A remark where the runs do not tell how the errors of tasks go together."""
+    seen, tasks = ~np.isnan(swarm.Y), len(swarm.tasks)
+    pairs = pairs_without_common_runs(seen)
+    if not pairs:
+        return []
+    if not has_common_runs(seen):
+        return [
+            "hardly a run is measured on two tasks: tasks are taken to err together, and intervals of means are wide"
+        ]
+    return [
+        f"{pairs} of {tasks * (tasks - 1) // 2} pairs of tasks have fewer than {FEWEST_COMMON} runs in common: their"
+        " errors are taken to correlate like those of the others"
+    ]

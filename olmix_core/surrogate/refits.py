@@ -11,8 +11,11 @@ from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.intervals import NORMAL_90
+from olmix_core.surrogate.regression.noise import noise_covariance
 
 GROUPS = 5
+_T_90 = 2.1318467863266495  # half width of a 90 % interval of the t distribution with GROUPS - 1 degrees of freedom
 
 Predictor = Callable[[Array], Array]
 
@@ -108,15 +111,25 @@ class Refits:
             predicted[rows] = predict(self.swarm.X[rows])
         return predicted
 
+    @cached_property
+    def noise_covariance(self) -> Array:
+        """[T, T] covariance of the held-out errors of one run on the tasks."""
+        seen = ~np.isnan(self.swarm.Y)
+        errors = np.where(seen, self.held_out - self.swarm.Y, 0.0)
+        return noise_covariance(errors, np.zeros(errors.shape), seen.astype(np.float64))
+
     def spread(self, value: Callable[[Predictor], Array]) -> Array:
-        """Estimate the standard deviation of a predicted quantity by the delete-a-group jackknife.
+        """Estimate the error of a predicted quantity by the delete-a-group jackknife.
+
+        With G groups the estimate has G - 1 degrees of freedom. It is scaled so that `NORMAL_90` times it is half the
+        width of a 90 % interval by Student's t distribution.
 
         Args:
             value: The quantity by a fit: a predictor to an array of any shape.
 
         Returns:
-            Standard deviations, of that shape.
+            Standard deviations times the ratio of the quantiles of t and of the normal distribution, of that shape.
         """
         stacked = np.stack([value(predict) for predict in self._without])
         scatter = np.sum((stacked - stacked.mean(axis=0)) ** 2, axis=0)
-        return np.asarray(np.sqrt((GROUPS - 1) / GROUPS * scatter))
+        return np.asarray(_T_90 / NORMAL_90 * np.sqrt((GROUPS - 1) / GROUPS * scatter))

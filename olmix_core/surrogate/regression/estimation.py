@@ -17,8 +17,9 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.bounds import ridge_guard
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law, Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import Problems, Solution
-from olmix_core.surrogate.regression.leverage import leave_one_out
+from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE, leave_one_out
 from olmix_core.surrogate.regression.multistart import lowest_minimum
+from olmix_core.surrogate.regression.noise import noise_covariance
 from olmix_core.surrogate.regression.ridge_path import (
     AS_GOOD,
     RIDGES,
@@ -49,6 +50,7 @@ class Estimate:
         ridge: [T] ridge.
         loss: [T] mean Huber loss without penalty.
         errors: [K, T] leave-one-out residuals f - y in BPB; 0 where a run was not evaluated.
+        noise: [T, T] covariance of the tasks of one run around the law, in BPB^2.
         score: Mean over tasks of the root mean square leave-one-out error as a share of the task's spread.
         flags: {task: reason} for tasks whose prediction needs caution.
     """
@@ -60,6 +62,7 @@ class Estimate:
     ridge: Array
     loss: Array
     errors: Array
+    noise: Array
     score: float
     flags: dict[str, str]
 
@@ -92,6 +95,7 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
     theta[:, 0], theta[:, 1] = means, CONSTANT
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
+    residuals, leverage = errors.copy(), weights / total
     ridges, loss = np.zeros((2, len(evidence.tasks)))
     if len(fitted):
         problems = regressions(evidence, law, settings, run_weights, fitted)
@@ -103,7 +107,9 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
             problems, warm = with_ridge(problems, np.full(len(fitted), ridge)), None
         solution = lowest_minimum(problems, warm, restarts=restarts)
         theta[fitted], ridges[fitted] = solution.theta, problems.ridge
-        errors[:, fitted] = np.where(problems.weights > 0, leave_one_out(problems, solution.theta)[0], 0.0)
+        left_out, leverage[:, fitted] = leave_one_out(problems, solution.theta)
+        errors[:, fitted] = np.where(problems.weights > 0, left_out, 0.0)
+        residuals[:, fitted] = errors[:, fitted] * (1 - np.minimum(leverage[:, fitted], MOST_LEVERAGE))
         loss[fitted] = solution.loss - problems.penalty(solution.theta)
         for t, reason in _unreliable(problems, solution):
             flags[evidence.tasks[fitted[t]]] = reason
@@ -118,6 +124,7 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
         ridge=ridges,
         loss=loss,
         errors=errors,
+        noise=noise_covariance(residuals, leverage, weights),
         score=float(np.mean(size[fitted] / spread[fitted])) if len(fitted) else 0.0,
         flags=flags,
     )

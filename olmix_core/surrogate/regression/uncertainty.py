@@ -14,13 +14,14 @@ Shapes: K runs, T tasks, m leaves, n mixtures, S other swarms (0 without a prior
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self, TypedDict
+from typing import NotRequired, Self, TypedDict
 
 import numpy as np
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.regression.laws import Law, Parameters
-from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE, information_matrix, jacobian
+from olmix_core.surrogate.regression.leverage import information_matrix, jacobian
+from olmix_core.surrogate.regression.noise import noise_covariance_of_errors
 from olmix_core.surrogate.regression.prior import Pooled, PooledJSON
 
 _GIVEN = 1e6  # times the information of the runs: that on c, where c was given
@@ -48,11 +49,12 @@ class CovarianceFactors:
 
 
 class CovarianceJSON(TypedDict):
-    """A `SandwichCovariance`: mixtures [K, m], weights [K, T], left_out [K, T]."""
+    """A `SandwichCovariance`: mixtures [K, m], weights [K, T], left_out [K, T], noise [T, T]."""
 
     mixtures: list[list[float]]
     weights: list[list[float]]
     left_out: list[list[float]]
+    noise: NotRequired[list[list[float]]]
     pooled: PooledJSON | None
 
 
@@ -67,6 +69,8 @@ class SandwichCovariance:
         weights: [K, T] weights of the runs; 0 where a run was not evaluated.
         errors: [K, T] leave-one-out residuals in BPB; 0 where a run was not evaluated.
         pooled: What several swarms add; None for one swarm.
+        run_noise: [T, T] covariance of the tasks of one run around the law, in BPB^2; None for a law that version 0.1.0
+            stored, whose noise is estimated from `errors`.
     """
 
     law: Law
@@ -75,6 +79,7 @@ class SandwichCovariance:
     weights: Array
     errors: Array
     pooled: Pooled | None = None
+    run_noise: Array | None = None
 
     def to_json(self) -> CovarianceJSON:
         """Write the data of the error bars as JSON.
@@ -86,6 +91,7 @@ class SandwichCovariance:
             "mixtures": self.X.tolist(),
             "weights": self.weights.tolist(),
             "left_out": self.errors.tolist(),
+            "noise": self.noise_covariance.tolist(),
             "pooled": self.pooled.to_json() if self.pooled else None,
         }
 
@@ -103,7 +109,8 @@ class SandwichCovariance:
         """
         X, weights, errors = (np.asarray(data[name], dtype=np.float64) for name in ("mixtures", "weights", "left_out"))
         pooled = Pooled.from_json(data["pooled"]) if data["pooled"] else None
-        return cls(law, parameters, X, weights, errors, pooled)
+        run_noise = np.asarray(data["noise"], dtype=np.float64) if "noise" in data else None
+        return cls(law, parameters, X, weights, errors, pooled, run_noise)
 
     @cached_property
     def _together(self) -> Pooled:
@@ -114,10 +121,7 @@ class SandwichCovariance:
     @cached_property
     def noise(self) -> Array:
         """Standard deviation [T] of one run's measured BPB around the law, in BPB."""
-        total = np.maximum(self.weights.sum(axis=0), 1e-300)
-        kept = np.maximum(1 - self._leverage, 1 - MOST_LEVERAGE)
-        noise: Array = np.sqrt(np.sum(self.weights * self.errors**2 * kept, axis=0) / total)
-        return noise
+        return np.asarray(np.sqrt(np.diagonal(self.noise_covariance)))
 
     @cached_property
     def _scatter(self) -> Array:
@@ -274,19 +278,10 @@ class SandwichCovariance:
 
     @cached_property
     def noise_covariance(self) -> Array:
-        """[T, T] covariance of the tasks of one run's measured BPB around the law.
-
-        Variances are those of `noise`; correlations are estimated from the runs that were measured on all tasks.
-        """
-        together = np.eye(len(self.noise))
-        complete = np.all(self.weights > 0, axis=1)
-        if complete.any():
-            kept = np.sqrt(np.maximum(1 - self._leverage[complete], 1 - MOST_LEVERAGE))
-            errors = self.errors[complete] * kept
-            errors = errors / np.maximum(np.sqrt(np.sum(errors**2, axis=0)), 1e-300)
-            together = errors.T @ errors
-            np.fill_diagonal(together, 1.0)
-        return np.asarray(self.noise[:, None] * together * self.noise, dtype=np.float64)
+        """[T, T] covariance of the tasks of one run's measured BPB around the law."""
+        if self.run_noise is not None:
+            return self.run_noise
+        return noise_covariance_of_errors(self.errors, self._leverage, self.weights)
 
     def objective_noise(self, task_weights: Array) -> float:
         """Estimate the scatter of runs around the weighted mean.

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from olmix_core.errors import FitError, ProposalError
+from olmix_core.mixture import Array
 from olmix_core.proposal.constraints import Groups
 from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate, fit
 from olmix_core.surrogate.fit import load as load_surrogate
+from olmix_core.surrogate.intervals import NORMAL_90
+from olmix_core.surrogate.jackknife import JackknifeSurrogate
+from olmix_core.surrogate.refits import Predictor, Regressor
 from olmix_core.surrogate.registry import registered_families
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns
@@ -134,3 +138,32 @@ def test_pessimistic_proposals_are_less_uncertain(models: dict[str, Surrogate], 
         propose(model, ProposalProblem(**settings, pessimism=5.0)),
     )
     assert model.objective_std(careful.weights) <= model.objective_std(bold.weights) + 1e-6
+
+
+def mean_of_runs(_: Array, y: Array, weights: Array) -> Predictor:
+    value = np.average(y, weights=weights)
+    return lambda Q: np.full(len(Q), value)
+
+
+def fitted_mean(Y: Array) -> JackknifeSurrogate:
+    """The mean of Y [K, T], whatever the mixture."""
+    runs, tasks = tuple(f"run{k:02d}" for k in range(len(Y))), tuple(f"task{t:04d}" for t in range(Y.shape[1]))
+    swarm = SwarmData(np.ones((len(Y), 1)), Y, runs, ("leaf",), tasks)
+    return JackknifeSurrogate(Regressor("mean", mean_of_runs), swarm, np.ones(len(Y)))
+
+
+def test_intervals_of_five_groups_are_those_of_t() -> None:
+    """For the mean of normal draws the jackknife is exact, so nine of ten intervals hold the true mean."""
+    surrogate = fitted_mean(5 + 0.5 * np.random.default_rng(0).standard_normal((40, 1000)))
+    mixture = np.ones((1, 1))
+    inside = np.abs(surrogate.predict(mixture) - 5) <= NORMAL_90 * surrogate.std(mixture)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize("complete", [0, 1, 80])
+def test_noise_of_the_mean_where_few_runs_are_measured_on_all_tasks(complete: int) -> None:
+    random = np.random.default_rng(1)
+    Y = 5 + 0.2 * random.standard_normal((80, 12)) + 0.26 * random.standard_normal((80, 1))
+    for measured in Y[complete:]:
+        measured[random.permutation(12)[:6]] = np.nan
+    assert fitted_mean(Y).objective_noise() == pytest.approx(np.hypot(0.2 / 12**0.5, 0.26), rel=0.15)
