@@ -7,6 +7,8 @@ A swarm may be trained in rounds: from the law of one round, `choose` gives the 
 The chain is written once and carried out by an executor: for real (the flow), or as a dry run.
 """
 
+from dataclasses import replace
+
 from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, swarm_payload, tokenizer_settings
 from flows.pipeline.swarm_round import SwarmProgress, train_round
@@ -17,6 +19,7 @@ from olmix_core.data.domains import Leaf
 from olmix_core.data.overlap import Overlap
 from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
+from olmix_core.identity import step_key
 from olmix_core.mixes.versions import read_latest
 from olmix_core.mixture import LeafIndex
 from olmix_core.mixture import natural as natural_mixture
@@ -26,6 +29,7 @@ from olmix_core.storage.layout import corpus_folder, tokenizer_path
 from tasks.runtime.artifacts import Where
 from tasks.runtime.step import Call
 from tasks.steps.evaluate import evaluate
+from tasks.steps.fit import FitPayload, fit
 from tasks.steps.next_round import NextRoundPayload, next_round
 from tasks.steps.overlap import OverlapPayload, overlap
 from tasks.steps.plan import PlanPayload, plan
@@ -172,7 +176,7 @@ def _train_swarm(context: RunContext) -> None:
     sizes = round_sizes(context.config, state.plan.runs)
     for number in range(len(sizes)):
         state.to_come = sizes[number + 1 :]
-        train_round(context, progress, mixtures)
+        fitted = train_round(context, progress, mixtures)
         if not state.to_come or first is None or state.request is None:
             break
         payload = NextRoundPayload(
@@ -183,7 +187,19 @@ def _train_swarm(context: RunContext) -> None:
             count=sizes[number + 1],
             tolerance=context.config.swarm.tolerance,
         )
+        payload = _chosen_before(context, payload, fitted)
         mixtures = executor.run(next_round, payload, label=f"round {number + 2}").mixtures
         if not mixtures:
             break
     state.to_come = ()
+
+
+def _chosen_before(context: RunContext, payload: NextRoundPayload, fitted: FitPayload) -> NextRoundPayload:
+    """The payload by which an earlier version of `fit` chose this round, whose proxies are trained, or `payload`."""
+    payloads = (fitted.to_json(), replace(fitted, pool=None).to_json())
+    for version in range(fit.code_version - 1, 0, -1):
+        for content in payloads:
+            earlier = replace(payload, fit=step_key(fit.name, version, content))
+            if next_round.known(context.store, next_round.key(earlier)) is not None:
+                return earlier
+    return payload

@@ -14,7 +14,6 @@ from olmix_core.evidence.rows import EvidenceRow, recipe_key
 from olmix_core.mixes.versions import next_version
 from olmix_core.mixture import Mixture
 from olmix_core.storage.layout import tokenizer_path
-from olmix_core.surrogate.regression.bounds import is_underdetermined
 from tasks.steps.evaluate import evaluate
 from tasks.steps.evidence import EvidencePayload, evidence
 from tasks.steps.fit import FitPayload, SwarmGroups, fit
@@ -35,13 +34,16 @@ class SwarmProgress:
     measured: dict[str, EvidenceRow] = field(default_factory=dict)
 
 
-def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence[Mixture]) -> None:
+def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence[Mixture]) -> FitPayload:
     """Train and evaluate proxies, and fit the law to all evidence up to now.
 
     Args:
         context: The run; its state is filled.
         progress: The swarm; what this round measures is added.
         mixtures: The mixtures to train on.
+
+    Returns:
+        What the law was fitted to.
 
     Raises:
         OlmixError: A step failed, or too many proxies diverged.
@@ -86,8 +88,9 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
         pooled=state.pool.rows,
     ).evidence
     mixtures_on_record = [row.mixture for row in (*earlier.values(), *rows, *own.values())]
-    runs = len(earlier) + len(rows) + state.pool.proxies
-    state.fit = executor.run(fit, _fit_payload(context, progress.swarm, mixtures_on_record, runs))
+    payload = _fit_payload(context, progress.swarm, mixtures_on_record)
+    state.fit = executor.run(fit, payload)
+    return payload
 
 
 def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
@@ -117,8 +120,8 @@ def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
     )
 
 
-def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str, float]], runs: int) -> FitPayload:
-    """What the law is fitted to; `mixtures` are those of the proxies on record, `runs` how many all proxies are."""
+def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str, float]]) -> FitPayload:
+    """What the law is fitted to; `mixtures` are those of the proxies on record."""
     state, settings = context.state, context.config.surrogate
     atoms: set[str] = set()
     for mixture in mixtures:
@@ -133,19 +136,16 @@ def _fit_payload(context: RunContext, swarm: str, mixtures: Sequence[Mapping[str
         huber_delta=settings.huber_delta,
         ridge=settings.ridge,
         pool=_swarm_groups(context, swarm, atoms),
-        guarded=is_underdetermined(runs, len(atoms)) or None,
     )
 
 
 def _swarm_groups(context: RunContext, swarm: str, atoms: Set[str]) -> SwarmGroups | None:
-    """What is known of swarms and atoms before a fit of several swarms (`SwarmPrior`); None for one swarm.
+    """What is known of swarms and atoms before a fit (`SwarmPrior`); None for one swarm of unrelated atoms.
 
     Sources go in as groups of content: what they are called is no part of the result.
     """
     state = context.state
     swarms = {row.swarm for row in state.lineage.proxies} | ({swarm} if swarm else set())
-    if len(swarms) < 2 and not state.pool.proxies:
-        return None
     earlier = sorted(state.lineage.proxies, key=lambda row: (row.recorded, row.proxy))
     labels: dict[str, str] = {}
     for row in earlier:
@@ -154,9 +154,13 @@ def _swarm_groups(context: RunContext, swarm: str, atoms: Set[str]) -> SwarmGrou
     sources: dict[str, list[str]] = {}
     for atom in sorted(atoms & labels.keys()):
         sources.setdefault(labels[atom].split(":")[0], []).append(atom)
+    groups = sorted(source for source in sources.values() if len(source) > 1)
+    relates = any(len(group) < len(atoms) for group in groups)
     revised = {new: old[0] for new, old in state.base.origins.items() if len(old) == 1 and {new, *old} <= set(atoms)}
+    if len(swarms) < 2 and not state.pool.proxies and not relates and not revised:
+        return None
     return SwarmGroups(
         current=swarm or (earlier[-1].swarm if earlier else ""),
-        sources=sorted(source for source in sources.values() if len(source) > 1),
+        sources=groups,
         revised=dict(sorted(revised.items())),
     )

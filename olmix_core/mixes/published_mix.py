@@ -118,7 +118,7 @@ class PublishedMix:
         """A row per run that the law was fitted to.
 
         Columns: vintage, then (mixture, leaf), (measured, task) and (predicted, task) in BPB, the latter
-        cross-validated.
+        cross-validated, and NaN for the runs of earlier swarms.
         """
         parts = {
             name: pd.DataFrame([dict(getattr(run, name)) for run in self.runs]).reindex(columns=list(order))

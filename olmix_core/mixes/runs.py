@@ -40,8 +40,9 @@ class FittedRun:
         run: Its id.
         mixture: {column: weight}, zeros left out.
         measured: {task: measured BPB}.
-        predicted: {task: BPB} of the same tasks by a law fitted without this run.
-        std: {task: standard deviation of a new measurement} around that prediction.
+        predicted: {task: BPB} of the same tasks by a law fitted without this run; empty for the runs of earlier swarms,
+            which may lie at other levels than the newest, whose level is predicted.
+        std: {task: standard deviation of a new measurement} around that prediction; empty likewise.
         vintage: The version whose swarm the run belongs to; None where unknown.
         losses: (step, training loss in nats per token); empty where unknown.
     """
@@ -60,20 +61,22 @@ def held_out(evidence: SwarmData, diagnostics: Diagnostics) -> list[FittedRun]:
 
     Args:
         evidence: The runs that were fitted.
-        diagnostics: Cross-validation of the fit.
+        diagnostics: Cross-validation of the fit, of some of the runs.
 
     Returns:
         The runs, by id.
     """
+    row = {run: k for k, run in enumerate(diagnostics.runs)}
     runs = []
     for k in sorted(range(len(evidence.runs)), key=lambda k: evidence.runs[k]):
-        seen = np.flatnonzero(~np.isnan(evidence.Y[k]))
-        measured, predicted, std = (
-            {evidence.tasks[t]: float(values[k, t]) for t in seen}
-            for values in (evidence.Y, diagnostics.predicted, diagnostics.std)
-        )
+        run, seen = evidence.runs[k], np.flatnonzero(~np.isnan(evidence.Y[k]))
         mixture = LeafIndex(evidence.leaves).mixture(evidence.X[k])
-        runs.append(FittedRun(evidence.runs[k], mixture, measured, predicted, std))
+        measured = {evidence.tasks[t]: float(evidence.Y[k, t]) for t in seen}
+        predicted, std = (
+            {evidence.tasks[t]: float(values[row[run], t]) for t in seen} if run in row else {}
+            for values in (diagnostics.predicted, diagnostics.std)
+        )
+        runs.append(FittedRun(run, mixture, measured, predicted, std))
     return runs
 
 

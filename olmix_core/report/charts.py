@@ -128,8 +128,8 @@ def _predictions(mix: PublishedMix) -> Chart:
     named = ", ".join(f"{task} ({value:.2f})" for task, value in ranked.items())
     return Chart(
         "Predicted against measured",
-        "Every point is a run, predicted by a law that was fitted without it; on the line the two agree. A panel for"
-        " the weighted mean, and one for each family of tasks.",
+        "Every point is a run of the newest swarm, predicted by a law that was fitted without it; on the line the two"
+        " agree. A panel for the weighted mean, and one for each family of tasks.",
         f"Rank correlation of the mean over tasks: {objective['spearman']:.3f}, mean error {objective['mae']:.4f} BPB,"
         f" over {objective['runs']:.0f} runs. Tasks that are predicted worst: {named}.",
         lambda: law.predictions(mix),

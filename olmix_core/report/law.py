@@ -42,7 +42,7 @@ def scatter(measured: Array, predicted: Array, panels: Mapping[str, tuple[Array,
 
     Args:
         measured: [K, T] of K runs and T tasks; NaN where a run was not evaluated.
-        predicted: [K, T].
+        predicted: [K, T]; NaN likewise, and for runs of earlier swarms.
         panels: {title: (weights [T] of the mean that is shown, a remark)}.
 
     Returns:
@@ -54,7 +54,7 @@ def scatter(measured: Array, predicted: Array, panels: Mapping[str, tuple[Array,
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for axis, (name, (weights, note)) in zip(axes, panels.items(), strict=False):
         used = weights > 0
-        seen = ~np.isnan(measured[:, used]).any(axis=1)
+        seen = ~np.isnan(measured[:, used] - predicted[:, used]).any(axis=1)
         y, x = measured[seen][:, used] @ weights[used], predicted[seen][:, used] @ weights[used]
         axis.plot(x, y, ".", color=PROPOSED, markersize=4.5, alpha=0.65, markeredgewidth=0)
         if len(y):
@@ -79,7 +79,7 @@ def arrays(runs: Sequence[FittedRun], tasks: Sequence[str]) -> tuple[Array, Arra
         tasks: T tasks.
 
     Returns:
-        Measured and predicted BPB, [K, T] each; NaN where a run was not evaluated.
+        Measured and predicted BPB, [K, T] each; NaN where a run was not evaluated, or not predicted.
     """
     return (
         np.array([[run.measured.get(task, np.nan) for task in tasks] for run in runs]),

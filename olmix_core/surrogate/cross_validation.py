@@ -5,7 +5,8 @@ is predicted by a fit to the other folds.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,28 @@ class Diagnostics:
             beyond=_beyond(surrogate, swarm.X),
         )
 
+    def some_runs(self, index: NDArray[np.bool_]) -> Self:
+        """Select runs.
+
+        Args:
+            index: [K] True for the runs to keep.
+
+        Returns:
+            Their predictions.
+        """
+        kept = np.flatnonzero(index)
+        return replace(
+            self,
+            runs=tuple(self.runs[k] for k in kept),
+            predicted=self.predicted[kept],
+            observed=self.observed[kept],
+            std=self.std[kept],
+            objective_predicted=self.objective_predicted[kept],
+            objective_observed=self.objective_observed[kept],
+            objective_std=self.objective_std[kept],
+            beyond=None if self.beyond is None else self.beyond[kept],
+        )
+
     def table(self) -> pd.DataFrame:
         """Summarise the errors.
 
@@ -123,9 +146,11 @@ class Diagnostics:
     @property
     def relative_error(self) -> float:
         """Mean over tasks of the mean absolute error as a share of that of the task's median."""
-        centre = np.nanmedian(self.observed, axis=0)
-        scatter = np.nanmean(np.abs(self.observed - centre), axis=0)
-        error = np.nanmean(np.abs(self.observed - self.predicted), axis=0)
+        measured = ~np.isnan(self.observed).all(axis=0)
+        observed, predicted = self.observed[:, measured], self.predicted[:, measured]
+        centre = np.nanmedian(observed, axis=0)
+        scatter = np.nanmean(np.abs(observed - centre), axis=0)
+        error = np.nanmean(np.abs(observed - predicted), axis=0)
         moving = scatter > 1e-9 * np.abs(centre)
         return float(np.mean(error[moving] / scatter[moving])) if moving.any() else 0.0
 

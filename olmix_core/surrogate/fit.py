@@ -69,7 +69,8 @@ def cross_validate(
 ) -> Diagnostics:
     """Predict every run by a fit that has not seen it.
 
-    For a law, the form (auto, gamma) and the prior are selected once, on all runs; all else is refitted.
+    For a law, the form (auto, gamma) and the prior are selected once, on all runs; all else is refitted. Predictions
+    are for the level of the newest swarm, so of several swarms only its runs count (`SwarmPrior.newest`).
 
     Args:
         swarm: The runs.
@@ -79,15 +80,19 @@ def cross_validate(
         folds: The partition of the runs.
 
     Returns:
-        Held-out predictions and their errors.
+        Held-out predictions of the runs that count, and their errors.
 
     Raises:
         FitError: As `fit`, or there are fewer runs than folds.
     """
     family, weights = _check(swarm, settings, run_weights)
     if family.cross_validate is not None:
-        return family.cross_validate(swarm, settings, weights, folds, task_weights)
-    return out_of_fold(swarm, lambda part, of_part: family.fit(part, settings, of_part), folds, weights, task_weights)
+        diagnostics = family.cross_validate(swarm, settings, weights, folds, task_weights)
+    else:
+        diagnostics = out_of_fold(
+            swarm, lambda part, of_part: family.fit(part, settings, of_part), folds, weights, task_weights
+        )
+    return diagnostics if settings.prior is None else diagnostics.some_runs(settings.prior.newest(swarm.runs))
 
 
 def load(data: JsonMapping) -> Surrogate:

@@ -38,8 +38,8 @@ def fit_law_form(
         settings: Settings of the fit.
         run_weights: [K] weights of the runs.
         select_law: Gives the form of the law.
-        is_refit: The prior was selected before, and one start is enough. With a prior one start always is: it leaves
-            little room for other minima.
+        is_refit: The prior was selected before, and one start is enough. With several swarms one start always is: their
+            prior leaves little room for other minima.
 
     Returns:
         The surrogate, its leaves and tasks in the order of `swarm`.
@@ -57,7 +57,8 @@ def fit_law_form(
             prior = select_prior(ordered, law, settings, prior, weights)
         weights = weights * prior.run_weights(ordered.runs)
         settings = replace(settings, prior=prior)
-    estimated = estimate(ordered, law, settings, weights, restarts=prior is None and not is_refit)
+    is_pooled = prior is not None and bool(prior.others(ordered.runs))
+    estimated = estimate(ordered, law, settings, weights, restarts=not is_pooled and not is_refit)
     pooled = None
     if prior is not None:
         levels = prior.levels(ordered.runs)
@@ -96,7 +97,7 @@ def fit_under_shared_prior(
 def fit_best_law(
     swarm: SwarmData, settings: FitSettings, run_weights: Array, fitters: Sequence[LawFitter]
 ) -> LawSurrogate:
-    """Fit several laws and keep the one with the least held-out error.
+    """Fit several laws and keep the one with the least held-out error, on the newest swarm where there are several.
 
     Args:
         swarm: The runs.
@@ -114,12 +115,10 @@ def fit_best_law(
     folds = replace(_FOLDS, count=min(_FOLDS.count, len(swarm.runs)))
     if folds.count < 2:
         raise FitError("one run cannot tell families apart; give a family or more runs")
-    shares = [
-        out_of_fold(
-            swarm, _refitter(swarm, settings, surrogate, bounded=False), folds, run_weights, None
-        ).relative_error
-        for surrogate in surrogates
-    ]
+    newest = np.ones(len(swarm.runs), dtype=bool) if settings.prior is None else settings.prior.newest(swarm.runs)
+    refitters = [_refitter(swarm, settings, surrogate, bounded=False) for surrogate in surrogates]
+    held_out = [out_of_fold(swarm, refitter, folds, run_weights, None) for refitter in refitters]
+    shares = [diagnostics.some_runs(newest).relative_error for diagnostics in held_out]
     best = int(np.argmin(shares))
     compared = ", ".join(f"{surrogate.family} {share:.3f}" for surrogate, share in zip(surrogates, shares, strict=True))
     note = (

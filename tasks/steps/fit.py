@@ -25,6 +25,7 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate
 from olmix_core.surrogate.fit import fit as fit_surrogate
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.regression.bounds import is_underdetermined
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
 from olmix_core.surrogate.settings import FitSettings
@@ -39,7 +40,7 @@ _MAX_PANELS = 12
 
 @dataclass(frozen=True)
 class SwarmGroups(JsonRecord):
-    """What is known of swarms and leaves before a law is fitted to several swarms.
+    """What is known of swarms and leaves before a law is fitted.
 
     Attributes:
         current: The newest swarm.
@@ -64,8 +65,7 @@ class FitPayload(JsonRecord):
         family: Family of the law.
         huber_delta: BPB from which an error counts linearly.
         ridge: Penalty on the coefficients.
-        pool: What several swarms have in common; None for one swarm.
-        guarded: A ridge must keep its law within bounds, since there are fewer runs than parameters; None: it need not.
+        pool: How swarms and atoms are related; None for one swarm of unrelated atoms.
     """
 
     evidence: str = field(metadata=result_of("evidence"))
@@ -76,7 +76,6 @@ class FitPayload(JsonRecord):
     huber_delta: float
     ridge: float | Literal["auto"]
     pool: SwarmGroups | None = field(default=None, metadata=OMIT_NONE | cause(DATA))
-    guarded: bool | None = field(default=None, metadata=OMIT_NONE | cause(DATA))
 
 
 @dataclass(frozen=True)
@@ -146,13 +145,14 @@ def _describe(done: Sequence[Done[FitPayload, FitResult]], artifacts: Artifacts)
     ]
     remarks = [f"- task {artifacts.label(task)}: {reason}" for task, reason in result.flags.items()]
     remarks += [f"- {note}" for note in result.notes]
-    summary = f"{result.family.replace('_', ' ')}, {result.runs} runs. Errors on runs left out of the fit:"
+    newest = " of the newest swarm" if result.swarms else ""
+    summary = f"{result.family.replace('_', ' ')}, {result.runs} runs. Errors on runs{newest} left out of the fit:"
     return [summary, "", *table(rows), "", *remarks, "", picture(figure, "Predicted against measured BPB")]
 
 
 @step(
     "fit",
-    2,
+    3,
     title="fit a law to each task",
     after="evidence",
     payload=FitPayload,
@@ -183,7 +183,7 @@ def fit(payload: FitPayload, store: Store) -> FitResult:
         huber_delta=payload.huber_delta,
         ridge=payload.ridge,
         prior=prior,
-        guarded=bool(payload.guarded),
+        guarded=is_underdetermined(*evidence.X.shape),
     )
     surrogate = fit_surrogate(evidence, settings)
     diagnostics = cross_validate(evidence, settings, folds=Folds(min(FOLDS, len(evidence.runs)), seed=0))
@@ -212,7 +212,7 @@ def fit(payload: FitPayload, store: Store) -> FitResult:
 
 def _swarm_weights(surrogate: Surrogate, evidence: SwarmData, settings: FitSettings) -> list[SwarmWeight]:
     law = surrogate.fitted_law
-    if law is None or law.prior is None:
+    if law is None or law.prior is None or not law.prior.others(evidence.runs):
         return []
     diagnostics = swarm_diagnostics(evidence, law.law, settings, law.prior, np.ones(len(evidence.runs)))
     return [

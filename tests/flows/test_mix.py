@@ -92,12 +92,14 @@ def test_a_first_run_executes_everything_and_leaves_its_record(run_flow: Run, pr
     assert not list((tmp_path / "store").rglob("*.pkl"))
 
 
-def test_a_fit_to_fewer_runs_than_parameters_has_a_key_of_its_own(run: Run, project: Project, tmp_path: Path) -> None:
-    run(project(swarm={"runs": LEAVES + 1}))
-    run(project(swarm={"runs": LEAVES + 2}))
-    payloads = [json.loads(path.read_text()) for path in (tmp_path / "store/cache/fit").glob("*.payload.json")]
-    assert sorted(payload["payload"].get("guarded", False) for payload in payloads) == [False, True]
-    assert {payload["code_version"] for payload in payloads} == {2}
+def test_a_first_fit_knows_the_sources(run: Run, project: Project, tmp_path: Path) -> None:
+    topics = [{"name": name, "paths": f"{name}.jsonl"} for name in ("manual", "guide")]
+    domains = [{"name": "code", "paths": "code.jsonl"}, {"name": "docs", "topics": topics}]
+    record, _ = run(project(domains=domains, evaluation={"tasks": [{"heldout": "code"}]}))
+    contents = {leaf["label"]: leaf["fingerprint"] for leaf in record["domain_set"]}
+    prior = Store(str(tmp_path / "store")).read_json(f"mixes/test/{record['version']}/surrogate.json")["pool"]
+    assert prior["sources"] == [sorted(contents[f"docs:{name}"] for name in ("manual", "guide"))]
+    assert record["swarms"] == []
 
 
 def test_a_second_run_executes_nothing_but_publish(run_flow: Run, edited: Edit) -> None:

@@ -89,8 +89,7 @@ def estimate(evidence: SwarmData, law: Law, settings: FitSettings, run_weights: 
     Y, weights = filled(evidence, run_weights)
     total = weights.sum(axis=0)
     means = np.sum(weights * Y, axis=0) / total
-    leaves = len(evidence.leaves)
-    others = prior.levels(evidence.runs).shape[1] if prior else 0
+    leaves, others = len(evidence.leaves), prior.levels(evidence.runs).shape[1] if prior else 0
     theta = np.zeros((len(evidence.tasks), leaves + 2 + others))
     theta[:, 0], theta[:, 1] = means, CONSTANT
     errors = np.where(weights > 0, means - Y, 0.0)

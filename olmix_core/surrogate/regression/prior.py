@@ -1,4 +1,4 @@
-"""The prior of a fit to several swarms: how swarms and leaves are related.
+"""The prior of a fit: how the swarms that its runs are of, and its leaves, are related.
 
 Runs of different swarms enter one regression, y = c + exp(b + phi(q) . v + d_s), under one Gaussian prior on its
 coefficients:
@@ -8,8 +8,9 @@ coefficients:
 - a revised leaf resembles its predecessor: v_new = u + w_new and v_old = u + w_old with
   var u = `revision_correlation` var w.
 
-So the prior covariance of v is the identity plus a constant on every block of related leaves, and its inverse is the P
-of `levenberg_marquardt`.
+Every leaf has the same variance, whether it has kin or not: a leaf without kin is its own source. So the prior
+covariance of v is a correlation matrix, and its inverse is the P of `levenberg_marquardt`. A source that all leaves are
+of says nothing of which of them are similar, and is left out.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,9 +18,12 @@ from dataclasses import dataclass, field
 from typing import NotRequired, Self, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+
+FEWEST_NEWEST = 8  # runs of the newest swarm that can tell settings apart
 
 
 class PriorJSON(TypedDict):
@@ -83,6 +87,18 @@ class SwarmPrior:
         """
         return tuple(sorted({self.swarms[run] for run in runs} - {self.current}))
 
+    def newest(self, runs: Sequence[str]) -> NDArray[np.bool_]:
+        """Find the runs that predictions are for, on which errors are measured.
+
+        Args:
+            runs: [K] ids.
+
+        Returns:
+            [K] True for the runs of the current swarm; for all runs if these are too few to tell.
+        """
+        is_current = np.array([self.swarms[run] == self.current for run in runs])
+        return is_current if is_current.sum() >= FEWEST_NEWEST else np.ones(len(runs), dtype=bool)
+
     def levels(self, runs: Sequence[str]) -> Array:
         """Indicate the other swarms of runs.
 
@@ -99,7 +115,7 @@ class SwarmPrior:
         return np.stack([labels == swarm for swarm in swarms], axis=1).astype(float)
 
     def precision(self, leaves: Sequence[str], levels: int) -> Array:
-        """Compute the precision matrix P of the coefficients.
+        """Compute the precision matrix P of the coefficients, in units of that of one coefficient.
 
         Args:
             leaves: [m] names.
@@ -111,11 +127,14 @@ class SwarmPrior:
         column = {leaf: j for j, leaf in enumerate(leaves)}
         covariance = np.eye(len(leaves))
         blocks = [(source, self.source_correlation) for source in self.sources]
+        blocks = [(source, shared) for source, shared in blocks if not column.keys() <= set(source)]
         blocks += [((leaf, old), self.revision_correlation) for leaf, old in self.revised.items()]
         for related, shared in blocks:
             members = [column[leaf] for leaf in related if leaf in column]
             if len(members) > 1:
                 covariance[np.ix_(members, members)] += shared
+        scale = np.sqrt(np.diagonal(covariance))
+        covariance /= np.outer(scale, scale)
         precision = np.eye(len(leaves) + levels) * (self.level_precision or 1.0)
         precision[: len(leaves), : len(leaves)] = np.linalg.inv(covariance)
         return precision

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
+from olmix_core.surrogate.regression.bounds import is_underdetermined
 from olmix_core.surrogate.regression.laws import Law
-from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.prior import FEWEST_NEWEST, SwarmPrior
 from olmix_core.surrogate.regression.ridge_path import Refit, refit
 from olmix_core.surrogate.settings import FitSettings
 
@@ -24,7 +25,6 @@ LEVEL_PRECISIONS = (100.0, 1.0)
 SOURCE_CORRELATIONS = (0.0,)
 REVISION_CORRELATIONS = (100.0, 0.0)
 WEIGHTS = (0.3, 0.1, 0.03)
-_FEWEST = 8  # runs of the newest swarm that can tell settings apart
 _BETTER = 0.99  # a setting is replaced only where the error falls by a hundredth
 _MOST = 2.0  # errors are clipped at this many times the scatter of their task
 
@@ -63,10 +63,10 @@ def select_prior(
 
     Returns:
         The prior that predicts the newest swarm's runs best, each left out in turn; `prior` itself where there are too
-        few new runs to tell, or no other swarm.
+        few new runs to tell, as for a single swarm with fewer runs than parameters.
     """
     newest = np.array([prior.swarms[run] == prior.current for run in evidence.runs])
-    if newest.sum() < _FEWEST or newest.all():
+    if newest.sum() < FEWEST_NEWEST or (newest.all() and is_underdetermined(*evidence.X.shape)):
         return prior
 
     def attempt(trial: SwarmPrior, before: Refit | None) -> tuple[float, Refit]:
@@ -86,7 +86,8 @@ def select_prior(
 
 def _changes(prior: SwarmPrior, evidence: SwarmData) -> Iterator[list[Callable[[SwarmPrior], SwarmPrior]]]:
     """The settings to try: each list changes one of them, further and further from its default."""
-    yield [partial(replace, level_precision=precision) for precision in LEVEL_PRECISIONS]
+    if prior.others(evidence.runs):
+        yield [partial(replace, level_precision=precision) for precision in LEVEL_PRECISIONS]
     if prior.sources:
         yield [partial(replace, source_correlation=correlation) for correlation in SOURCE_CORRELATIONS]
     if prior.revised:
@@ -129,7 +130,7 @@ def swarm_diagnostics(
     members = []
     for swarm in (*prior.others(evidence.runs), prior.current):
         rows = np.array([prior.swarms[run] == swarm for run in evidence.runs])
-        enough = np.count_nonzero(~np.isnan(evidence.Y[~rows]), axis=0) >= _FEWEST
+        enough = np.count_nonzero(~np.isnan(evidence.Y[~rows]), axis=0) >= FEWEST_NEWEST
         error = float("nan")
         if rows.any() and enough.any():
             tasks = evidence.some_tasks(np.flatnonzero(enough))

@@ -19,6 +19,7 @@ from olmix_core.surrogate.regression.laws import Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import huber
 from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE
 from olmix_core.surrogate.regression.marginal_likelihood import task_scales
+from olmix_core.surrogate.regression.noise import noise_covariance
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.ridge_path import clipped_rms, filled, unfittable_tasks
 from olmix_core.surrogate.regression.shared_prior import Responses, SharedPrior, in_logs, level_indicators
@@ -75,21 +76,20 @@ def estimate_shared(
     theta[:, 0], theta[:, 1] = means, CONSTANT
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
+    residuals, leverage = errors.copy(), weights / total
     ridge, loss = np.zeros((2, len(evidence.tasks)))
     scale = np.full(len(evidence.tasks), 1e-9)
-    m = len(evidence.leaves)
-    shares = np.array([shared.shares[task] for task in evidence.tasks])
+    m, shares = len(evidence.leaves), np.array([shared.shares[task] for task in evidence.tasks])
     for group in in_logs(evidence, design, weights, fitted, shares):
         scales = task_scales(group.moments, covariance)
         scale[group.tasks] = np.sqrt(scales.ratio * scales.noise)
         for i, t in enumerate(group.tasks):
-            task = _TaskRegression(group, i, precision / scales.ratio[i], float(scales.noise[i]), m)
-            solution = task.solve()
+            solution = _TaskRegression(group, i, precision / scales.ratio[i], float(scales.noise[i]), m).solve()
             theta[t] = solution.theta
             errors[:, t] = np.where(group.weights > 0, solution.left_out - Y[:, t], 0.0)
-            weights[:, t] = solution.weights
-            residual = solution.fitted - Y[:, t]
-            loss[t] = np.sum(group.weights * huber(residual, huber_delta)) / group.weights.sum()
+            weights[:, t], leverage[:, t] = solution.weights, solution.leverage
+            residuals[:, t] = np.where(group.weights > 0, solution.fitted - Y[:, t], 0.0)
+            loss[t] = np.sum(group.weights * huber(residuals[:, t], huber_delta)) / group.weights.sum()
             ridge[t] = np.mean((Y[:, t] - group.floors[i])[group.weights > 0] ** 2) / scales.ratio[i] / total[t]
     size = clipped_rms(errors, filled(evidence, run_weights)[1], spread)
     estimate = Estimate(
@@ -100,6 +100,7 @@ def estimate_shared(
         ridge=ridge,
         loss=loss,
         errors=errors,
+        noise=noise_covariance(residuals, leverage, weights),
         score=float(np.mean(size[fitted] / spread[fitted])) if len(fitted) else 0.0,
         flags=unexplained(evidence, fitted, size, spread) | flags,
     )
@@ -108,11 +109,12 @@ def estimate_shared(
 
 @dataclass(frozen=True)
 class _Solution:
-    """Parameters (c, b, v, d), predictions of the runs [K], the same with each left out [K], and weights [K]."""
+    """Parameters (c, b, v, d); of the runs [K]: predictions, the same with each left out, leverages and weights."""
 
     theta: Array
     fitted: Array
     left_out: Array
+    leverage: Array
     weights: Array
 
 
@@ -141,7 +143,8 @@ class _TaskRegression:
             if steady:
                 break
         weights = base * factors
-        left_out = z - residual / (1 - np.minimum(self._leverage(weights, coefficients), MOST_LEVERAGE))
+        leverage = self._leverage(weights, coefficients)
+        left_out = z - residual / (1 - np.minimum(leverage, MOST_LEVERAGE))
         floor, mean = group.floors[self.index], group.means[self.index]
 
         def bpb(logs: Array) -> Array:
@@ -154,6 +157,7 @@ class _TaskRegression:
             theta=np.concatenate([[floor, b], coefficients]),
             fitted=bpb(z - residual),
             left_out=bpb(left_out),
+            leverage=leverage,
             weights=counts * (base.sum() / counts.sum()),
         )
 

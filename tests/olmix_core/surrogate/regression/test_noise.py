@@ -40,11 +40,12 @@ def partly_measured(complete: int) -> NDArray[np.bool_]:
     return seen
 
 
+@pytest.mark.parametrize("family", ["diminishing_returns", "shared_prior"])
 @pytest.mark.parametrize("complete", [0, 1, 80])
-def test_noise_of_the_mean_where_few_runs_are_measured_on_all_tasks(complete: int) -> None:
+def test_noise_of_the_mean_where_few_runs_are_measured_on_all_tasks(complete: int, family: str) -> None:
     evidence = diminishing_returns(6, TASKS).with_noise(OWN, SHARED).evidence(80, seed=1)
     Y = np.where(partly_measured(complete), evidence.Y, np.nan)
-    surrogate = fit(replace(evidence, Y=Y), FitSettings(family="diminishing_returns"))
+    surrogate = fit(replace(evidence, Y=Y), FitSettings(family=family))
     assert surrogate.objective_noise() == pytest.approx(OF_MEAN, rel=0.15)
     assert not surrogate.flags
     assert not [note for note in surrogate.notes if "correlate" in note]

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from olmix_core.errors import FitError
+from olmix_core.surrogate.cross_validation import Diagnostics
 from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.fit import fit_law
+from olmix_core.surrogate.fit import cross_validate, fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns
+from tests.support.tables import number
 
 PROBLEM = diminishing_returns(6, 4).with_noise(0.01)
 
@@ -82,9 +84,9 @@ def test_related_leaves_share_variance() -> None:
         {}, "x", sources=(("a", "b"),), revised={"d": "c"}, source_correlation=3.0, revision_correlation=1e6
     )
     covariance = np.linalg.inv(pool.precision(leaves, 0))
-    np.testing.assert_allclose(np.diag(covariance), [4, 4, 1 + 1e6, 1 + 1e6, 1], rtol=1e-6)
-    np.testing.assert_allclose(covariance[0, 1], 3)
-    assert covariance[2, 3] / covariance[2, 2] == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(np.diag(covariance), 1, rtol=1e-6)  # a leaf without kin as well
+    np.testing.assert_allclose(covariance[0, 1], 3 / 4)
+    assert covariance[2, 3] == pytest.approx(1, abs=1e-5)
     # 'leaf005' is seen by the old runs, its revision by none: it is predicted as its predecessor
     evidence = PROBLEM.evidence(40, seed=1)
     wide = SwarmData(
@@ -93,6 +95,62 @@ def test_related_leaves_share_variance() -> None:
     heir = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", revised={"v2": "leaf005"}, revision_correlation=1e4)
     a = fit_law(wide, FitSettings(family="diminishing_returns", gamma=0.6, prior=heir)).parameters.v
     np.testing.assert_allclose(a[:, 6], a[:, 5], atol=1e-2)
+
+
+def test_a_source_of_all_leaves_relates_none_of_them() -> None:
+    leaves = tuple("abc")
+    np.testing.assert_array_equal(SwarmPrior({}, "x", sources=(leaves,)).precision(leaves, 0), np.eye(3))
+    assert SwarmPrior({}, "x", sources=(leaves,)).precision((*leaves, "d"), 0)[0, 1] < 0
+
+
+def sources_matter(seed: int) -> tuple[Problem, SwarmPrior, SwarmData]:
+    """12 leaves, of two sources and two without kin, whose effects are nearly those of their source; 8 runs."""
+    problem = diminishing_returns(12, 4, seed=seed).with_noise(0.01)
+    by_source = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 3])
+    random = np.random.default_rng(seed)
+    v = random.exponential(0.8, (4, 4))[:, by_source] * random.uniform(0.8, 1.25, (4, 12))
+    problem = replace(problem, parameters=replace(problem.parameters, v=v))
+    evidence = problem.evidence(8, seed=seed)
+    sources = (evidence.leaves[:5], evidence.leaves[5:10])
+    return problem, SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", sources), evidence
+
+
+def test_a_single_swarm_learns_from_its_sources() -> None:
+    errors = []
+    for seed in range(6):
+        problem, prior, evidence = sources_matter(seed)
+        settings = FitSettings(family="diminishing_returns", gamma=0.6)
+        errors.append([error(fit_law(evidence, replace(settings, prior=each)), problem) for each in (None, prior)])
+    without, with_sources = np.mean(errors, axis=0)
+    assert with_sources < 0.85 * without
+
+
+def test_the_similarity_of_sources_is_selected_for_a_single_swarm() -> None:
+    problem = diminishing_returns(6, 4).with_noise(0.002)
+    evidence = problem.evidence(60, seed=1)
+    v = np.zeros((4, 6))
+    v[:, ::2] = 2.0  # leaves of a source have nothing in common
+    unlike = replace(problem, parameters=replace(problem.parameters, v=v))
+    wrong = SwarmPrior(dict.fromkeys(evidence.runs, "b"), "b", (evidence.leaves[:2], evidence.leaves[2:4]))
+    settings = FitSettings(family="diminishing_returns", gamma=0.6, prior=wrong)
+    few = unlike.evidence(60, seed=1).rows(np.arange(10))
+    selected = fit_law(few, settings).prior
+    assert selected is not None
+    assert selected.source_correlation == 0
+
+
+def test_errors_are_those_of_the_newest_swarm() -> None:
+    """Old runs lie at another level than the newest, which is predicted, and tell nothing of its errors."""
+    evidence, pool = two_swarms(old=0.3)
+    settings = FitSettings(family="diminishing_returns", gamma=0.6, prior=pool)
+    diagnostics = cross_validate(evidence, settings)
+    assert diagnostics.runs == evidence.runs[24:]
+    table, held_out = diagnostics.table(), PROBLEM.evidence(200, seed=7)
+    of_new_runs = Diagnostics.of_runs(fit_law(evidence, settings), held_out, None).table()
+    assert number(table, "objective", "mae") < 2 * number(of_new_runs, "objective", "mae")
+    assert diagnostics.relative_error < 0.4
+    few = replace(pool, swarms={run: "b" if k > 42 else "a" for k, run in enumerate(evidence.runs)})
+    assert cross_validate(evidence, replace(settings, prior=few)).runs == evidence.runs
 
 
 def test_order_and_json_change_nothing() -> None:
