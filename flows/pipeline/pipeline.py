@@ -7,6 +7,7 @@ A swarm may be trained in rounds: from the law of one round, `choose` gives the 
 The chain is written once and carried out by an executor: for real (the flow), or as a dry run.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flows.pipeline.context import RunContext
@@ -21,7 +22,7 @@ from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
 from olmix_core.identity import step_key
 from olmix_core.mixes.versions import read_latest
-from olmix_core.mixture import LeafIndex
+from olmix_core.mixture import LeafIndex, Mixture
 from olmix_core.mixture import natural as natural_mixture
 from olmix_core.planning.exclusions import check_exclusions
 from olmix_core.planning.preflight import check_statistics
@@ -35,7 +36,7 @@ from tasks.steps.overlap import OverlapPayload, overlap
 from tasks.steps.plan import PlanPayload, plan
 from tasks.steps.propose import ProposePayload, propose
 from tasks.steps.statistics import StatisticsPayload, statistics
-from tasks.steps.swarm import swarm
+from tasks.steps.swarm import SwarmPayload, swarm
 from tasks.steps.tokenizer import TokenizerPayload, tokenizer
 
 
@@ -177,29 +178,42 @@ def _train_swarm(context: RunContext) -> None:
     for number in range(len(sizes)):
         state.to_come = sizes[number + 1 :]
         fitted = train_round(context, progress, mixtures)
-        if not state.to_come or first is None or state.request is None:
-            break
-        payload = NextRoundPayload(
-            fit=state.fit.fit,
-            request=state.request,
-            swarm=first,
-            round=number + 1,
-            count=sizes[number + 1],
-            tolerance=context.config.swarm.tolerance,
-        )
-        payload = _chosen_before(context, payload, fitted)
-        mixtures = executor.run(next_round, payload, label=f"round {number + 2}").mixtures
+        mixtures = _fit_and_choose(context, first, fitted, number + 1)
         if not mixtures:
             break
     state.to_come = ()
 
 
-def _chosen_before(context: RunContext, payload: NextRoundPayload, fitted: FitPayload) -> NextRoundPayload:
-    """The payload by which an earlier version of `fit` chose this round, whose proxies are trained, or `payload`."""
-    payloads = (fitted.to_json(), replace(fitted, pool=None).to_json())
-    for version in range(fit.code_version - 1, 0, -1):
-        for content in payloads:
-            earlier = replace(payload, fit=step_key(fit.name, version, content))
-            if next_round.known(context.store, next_round.key(earlier)) is not None:
-                return earlier
-    return payload
+def _fit_and_choose(
+    context: RunContext, first: SwarmPayload | None, fitted: FitPayload, number: int
+) -> Sequence[Mixture]:
+    """Fit the law and choose the mixtures of the next round; none where there is none.
+
+    Mixtures that an earlier version of `fit` chose stand, since their proxies are trained; no law is fitted for them.
+    """
+    state, executor = context.state, context.executor
+    if not state.to_come or first is None or state.request is None:
+        state.fit = executor.run(fit, fitted)
+        return ()
+    label = f"round {number + 1}"
+    payload = NextRoundPayload(
+        fit=fit.key(fitted),
+        request=state.request,
+        swarm=first,
+        round=number,
+        count=state.to_come[0],
+        tolerance=context.config.swarm.tolerance,
+    )
+    earlier = _chosen_before(context, payload, fitted)
+    if earlier is not None and (mixtures := executor.run(next_round, earlier, label=label).mixtures):
+        return mixtures
+    state.fit = executor.run(fit, fitted)
+    return () if earlier is not None else executor.run(next_round, payload, label=label).mixtures
+
+
+def _chosen_before(context: RunContext, payload: NextRoundPayload, fitted: FitPayload) -> NextRoundPayload | None:
+    """The payload by which an earlier version of `fit` chose this round; None where none did."""
+    contents = (fitted.to_json(), replace(fitted, pool=None).to_json())
+    keys = [step_key(fit.name, version, content) for version in range(1, fit.code_version) for content in contents]
+    candidates = (replace(payload, fit=key) for key in keys)
+    return next((one for one in candidates if next_round.known(context.store, next_round.key(one)) is not None), None)

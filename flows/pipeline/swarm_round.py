@@ -1,4 +1,4 @@
-"""One round of a swarm: train its proxies, measure them, put them on record, and fit the law to all evidence so far."""
+"""One round of a swarm: train its proxies, measure them, put them on record, and say what to fit the law to."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from olmix_core.mixture import Mixture
 from olmix_core.storage.layout import tokenizer_path
 from tasks.steps.evaluate import evaluate
 from tasks.steps.evidence import EvidencePayload, evidence
-from tasks.steps.fit import FitPayload, SwarmGroups, fit
+from tasks.steps.fit import FitPayload, SwarmGroups
 
 
 @dataclass
@@ -35,7 +35,7 @@ class SwarmProgress:
 
 
 def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence[Mixture]) -> FitPayload:
-    """Train and evaluate proxies, and fit the law to all evidence up to now.
+    """Train and evaluate proxies, and put them on record.
 
     Args:
         context: The run; its state is filled.
@@ -43,7 +43,7 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
         mixtures: The mixtures to train on.
 
     Returns:
-        What the law was fitted to.
+        What to fit the law to: all evidence up to now.
 
     Raises:
         OlmixError: A step failed, or too many proxies diverged.
@@ -88,9 +88,7 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
         pooled=state.pool.rows,
     ).evidence
     mixtures_on_record = [row.mixture for row in (*earlier.values(), *rows, *own.values())]
-    payload = _fit_payload(context, progress.swarm, mixtures_on_record)
-    state.fit = executor.run(fit, payload)
-    return payload
+    return _fit_payload(context, progress.swarm, mixtures_on_record)
 
 
 def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
