@@ -16,7 +16,7 @@ from olmix_core.surrogate.regression.estimation import estimate
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior_selection import select_prior
 from olmix_core.surrogate.regression.shared_estimation import estimate_shared
-from olmix_core.surrogate.regression.shared_prior import SharedPrior, learn_shared_prior, level_indicators
+from olmix_core.surrogate.regression.shared_prior import learn_shared_prior, level_indicators
 from olmix_core.surrogate.settings import FitSettings
 
 # (swarm in canonical order, settings, run weights [K]) to the form of the law.
@@ -66,16 +66,13 @@ def fit_law_form(
     return assemble(swarm, settings, estimated, pooled)
 
 
-def fit_under_shared_prior(
-    swarm: SwarmData, settings: FitSettings, run_weights: Array, shared: SharedPrior | None = None
-) -> LawSurrogate:
+def fit_under_shared_prior(swarm: SwarmData, settings: FitSettings, run_weights: Array) -> LawSurrogate:
     """Fit diminishing returns under a prior that is learnt from all tasks together.
 
     Args:
         swarm: The runs.
         settings: Settings of the fit; the ridge is not used.
         run_weights: [K] weights of the runs.
-        shared: The prior; None learns it from the runs.
 
     Returns:
         The surrogate, its leaves and tasks in the order of `swarm`.
@@ -85,8 +82,7 @@ def fit_under_shared_prior(
     """
     ordered, rows, _, _ = swarm.canonical()
     weights, prior = run_weights[rows], settings.prior
-    if shared is None:
-        shared = learn_shared_prior(ordered, weights, prior, settings.gamma)
+    shared = learn_shared_prior(ordered, weights, prior, settings.gamma)
     fitted = estimate_shared(ordered, shared, weights, prior, settings.huber_delta)
     levels = level_indicators(prior, ordered.runs)
     precision = np.asarray(np.linalg.inv(shared.covariance(swarm.leaves, levels.shape[1], prior)), dtype=np.float64)
@@ -120,9 +116,9 @@ def fit_best_law(
     held_out = [out_of_fold(swarm, refitter, folds, run_weights, None) for refitter in refitters]
     shares = [diagnostics.some_runs(newest).relative_error for diagnostics in held_out]
     best = int(np.argmin(shares))
-    compared = ", ".join(f"{surrogate.family} {share:.3f}" for surrogate, share in zip(surrogates, shares, strict=True))
+    compared = ", ".join(f"{surrogate.name} {share:.3f}" for surrogate, share in zip(surrogates, shares, strict=True))
     note = (
-        f"family {surrogates[best].family} chosen by {folds.count}-fold held-out error, "
+        f"{surrogates[best].name} chosen by {folds.count}-fold held-out error, "
         f"as a share of the scatter of the runs: {compared}"
     )
     return replace(surrogates[best], notes=(note, *surrogates[best].notes))
@@ -137,6 +133,8 @@ def cross_validate_law(
     task_weights: Array | None = None,
 ) -> Diagnostics:
     """Predict each fold by a law refitted to the others, with the form and prior of a fit to all runs.
+
+    A shared prior is learnt anew from the others: what it learns from a run helps to predict that run.
 
     Args:
         swarm: The runs.
@@ -161,10 +159,10 @@ def _refitter(swarm: SwarmData, settings: FitSettings, surrogate: LawSurrogate, 
 
     def refit(part: SwarmData, weights: Array) -> LawSurrogate:
         if surrogate.shared_prior is not None:
-            law = fit_under_shared_prior(part, fixed, weights, surrogate.shared_prior)
-            return law if bounded else law.unbounded
-        # One start: the path of ridges reaches the same minimum for nearly all tasks, and there are many folds.
-        law = fit_law_form(part, fixed, weights, lambda *_: surrogate.law, is_refit=True)
+            law = fit_under_shared_prior(part, fixed, weights)
+        else:
+            # One start: the path of ridges reaches the same minimum for nearly all tasks, and there are many folds.
+            law = fit_law_form(part, fixed, weights, lambda *_: surrogate.law, is_refit=True)
         return law if bounded else law.unbounded
 
     return refit

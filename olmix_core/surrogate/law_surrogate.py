@@ -61,6 +61,11 @@ class LawSurrogate:
         return self.law.family
 
     @property
+    def name(self) -> str:
+        """The family, and what its coefficients are held by."""
+        return self.family if self.shared_prior is None else f"{self.family} under a shared prior"
+
+    @property
     def is_convex(self) -> bool:
         """True: both laws are convex in the mixture."""
         return True

@@ -1,6 +1,6 @@
 """What the modules of the laws share: a `Family` around the form of a law."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -26,7 +26,7 @@ def law_family(name: str, description: str, select_law: LawSelector, *, has_gamm
     Returns:
         The family, to be registered.
     """
-    family = selection_family(name, description, (law_fitter(select_law),), has_gamma=has_gamma)
+    family = selection_family(name, description, lambda _: (law_fitter(select_law),), has_gamma=has_gamma)
     return replace(family, load=lambda data: LawSurrogate.from_json(cast(LawJSON, data)))
 
 
@@ -42,13 +42,15 @@ def law_fitter(select_law: LawSelector) -> LawFitter:
     return lambda swarm, settings, run_weights: fit_law_form(swarm, settings, run_weights, select_law)
 
 
-def selection_family(name: str, description: str, fitters: Sequence[LawFitter], *, has_gamma: bool) -> Family:
+def selection_family(
+    name: str, description: str, fitters: Callable[[FitSettings], Sequence[LawFitter]], *, has_gamma: bool
+) -> Family:
     """Describe the family that selects among laws by held-out error.
 
     Args:
         name: Name of the family.
         description: One line for listings.
-        fitters: Each fits one law.
+        fitters: Settings to the fitters of the laws that are compared.
         has_gamma: `FitSettings.gamma` applies.
 
     Returns:
@@ -58,9 +60,10 @@ def selection_family(name: str, description: str, fitters: Sequence[LawFitter], 
     def fit(swarm: SwarmData, settings: FitSettings, run_weights: Array) -> LawSurrogate:
         if settings.prior is not None:
             settings.prior.check(swarm.runs)
-        if len(fitters) == 1:
-            return fitters[0](swarm, settings, run_weights)
-        return fit_best_law(swarm, settings, run_weights, fitters)
+        compared = fitters(settings)
+        if len(compared) == 1:
+            return compared[0](swarm, settings, run_weights)
+        return fit_best_law(swarm, settings, run_weights, compared)
 
     def cross_validate(
         swarm: SwarmData, settings: FitSettings, run_weights: Array, folds: Folds, task_weights: Array | None

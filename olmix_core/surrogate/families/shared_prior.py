@@ -8,7 +8,7 @@ register_family(
     selection_family(
         "shared_prior",
         "diminishing returns under a prior on its coefficients that all tasks share; best with few runs",
-        (fit_under_shared_prior,),
+        lambda _: (fit_under_shared_prior,),
         has_gamma=True,
     )
 )
