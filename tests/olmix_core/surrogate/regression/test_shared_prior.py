@@ -146,3 +146,11 @@ def test_intervals_hold_what_new_runs_measure() -> None:
         half = 1.645 * np.hypot(surrogate.std(test.X), surrogate.noise())
         inside.append(np.mean(np.abs(surrogate.predict(test.X) - test.Y) <= half))
     assert 0.8 < np.mean(inside) < 0.99
+
+
+def test_auto_takes_the_shared_prior_with_few_runs_and_not_with_a_ridge_that_is_given() -> None:
+    data = truth_with_sources(12, seed=6)
+    automatic = fit_law(data, FitSettings(prior=one_swarm(data)))
+    assert automatic.shared_prior is not None
+    assert "diminishing_returns under a shared prior chosen by 5-fold" in automatic.notes[0]
+    assert fit_law(data, FitSettings(prior=one_swarm(data), ridge=1e-4)).shared_prior is None
