@@ -197,9 +197,9 @@ class Outer:
 
     def __init__(self, design: Array) -> None:
         self._design = design
-        self._rows, self._columns = np.triu_indices(design.shape[1])
-        fits = 8 * len(design) * len(self._rows) <= _MOST_BYTES
-        self._products = design[:, self._rows] * design[:, self._columns] if fits else None
+        count, size = design.shape
+        fits = 8 * count * size**2 <= _MOST_BYTES
+        self._products = (design[:, :, None] * design[:, None, :]).reshape(count, -1) if fits else None
 
     def sums(self, weights: Array) -> Array:
         """Compute sum_k weights[k, b] design[k] design[k]'.
@@ -212,10 +212,8 @@ class Outer:
         """
         if self._products is None:
             return np.asarray((self._design.T[None] * weights.T[:, None, :]) @ self._design, dtype=np.float64)
-        half, p = weights.T @ self._products, self._design.shape[1]
-        whole = np.empty((len(half), p, p))
-        whole[:, self._rows, self._columns] = whole[:, self._columns, self._rows] = half
-        return whole
+        size = self._design.shape[1]
+        return (weights.T @ self._products).reshape(-1, size, size)
 
 
 def _derivatives(problems: Problems, theta: Array, exact: Mask, outer: Outer) -> tuple[Array, Array, Array]:
