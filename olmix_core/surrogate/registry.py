@@ -1,7 +1,7 @@
 """The registry of surrogate families.
 
-A family is one module of `olmix_core.surrogate.families` that calls `register_family`. Whatever depends on the
-family reads its `Family` here, or a property of the fitted `Surrogate`.
+A family is one module of `olmix_core.surrogate.families` that registers a `Family` in `FAMILIES`. Whatever depends
+on the family reads its `Family` here, or a property of the fitted `Surrogate`.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.registry import Registry
 from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
@@ -46,21 +47,7 @@ class Family:
     has_gamma: bool = False
 
 
-_FAMILIES: dict[str, Family] = {}
-
-
-def register_family(family: Family) -> None:
-    """Add a family to the registry.
-
-    Args:
-        family: The family; its name must be new.
-
-    Raises:
-        ValueError: A family of that name is registered already.
-    """
-    if family.name in _FAMILIES:
-        raise ValueError(f"family {family.name!r} is registered already")
-    _FAMILIES[family.name] = family
+FAMILIES: Registry[Family] = Registry("family")
 
 
 def registered_families() -> tuple[Family, ...]:
@@ -69,7 +56,7 @@ def registered_families() -> tuple[Family, ...]:
     Returns:
         All registered families: those that have a law, then the others, each in alphabetical order.
     """
-    return tuple(sorted(_FAMILIES.values(), key=lambda family: (not family.has_law, family.name)))
+    return tuple(sorted(FAMILIES.values(), key=lambda family: (not family.has_law, family.name)))
 
 
 def find_family(name: str) -> Family:
@@ -84,7 +71,7 @@ def find_family(name: str) -> Family:
     Raises:
         FitError: There is no family of that name.
     """
-    if name not in _FAMILIES:
+    if name not in FAMILIES:
         expected = ", ".join(family.name for family in registered_families())
         raise FitError(f"family {name!r}; expected one of {expected}")
-    return _FAMILIES[name]
+    return FAMILIES[name]

@@ -1,8 +1,11 @@
 """Where Prefect keeps results of steps: as plain JSON in the store's cache/ folder.
 
-A result that names `files` is there only with them: where one is missing or damaged, the step runs again. What is
-refused (`olmix_core.storage.results`) counts as missing. `olmix_core.mixes.audit` finds the same damage in a whole
-store.
+A result that names `files` is there only with them: where one is missing or damaged, the step runs again. So it does
+where the file itself is damaged (its seal) or refused (`olmix_core.storage.results`), since Prefect executes a task
+whose result cannot be read, and the new result replaces the old one. A store that does not answer is another matter:
+`tasks.runtime.step` looks again before it computes anything, and ends the run. Tokens and weights are checked where
+they are used, by the worker processes, which set damaged ones aside (`olmix_core.workers.process`). `olmix store check`
+(`olmix_core.mixes.audit`) finds the same damage in a whole store.
 """
 
 import asyncio

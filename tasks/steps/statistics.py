@@ -3,11 +3,12 @@
 The key is `identity.step_key`: the SHA-256 of the canonical JSON of the step's name, its `code_version` and the
 payload {content, tokenizer}.
 
-- content: the SHA-256 of the sorted list of [MD5 or ETag, size, reader] of the leaf's files (`data.leaf_files`), where
-  the reader is the format's name with the fields that it uses;
+- content: the SHA-256 of the sorted list of [MD5 or ETag, size, reader] of the leaf's files (`data.leaf_files`, called
+  by `data.domains.read_domains`; the MD5 is that of `storage.content_index`), where the reader is the format's name
+  with the fields that it uses;
 - tokenizer: the SHA-256 of its definition and its end-of-document token (`data.tokenizer`).
 
-Labels, paths, the order of files and `sample` are not part of it.
+Labels, paths, the order of files and `sample` are not part of it. `flows.pipeline.pipeline` makes the payload.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ proxy, and says which errors mean that a worker was lost. Its engine is imported
 To add one, write a module here that registers an instance of a subclass of `Runner` in `RUNNERS`, and add its line to
 `olmix_core.config.execution.RUNNER_RULES`, by which the configuration knows it without importing Prefect. An engine of
 its own needs an extra in pyproject.toml (`require_extra`). Describe it in docs/scale.md, and name it in the rows of
-`execution.runner` in docs/config.md and `--runner` in docs/cli.md.
+`execution.runner` in docs/config.md and `--runner` in docs/cli.md. The smallest example is `threads`.
 """
 
 from flows.execution.runners.base import RUNNERS, Runner

@@ -2,8 +2,9 @@
 
 A module describes its format (suffixes, how documents are read, how much text a byte holds) as a `TextFormat` or a
 `TokenFormat` and registers it in `FORMATS`. Everything else asks the registry: listing, the checks before a run, the
-estimates of a dry run, the starter configuration. To add a format, add a module here and describe it in
-docs/domains.md.
+estimates of a dry run, the starter configuration. To add a format, add a module here and its row in the
+table of docs/domains.md: | `name` | suffixes | compressed: yes or no | `description` | `refused` |. The smallest
+example is `text`.
 """
 
 from olmix_core.data.formats.registry import (

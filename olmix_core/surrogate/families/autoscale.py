@@ -6,7 +6,7 @@ from scipy.optimize import least_squares
 from olmix_core.mixture import Array
 from olmix_core.surrogate.families.regressors import regressor_family
 from olmix_core.surrogate.refits import Predictor, Regressor
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 
 _LEAST_OFFSET = 1e-12
 _EVALUATIONS = 200  # of the law and its slopes
@@ -53,4 +53,4 @@ def autoscale(X: Array, y: Array, weights: Array) -> Predictor:
     return lambda Q: predict(theta, Q)
 
 
-register_family(regressor_family(Regressor("autoscale", autoscale), "L + sum_j (n (N_j + q_j))^-gamma_j"))
+FAMILIES.register(regressor_family(Regressor("autoscale", autoscale), "L + sum_j (n (N_j + q_j))^-gamma_j"))

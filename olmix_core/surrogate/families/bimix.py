@@ -6,7 +6,7 @@ from scipy.optimize import least_squares
 from olmix_core.mixture import Array
 from olmix_core.surrogate.families.regressors import regressor_family
 from olmix_core.surrogate.refits import Predictor, Regressor
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 
 _LEAST_WEIGHT = 1e-12  # keeps q^-alpha finite at q = 0
 _LARGEST = 1e6
@@ -43,4 +43,4 @@ def bimix(X: Array, y: Array, weights: Array) -> Predictor:
     return lambda Q: np.asarray(terms(theta, np.log(np.maximum(Q, _LEAST_WEIGHT))).sum(axis=1))
 
 
-register_family(regressor_family(Regressor("bimix", bimix), "sum_j F_j q_j^-alpha_j"))
+FAMILIES.register(regressor_family(Regressor("bimix", bimix), "sum_j F_j q_j^-alpha_j"))

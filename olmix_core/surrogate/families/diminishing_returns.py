@@ -3,7 +3,7 @@
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.families.laws import law_family
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 from olmix_core.surrogate.regression.estimation import select_gamma
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law
 from olmix_core.surrogate.settings import FitSettings
@@ -24,4 +24,4 @@ def select_law(swarm: SwarmData, settings: FitSettings, run_weights: Array) -> L
     return Law(DIMINISHING_RETURNS, gamma)
 
 
-register_family(law_family(DIMINISHING_RETURNS, "c + exp(b - a q^gamma), a >= 0", select_law, has_gamma=True))
+FAMILIES.register(law_family(DIMINISHING_RETURNS, "c + exp(b - a q^gamma), a >= 0", select_law, has_gamma=True))

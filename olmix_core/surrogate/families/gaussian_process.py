@@ -7,7 +7,7 @@ import numpy as np
 from olmix_core.mixture import Array
 from olmix_core.surrogate.families.regressors import regressor_family
 from olmix_core.surrogate.refits import Predictor, Regressor
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 
 
 def gaussian_process(X: Array, y: Array, weights: Array) -> Predictor:
@@ -34,7 +34,7 @@ def gaussian_process(X: Array, y: Array, weights: Array) -> Predictor:
     return lambda Q: np.asarray(centre + scale * (signal(Q, X) @ precision), dtype=np.float64)
 
 
-register_family(
+FAMILIES.register(
     regressor_family(
         Regressor("gaussian_process", gaussian_process, extra="comparisons"), "posterior mean of a Gaussian process"
     )

@@ -5,7 +5,7 @@ import numpy as np
 from olmix_core.mixture import Array
 from olmix_core.surrogate.families.regressors import regressor_family
 from olmix_core.surrogate.refits import Predictor, Regressor
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 
 
 def lightgbm(X: Array, y: Array, weights: Array) -> Predictor:
@@ -34,7 +34,7 @@ def lightgbm(X: Array, y: Array, weights: Array) -> Predictor:
     return lambda Q: np.asarray(trees.predict(Q, num_threads=1), dtype=np.float64)
 
 
-register_family(
+FAMILIES.register(
     regressor_family(
         Regressor("lightgbm", lightgbm, is_smooth=False, extra="comparisons"), "gradient-boosted trees, as in RegMix"
     )

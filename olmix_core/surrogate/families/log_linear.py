@@ -3,7 +3,7 @@
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.families.laws import law_family
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 from olmix_core.surrogate.regression.laws import LOG_LINEAR, Law
 from olmix_core.surrogate.settings import FitSettings
 
@@ -22,4 +22,4 @@ def select_law(_swarm: SwarmData, _settings: FitSettings, _run_weights: Array) -
     return Law(LOG_LINEAR)
 
 
-register_family(law_family(LOG_LINEAR, "c + exp(A q), the paper's", select_law, has_gamma=False))
+FAMILIES.register(law_family(LOG_LINEAR, "c + exp(A q), the paper's", select_law, has_gamma=False))

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from olmix_core.mixture import Array
 from olmix_core.surrogate.families.regressors import regressor_family
 from olmix_core.surrogate.refits import Predictor, Regressor
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 
 
 def search(X: Array, y: Array, weights: Array) -> Predictor:  # noqa: ARG001  # the signature of all regressors
@@ -24,7 +24,7 @@ def search(X: Array, y: Array, weights: Array) -> Predictor:  # noqa: ARG001  # 
     return lambda Q: np.asarray(y[tree.query(Q)[1]], dtype=np.float64)
 
 
-register_family(
+FAMILIES.register(
     regressor_family(
         Regressor("search", search, is_smooth=False, proposes_runs_only=True),
         "the measured BPB of the nearest run; the proposal is the best run within the limits",

@@ -2,9 +2,9 @@
 
 from olmix_core.surrogate.families.laws import selection_family
 from olmix_core.surrogate.law_fit import fit_under_shared_prior
-from olmix_core.surrogate.registry import register_family
+from olmix_core.surrogate.registry import FAMILIES
 
-register_family(
+FAMILIES.register(
     selection_family(
         "shared_prior",
         "diminishing returns under a prior on its coefficients that all tasks share; best with few runs",

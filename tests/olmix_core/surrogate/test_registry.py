@@ -8,7 +8,7 @@ import pytest
 
 from olmix_core.errors import FitError
 from olmix_core.surrogate.fit import fit, load
-from olmix_core.surrogate.registry import Family, find_family, register_family, registered_families
+from olmix_core.surrogate.registry import FAMILIES, Family, find_family, registered_families
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns
 
@@ -34,7 +34,7 @@ def test_a_fit_is_as_its_family_says(family: Family) -> None:
 
 def test_a_name_is_registered_once() -> None:
     with pytest.raises(ValueError, match="'search' is registered already"):
-        register_family(find_family("search"))
+        FAMILIES.register(find_family("search"))
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
