@@ -1,6 +1,8 @@
 """The starter configuration: a commented file for a folder of text, ready to run."""
 
 import glob
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,26 +153,53 @@ def _domains(folder: Path, output: Path) -> tuple[dict[str, _FoundDomain], str]:
     top = select(
         replace(file, is_named=False)
         for entry in entries
-        if not entry.is_dir() and entry.resolve() != output.resolve()
+        if not entry.is_dir() and os.path.realpath(entry) != os.path.realpath(output)
         for file in list_below(entry)
     )
     texts_beside = {file.url.rpartition("/")[2] for file in _texts(top)}
+    folders = _folders(folder, entries)
     for entry in entries:
-        if entry.is_dir():
-            selection = select(list_below(entry))
+        if entry in folders:
+            listed = list_below(entry)
+            selection = select(listed)
             if text_suffixes := {suffix_of(file.url) for file in _texts(selection)}:
-                add(entry.name, _folder_domain(glob.escape(shown(entry.name)), text_suffixes, _left_out(selection)))
-        elif entry.name in texts_beside:
+                domain = _folder_domain(glob.escape(shown(entry.name)), text_suffixes, _left_out(selection), listed)
+                add(entry.name, domain)
+        elif entry.name in texts_beside and not entry.is_dir():
             add(entry.name[: -len(suffix_of(entry.name) or "")], _FoundDomain(shown(entry.name)))
     left_out = _left_out(top)
     return domains, describe_files(left_out) if left_out else ""
 
 
-def _folder_domain(folder: str, text_suffixes: set[str | None], left_out: list[ListedFile]) -> _FoundDomain:
+def _folders(folder: Path, entries: Sequence[Path]) -> set[Path]:
+    """The folders among entries, without links to what is listed anyway: to `folder`, what it lies in, or another."""
+    root = Path(os.path.realpath(folder))
+    real = {entry: Path(os.path.realpath(entry)) for entry in entries if entry.is_dir()}
+    kept: dict[Path, Path] = {}
+    # Folders before links to them, and those that hold others before these.
+    for entry in sorted(real, key=lambda each: (each.is_symlink(), len(real[each].parts), each.name)):
+        path = real[entry]
+        if not root.is_relative_to(path) and not any(_is_shown_below(path, other) for other in kept.values()):
+            kept[entry] = path
+    return set(kept)
+
+
+def _is_shown_below(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies below it, and is not hidden there."""
+    return path.is_relative_to(folder) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _folder_domain(
+    folder: str, text_suffixes: set[str | None], left_out: Sequence[ListedFile], listed: Sequence[ListedFile]
+) -> _FoundDomain:
     words = describe_files(left_out) if left_out else ""
     if len(text_suffixes) == 1:
-        return _FoundDomain(f"{folder}/**/*{text_suffixes.pop()}", words)
-    return _FoundDomain(f"{folder}/**", words, tuple(globs(left_out)))
+        # A link that leads nowhere matches any glob if its name has no suffix: it may have led to a folder.
+        broken = [file for file in left_out if file.leads_to is not None and "." not in file.url.rpartition("/")[2]]
+        return _FoundDomain(f"{folder}/**/*{text_suffixes.pop()}", words, tuple(globs(broken)))
+    names = {file.real or file.url for file in left_out}
+    skip = globs([file for file in listed if (file.real or file.url) in names])  # under all of their names
+    return _FoundDomain(f"{folder}/**", words, tuple(skip))
 
 
 def _texts(selection: Selection) -> list[ListedFile]:

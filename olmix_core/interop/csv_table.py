@@ -16,6 +16,7 @@ from olmix_core.interop.labels import did_you_mean, listed, look_alikes, strippe
 
 ID_COLUMNS = ("run", "run_id")
 LABEL_COLUMNS = (*ID_COLUMNS, "name", "index")  # neither domains nor metrics
+_EMPTY = ("", "nan", "na", "n/a", "null", "none")  # cells without a value, in lower case
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def _header(path: Path) -> list[str]:
 
 
 def _numbers(path: Path, table: pd.DataFrame, dropped: Sequence[str]) -> pd.DataFrame:
+    table = table.map(lambda cell: np.nan if isinstance(cell, str) and stripped(cell).lower() in _EMPTY else cell)
     values = pd.DataFrame({name: pd.to_numeric(table[name], errors="coerce") for name in table.columns})
     wrong = (values.isna() & table.notna()).drop(columns=list(dropped), errors="ignore").stack()
     if wrong.any():

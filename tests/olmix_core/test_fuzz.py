@@ -4,7 +4,10 @@ Real files of every kind are changed at random. `make fuzz` does it for ten minu
 """
 
 import os
+import tempfile
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +16,30 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as HFTokenizer
 
 from olmix_core.config.load import load_config
 from olmix_core.data.documents import text_documents, token_documents
+from olmix_core.data.domains import read_domains
 from olmix_core.data.input_file import InputFile
 from olmix_core.data.leaf_files import format_at
+from olmix_core.data.starter import write_starter
 from olmix_core.data.tasks import read_items
-from olmix_core.data.tokenizer import load_tokenizer, train_bpe
+from olmix_core.data.tokenizer import Tokenizer, load_tokenizer, train_bpe
 from olmix_core.errors import ConfigError, DataError, OlmixError, StoreError
 from olmix_core.evidence import ledger
 from olmix_core.evidence.rows import SCHEMA, EvidenceRow, from_table
 from olmix_core.interop.fit_config import load_fit_config
 from olmix_core.interop.import_map import load_map
 from olmix_core.interop.swarm_csv import read_swarm
+from olmix_core.interop.swarm_import import import_swarm
+from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.integrity import checksum, load_tensors, save_tensors, seal, unseal
 from olmix_core.storage.store import Store
+from tests.support.fuzzed_folders import DrawnFolders, folders, reachable
+from tests.support.fuzzed_tables import DrawnSwarm, swarms
+from tests.support.fuzzed_tokenizers import EOS, TEXTS, DrawnTokenizer, tokenizer_files
+from tests.support.fuzzed_tokens import DrawnTokens, token_files
 from tests.support.input_files import TEXT_FILES, TOKEN_FILES, token_file
 
 pytestmark = pytest.mark.fuzz
@@ -200,6 +212,121 @@ def test_tokenizers(changes: list[Edit]) -> None:
         tells(error, "tokenizer.json")
     else:
         tokenizer.encode(["some text"])
+
+
+@fuzzed
+@given(drawn=tokenizer_files())
+def test_tokenizers_of_other_programs(drawn: DrawnTokenizer) -> None:
+    """Tokens are those of the same tokenizer without what adds and drops tokens."""
+    try:
+        tokenizer = load_tokenizer(drawn.definition, "tokenizer.json", eos=EOS)
+        encoded = tokenizer.encode(TEXTS)
+    except DataError as error:
+        tells(error, "tokenizer.json")
+        assert not drawn.is_sound
+        return
+    assert max(int(ids.max()) for ids in encoded if ids.size) < tokenizer.vocab_size
+    assert tokenizer.eos < tokenizer.vocab_size == tokenizer.token_bytes.size
+    again = Tokenizer.from_json(tokenizer.to_json())
+    assert [ids.tolist() for ids in again.encode(TEXTS)] == [ids.tolist() for ids in encoded]
+    assert again.fingerprint == tokenizer.fingerprint
+    if not drawn.is_sound:
+        return
+    bare = HFTokenizer.from_str(drawn.bare)
+    bare.encode_special_tokens = True
+    for text, ids in zip(TEXTS, encoded, strict=True):
+        assert ids.tolist() == bare.encode(text, add_special_tokens=False).ids
+        assert not drawn.measures_bytes or tokenizer.token_bytes[ids].sum() == len(text.encode())
+
+
+@fuzzed
+@given(drawn=token_files())
+def test_token_files_of_other_programs(drawn: DrawnTokens) -> None:
+    """Documents are those that were written, or the file is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = drawn.write(Path(folder))
+        index = str(path.with_suffix(".idx")) if drawn.index is not None else None
+        reader = "tokens-megatron" if index else format_at(str(path)).name
+        file = InputFile(str(path), reader, dtype=drawn.dtype if reader == "tokens-raw" else None, index=index)
+        try:
+            found = [ids.tolist() for ids in token_documents(file, eos=drawn.eos, vocab_size=drawn.vocab_size)]
+        except DataError as error:
+            tells(error, folder)
+            assert not drawn.is_sound
+        else:
+            assert found == drawn.documents
+
+
+@fuzzed
+@given(drawn=swarms(), complete_only=st.booleans())
+def test_swarms_of_other_programs(drawn: DrawnSwarm, complete_only: bool) -> None:
+    """Mixtures and BPB are those that were written, or the files are refused."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sizes = dict.fromkeys(next(iter(drawn.mixtures.values())), 1.0)
+        swarm = {"ratios": "ratios.csv", "metrics": "metrics.csv"}
+        (folder / "fit.yaml").write_text(yaml.safe_dump({"swarm": swarm, "priors": {"relative_sizes": sizes}}))
+        (folder / "map.yaml").write_text(
+            "{name: s, recipe: {declared: r}, tokenizer: {declared: t}, domains: declared, tasks: declared}"
+        )
+        (folder / "ratios.csv").write_bytes(drawn.ratios)
+        (folder / "metrics.csv").write_bytes(drawn.metrics)
+        try:
+            config = load_fit_config(folder / "fit.yaml")
+            evidence = read_swarm(folder / "fit.yaml", config, complete_only=complete_only).evidence
+            rows = import_swarm(folder / "ratios.csv", folder / "metrics.csv", folder / "map.yaml").rows
+        except (ConfigError, DataError):
+            assert drawn.wrong is not None
+            return
+    assert drawn.wrong is None
+    for run, mixture, bpb in zip(evidence.runs, evidence.X, evidence.Y, strict=True):
+        assert dict(zip(evidence.leaves, mixture, strict=True)) == pytest.approx(drawn.mixtures[run], abs=1e-12)
+        measured = {task: value for task, value in zip(evidence.tasks, bpb, strict=True) if not np.isnan(value)}
+        assert measured == pytest.approx(drawn.bpb[run], rel=1e-12)
+    assert len(rows) == len(drawn.bpb)
+    imported = Counter(
+        tuple(sorted((row.labels[leaf], round(share, 9)) for leaf, share in row.mixture.items())) for row in rows
+    )
+    assert imported == Counter(
+        tuple(sorted((leaf, round(share, 9)) for leaf, share in mixture.items())) for mixture in drawn.mixtures.values()
+    )
+
+
+@fuzzed
+@given(drawn=folders(), pattern=st.sampled_from(["data", "data/", "data/**", "data/../data"]))
+def test_folders_with_links(drawn: DrawnFolders, pattern: str) -> None:
+    """Every file that can be reached is read once, or what cannot be read is named."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name).resolve()
+        drawn.write(root)
+        expected = reachable(root / "data")
+        is_plain = not (expected.broken or expected.has_unknown) and bool(expected.texts)
+        domains = [{"name": "all", "paths": [pattern]}]
+        tasks = {"tasks": [{"heldout": "all"}]}
+        config = root / "mix.yaml"
+        config.write_text(yaml.safe_dump({"name": "x", "domains": domains, "evaluation": tasks}))
+        try:
+            texts = texts_of_domains(config)
+        except ConfigError as error:
+            tells(error, str(config))
+            assert not is_plain
+        else:
+            assert texts == Counter(expected.texts)
+            assert is_plain
+        config.unlink()
+        try:
+            write_starter(root / "data", config)
+            texts = texts_of_domains(config)
+        except (ConfigError, DataError) as error:
+            tells(error, name if expected.texts == set() else "to be that of")
+        else:
+            assert set(texts) == expected.texts
+
+
+def texts_of_domains(config: Path) -> Counter[str]:
+    with closing(ContentIndex()) as index:
+        leaves = read_domains(load_config(config), str(config), index).leaves
+    return Counter(text for leaf in leaves for file in leaf.files for text in text_documents(file))
 
 
 ROWS = [

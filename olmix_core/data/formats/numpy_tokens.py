@@ -13,11 +13,16 @@ from olmix_core.errors import DataError
 
 def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
     del vocab_size  # the header states the type
-    yield from split_at_eos(raw, _dtype(raw, file.url), file, eos)
+    dtype, size = _read_header(raw, file.url)
+    start = raw.tell()
+    yield from split_at_eos(raw, dtype, file, eos)
+    found = (raw.tell() - start) // dtype.itemsize
+    if found != size:
+        raise DataError(f"{file.url}: found {found:,} tokens; expected {size:,}, as its header says")
 
 
-def _dtype(raw: IO[bytes], url: str) -> np.dtype[Any]:
-    """Read the header; the file is then open where its tokens begin."""
+def _read_header(raw: IO[bytes], url: str) -> tuple[np.dtype[Any], int]:
+    """The type and the number of the tokens; the file is then open where they begin."""
     try:
         version = np.lib.format.read_magic(raw)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -26,14 +31,14 @@ def _dtype(raw: IO[bytes], url: str) -> np.dtype[Any]:
         raise DataError(f"{url}: damaged NumPy header: {error}") from error
     if len(shape) != 1 or dtype.kind not in "ui":
         raise DataError(f"{url}: found a {dtype} array of shape {shape}; expected one row of integers")
-    return dtype
+    return dtype, int(shape[0])
 
 
 FORMATS.register(
     TokenFormat(
         name="tokens-numpy",
         description="tokens up to the tokenizer's end-of-document token; the header states their type",
-        refused="arrays of several dimensions or of floats",
+        refused="arrays of several dimensions or of floats; a file of another length than its header says",
         suffixes={".npy": 1},
         documents=_documents,
         magic=b"\x93NUMPY",

@@ -357,6 +357,15 @@ def test_masked_labels_are_refused_by_position(kind: str, vocab_size: int, mask:
         list(token_documents(file, eos=EOS, vocab_size=vocab_size))
 
 
+@pytest.mark.parametrize("size", [98, 102])
+def test_a_numpy_file_of_another_length_than_its_header_says_is_refused(size: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(100, dtype=np.uint16))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes((content + b"\0\0\0\0")[: len(content) + 2 * (size - 100)])
+    with pytest.raises(DataError, match=rf"a.npy: found {size} tokens; expected 100, as its header says"):
+        list(token_documents(InputFile(str(tmp_path / "a.npy"), "tokens-numpy"), eos=EOS, vocab_size=512))
+
+
 @pytest.mark.parametrize("code", [1, 3, 4, 5, 8, 9, 10])
 def test_every_integer_type_of_a_megatron_index_is_read(code: int, tmp_path: Path) -> None:
     megatron(tmp_path, [np.append(document % 128, EOS) for document in TOKENS], code=code)

@@ -170,6 +170,31 @@ def test_links_are_domains_as_what_they_lead_to(tmp_path: Path) -> None:
     assert files_of(output) == {"file": ["file.txt"], "folder": ["3.txt"], "mixed": ["2.txt", "4.txt"]}
 
 
+def test_links_to_what_is_a_domain_already_are_none(tmp_path: Path) -> None:
+    fill(tmp_path / "data", "a/1.txt", "a/deep/2.txt", ".cache/3.txt", "file.txt")
+    data = tmp_path / "data"
+    for name, target in {
+        "itself": "itself", "here": ".", "above": "..", "same": "a", "below": "a/deep", "hidden": ".cache",
+    }.items():  # fmt: skip
+        (data / name).symlink_to(target)
+    output = tmp_path / "mix.yaml"
+    assert write_starter(data, output).left_out == (f"{data}: 1 file (1 itself: itself)",)
+    assert files_of(output) == {"a": ["1.txt", "2.txt"], "hidden": ["3.txt"], "file": ["file.txt"]}
+
+
+def test_links_that_lead_nowhere_and_blobs_are_skipped_under_all_names(tmp_path: Path) -> None:
+    fill(tmp_path / "data", "one/1.txt", "two/1.txt", "two/2.jsonl")
+    for name in ("one", "two"):
+        (tmp_path / "data" / name / "gone").symlink_to("nowhere")
+    (tmp_path / "data" / "two" / "blob").write_text("?")
+    (tmp_path / "data" / "two" / "link").symlink_to("blob")
+    output = tmp_path / "mix.yaml"
+    write_starter(tmp_path / "data", output)
+    assert files_of(output) == {"one": ["1.txt"], "two": ["1.txt", "2.jsonl"]}
+    domains = {domain["name"]: domain["skip"] for domain in yaml.safe_load(output.read_text())["domains"]}
+    assert domains == {"one": ["gone"], "two": ["blob", "gone", "link"]}
+
+
 def test_what_is_not_read_is_told_in_the_file_and_on_the_screen(tmp_path: Path) -> None:
     data = fill(tmp_path / "data", "one/a.txt", "one/b.pages", "two/c.txt", "two/d.jsonl", "two/e.pages", "f.pages")
     fill(data, "two/README.md", "LICENSE", "two/tokens.npy")

@@ -61,3 +61,10 @@ def test_a_row_longer_than_the_header_never_shifts_columns(tmp_path: Path) -> No
 def test_domains_named_as_missing_values(tmp_path: Path) -> None:
     table = table_of(tmp_path, "run,NA,null,,index\na,0.5,0.5,x,3\n")
     assert list(table.values.columns) == ["NA", "null"]
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NaN", " nan ", "\tNA", "null ", '" "'])
+def test_empty_cells_in_any_spelling(tmp_path: Path, cell: str) -> None:
+    table = table_of(tmp_path, f"run,code,math\na, 0.25 ,{cell}\nb,1,0\n").values
+    assert table["code"].tolist() == [0.25, 1]
+    assert (table["math"].isna().tolist(), table["math"]["b"]) == ([True, False], 0)
