@@ -148,7 +148,8 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
         The tokenizer.
 
     Raises:
-        DataError: The text is no tokenizer, or its end-of-document token is not found.
+        DataError: The text is no tokenizer, two of its tokens have the same id, or its end-of-document token is not
+            found.
     """
     try:
         model = HFTokenizer.from_str(definition)
@@ -156,6 +157,7 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
         raise DataError(
             f"{where}: cannot be read as a tokenizer: {error}; expected a Hugging Face tokenizer.json"
         ) from error
+    _check_ids(model, where)
     for name in (eos,) if eos else USUAL_EOS:
         index = model.token_to_id(name)
         if index is not None:
@@ -164,6 +166,18 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
         f"{where}: found no token {eos or 'that usually ends a document'}; expected tokenizer.eos to name the token"
         " of the vocabulary that ends a document"
     )
+
+
+def _check_ids(model: HFTokenizer, where: str) -> None:
+    """Raise if two tokens have the same id, as with added tokens whose number lies among those of the vocabulary."""
+    tokens: dict[int, str] = {}
+    for token, index in sorted(model.get_vocab().items()):
+        if index in tokens:
+            raise DataError(
+                f"{where}: found the id {index} for both {tokens[index]!r} and {token!r}; expected an id for each"
+                " token: number the vocabulary without gaps, and added tokens after it"
+            )
+        tokens[index] = token
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:

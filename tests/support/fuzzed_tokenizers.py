@@ -113,15 +113,18 @@ def tokenizer_files(draw: st.DrawFn) -> DrawnTokenizer:
     ids = [*_ids(record["model"]["vocab"]), *(token["id"] for token in record["added_tokens"])]
     for number, token in enumerate(extra, start=1):
         record["added_tokens"].append({"id": max(ids) + number, **token})
+    # The library numbers added tokens from the number of entries on, whatever the file says.
+    numbers = range(len(_ids(record["model"]["vocab"])), len(ids) + len(extra))
+    collides = bool(extra) and any(number in ids for number in numbers)
     bare = json.dumps(record)
     record["truncation"] = draw(st.none() | _truncations)
     record["padding"] = draw(st.none() | _paddings)
     record["post_processor"] = copy.deepcopy(draw(st.sampled_from(POST_PROCESSORS)))
-    is_sound = not draw(st.booleans())
-    for _ in range(0 if is_sound else draw(st.integers(1, 3))):
+    is_whole = not draw(st.booleans())
+    for _ in range(0 if is_whole else draw(st.integers(1, 3))):
         _change(draw, record)
     strips = any(token["lstrip"] or token["rstrip"] or token["special"] or token["single_word"] for token in extra)
-    return DrawnTokenizer(json.dumps(record), bare, kind == "bytes" and not strips, is_sound)
+    return DrawnTokenizer(json.dumps(record), bare, kind == "bytes" and not strips, is_whole and not collides)
 
 
 def _ids(vocabulary: Any) -> list[int]:

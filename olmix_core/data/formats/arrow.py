@@ -1,6 +1,6 @@
 """Arrow IPC files and streams, Feather and the files of Hugging Face datasets among them: a row is a document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 import pyarrow as pa
@@ -18,11 +18,19 @@ def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
     if is_file:
         table = pa.ipc.open_file(raw)
         check_column(table.schema, file)
-        yield from texts((table.get_batch(number) for number in range(table.num_record_batches)), file)
+        batches = (table.get_batch(number) for number in range(table.num_record_batches))
+        yield from texts(_valid(batches, file), file)
     else:
         stream = pa.ipc.open_stream(raw)
         check_column(stream.schema, file)
-        yield from texts(stream, file)
+        yield from texts(_valid(stream, file), file)
+
+
+def _valid(batches: Iterable[pa.RecordBatch], file: InputFile) -> Iterator[pa.RecordBatch]:
+    """Raise if offsets point outside the text: Arrow reads what they point at."""
+    for batch in batches:
+        batch.column(file.text_field).validate(full=True)
+        yield batch
 
 
 FORMATS.register(

@@ -13,6 +13,7 @@ TOKENS_AT_ONCE = 1 << 22
 DTYPES = ("uint16", "uint32", "int32", "int64")  # types that raw files have, narrowest first
 _HEAD = 64 << 10  # bytes at the beginning of a file that its type is checked by
 _LEAST = 16  # pairs of tokens from which a pattern is no coincidence
+_MOST = 0.9  # share of such pairs, as ids outside the vocabulary break the pattern
 _MASKS = (-100, -1)  # ids of masked labels
 
 
@@ -80,17 +81,27 @@ def fits(content: bytes, dtype: str, vocab_size: int) -> bool:
         Whether all ids lie in the vocabulary or are masks of labels, and the tokens are not the halves of wider ones:
         those have 0, or all bits set, in every second place.
     """
-    size = np.dtype(dtype).itemsize
-    tokens = np.frombuffer(content[: len(content) // size * size], np.dtype(dtype).newbyteorder("<"))
+    tokens = _tokens(content, dtype)
     inside = ((tokens >= 0) & (tokens < vocab_size)) | np.isin(tokens.astype(np.int64), _MASKS)
-    return bool(inside.all()) and not _are_halves(tokens)
+    return bool(inside.all()) and not _are_halves(tokens, vocab_size)
 
 
-def _are_halves(tokens: Tokens) -> bool:
-    """Whether these are wider integers read in halves: every second one extends the sign of the one before."""
+def _tokens(content: bytes, dtype: str) -> Tokens:
+    """The whole tokens of a beginning."""
+    size = np.dtype(dtype).itemsize
+    return np.frombuffer(content[: len(content) // size * size], np.dtype(dtype).newbyteorder("<"))
+
+
+def _are_halves(tokens: Tokens, vocab_size: int) -> bool:
+    """Whether these are wider integers read in halves: nearly every second one is the high half of an id, or a sign."""
     low, high = tokens[: tokens.size // 2 * 2 : 2], tokens[1::2]
-    extends = (high == 0) | (high == np.iinfo(tokens.dtype).max)
-    return low.size >= _LEAST and bool(extends.all()) and 4 * int(np.count_nonzero(low)) >= low.size
+    info = np.iinfo(tokens.dtype)
+    extends = ((high >= 0) & (high <= vocab_size >> info.bits)) | (high == info.max)
+    return (
+        low.size >= _LEAST
+        and int(np.count_nonzero(extends)) >= _MOST * low.size
+        and 4 * int(np.count_nonzero(low)) >= low.size
+    )
 
 
 def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
@@ -103,6 +114,11 @@ def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> It
             raise DataError(
                 f"{file.url}: is no file of {chosen} tokens of a vocabulary of {vocab_size}; expected the type that"
                 f" fits: set dtype: {others[0]}"
+            )
+        if _are_halves(_tokens(head, chosen), vocab_size):
+            raise DataError(
+                f"{file.url}: found wider integers than {chosen} with ids outside a vocabulary of {vocab_size};"
+                " expected tokens of this tokenizer: check tokenizer and dtype"
             )
     yield from split_at_eos(raw, np.dtype(chosen).newbyteorder("<"), file, eos)
 

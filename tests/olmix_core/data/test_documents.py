@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,6 +222,18 @@ TEXT_COLUMNS = {
 }
 
 
+def test_offsets_of_an_arrow_file_that_point_outside_its_text_are_refused(tmp_path: Path) -> None:
+    """Arrow would read what lies at that address."""
+    path = tmp_path / "a.arrow"
+    table = pa.table({"text": ["hello", "world"]})
+    with path.open("wb") as out, pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)
+    offsets, damaged = (np.array([0, 5, end], "<i4").tobytes() for end in (10, 1 << 30))
+    path.write_bytes(path.read_bytes().replace(offsets, damaged))
+    with pytest.raises(DataError, match=re.escape(f"{path}: ")):
+        list(text_documents(InputFile(str(path), "text")))
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
 @pytest.mark.parametrize("kind", TEXT_COLUMNS)
 def test_columns_of_text_are_of_many_types(kind: str, suffix: str, tmp_path: Path) -> None:
@@ -336,6 +349,12 @@ def test_a_raw_file_of_another_type_is_refused_with_the_type_that_fits(
     fits = {"int32": "uint32"}.get(written, written)
     with pytest.raises(DataError, match=rf"no file of {read_as} tokens .* set dtype: {fits}"):
         list(token_documents(file, eos=EOS, vocab_size=vocab_size))
+
+
+def test_a_wider_raw_file_with_ids_outside_the_vocabulary_is_refused(tmp_path: Path) -> None:
+    file = raw(tmp_path / "a.bin", np.random.default_rng(0).integers(0, 66_000, 4000), "uint32", None)
+    with pytest.raises(DataError, match="found wider integers than uint16 with ids outside a vocabulary of 65437"):
+        list(token_documents(file, eos=0, vocab_size=65_437))
 
 
 @pytest.mark.parametrize("mask", [-100, -1])

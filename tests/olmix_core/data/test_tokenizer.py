@@ -2,6 +2,7 @@ import argparse
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -248,3 +249,16 @@ def test_a_vocabulary_may_have_holes() -> None:
     assert tokenizer.dtype == np.dtype("uint32")
     assert tokenizer.encode(["a b"])[0].tolist() == [7, 70_000]
     assert tokenizer.token_bytes[[7, 70_000, 8]].tolist() == [1, 1, 0]
+
+
+def test_two_tokens_with_the_same_id_are_refused() -> None:
+    """The library numbers added tokens from the number of entries on, into gaps and beyond."""
+    record = json.loads(str(BPE.to_json()["definition"]))
+    vocabulary = record["model"]["vocab"]
+    last = max(vocabulary, key=lambda token: vocabulary[token])
+    vocabulary[last] += 1
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    record["added_tokens"].append({"id": vocabulary[last] + 1, "content": "<pad>", **flags})
+    message = f"t.json: found the id {vocabulary[last]} for both '<pad>' and {last!r}; expected an id for each"
+    with pytest.raises(DataError, match=re.escape(message)):
+        load_tokenizer(json.dumps(record), "t.json")
