@@ -100,10 +100,19 @@ class Tokenizer:
 
         Returns:
             Token ids of each text.
+
+        Raises:
+            DataError: A text has characters for which the tokenizer has no token.
         """
         if self._model is None:
             return [np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts]
-        encoded = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encoded = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:  # the library raises plain Exception
+            raise DataError(
+                f"tokenizer.json: a text cannot be encoded: {error}; expected a tokenizer with an unknown token, or one"
+                " that falls back on bytes"
+            ) from error
         return [np.array(encoding.ids, np.int64) for encoding in encoded]
 
     @cached_property

@@ -262,3 +262,11 @@ def test_two_tokens_with_the_same_id_are_refused() -> None:
     message = f"t.json: found the id {vocabulary[last]} for both '<pad>' and {last!r}; expected an id for each"
     with pytest.raises(DataError, match=re.escape(message)):
         load_tokenizer(json.dumps(record), "t.json")
+
+
+def test_a_tokenizer_without_an_unknown_token_refuses_what_it_has_no_token_for() -> None:
+    model = HFTokenizer(models.Unigram([("</s>", 0.0), ("a", -1.0)]))
+    tokenizer = load_tokenizer(model.to_str(), "t.json")
+    assert [ids.tolist() for ids in tokenizer.encode(["aa"])] == [[1, 1]]
+    with pytest.raises(DataError, match=r"a text cannot be encoded: .*unk_id.*; expected a tokenizer with an unknown"):
+        tokenizer.encode(["ab"])
