@@ -157,5 +157,5 @@ def _change(draw: st.DrawFn, record: dict[str, Any]) -> None:
         if draw(st.booleans()):
             del node[key]
         else:
-            node[key] = draw(_ODD)
+            node[key] = copy.deepcopy(draw(_ODD))
         return

@@ -43,7 +43,7 @@ FORMATS.register(
         refused="nulls; columns of other types; Feather of version 1",
         suffixes={".arrow": 1, ".feather": 2},
         documents=_documents,
-        errors=(pa.ArrowException,),
+        errors=(pa.ArrowException, MemoryError),  # of sizes that damage made enormous
         is_sequential=False,
     )
 )
