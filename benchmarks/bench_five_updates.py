@@ -23,7 +23,8 @@ from scipy.stats import t
 from benchmarks.report import RESULTS, table, write
 from benchmarks.strategies import RELEASED, Strategy, adaptive, auto, full_recompute, reuse, swarm_reuse
 from benchmarks.swarms import SWARMS
-from benchmarks.updates import TRUTHS, best, world
+from benchmarks.truths import TRUTHS
+from benchmarks.updates import best, world
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -6,13 +6,12 @@ The domain set grows as in the paper's case study (arXiv 2602.12237, section 5):
     2  add six sources, PDFs as one of them  5  partition the PDFs by topic
     3  revise the PDFs
 
-A *truth* is a model fitted to all runs of the released 64-domain swarm: either law, or a Gaussian process, which is no
-law at all. A simulated proxy is the truth at its mixture plus the residuals of one real run, drawn at random, so that
-tasks err together as they do: those that the closest of the models leaves, made larger by what its parameters took out
-of them. Two domains are in none of
-the released runs and act as mixtures of those that are: algebraicstack as half finemath-3plus, half stack-edu:Python,
-and the PDFs before their revision as the PDFs with a part of DCLM in them. Tokens are those of the 64 domains; the
-paper's own for algebraicstack and the old PDFs.
+A *truth* is a model fitted to all runs of the released 64-domain swarm (see `truths`). A simulated proxy is the truth
+at its mixture plus the residuals of one real run, drawn at random, so that tasks err together as they do: those that
+the closest of the models leaves, made larger by what its parameters took out of them. Two domains are in none of the
+released runs and act as mixtures of those that are: algebraicstack as half finemath-3plus, half stack-edu:Python, and
+the PDFs before their revision as the PDFs with a part of DCLM in them. Tokens are those of the 64 domains; the paper's
+own for algebraicstack and the old PDFs.
 """
 
 import json
@@ -22,21 +21,15 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from benchmarks.swarms import SWARMS, load
+from benchmarks.truths import TRUTHS, noise_of_runs
 from olmix_core.mixture import Array
-from olmix_core.surrogate.data import SwarmData
-from olmix_core.surrogate.fit import fit_law
-from olmix_core.surrogate.law_surrogate import LawSurrogate
-from olmix_core.surrogate.settings import FitSettings
 
 ALGEBRA, OLD_PDF, PDF = "algebraicstack", "s2pdfv2", "s2pdf"
 ALGEBRA_TOKENS, OLD_PDF_TOKENS = 11_818_955_329, 1_034_238_607_178
 WEB_IN_OLD_PDF = 0.15  # share of DCLM text that the unrevised PDFs act as
 TARGET_TOKENS, REPETITION, KL = 1e12, 4.0, 0.05
-TRUTHS = ("log_linear", "diminishing_returns", "gaussian_process")
 
 
 @dataclass(frozen=True)
@@ -100,14 +93,14 @@ def world(truth: str, every: int = 1) -> World:
     for source, share in (("dclm", WEB_IN_OLD_PDF), (PDF, 1 - WEB_IN_OLD_PDF)):
         inside = np.array([counts[leaf] if leaf.startswith(f"{source}:") else 0.0 for leaf in swarm.leaves])
         acts_as[-1] += share * inside / inside.sum()
-    predict = _process(swarm) if truth == "gaussian_process" else _law(truth, swarm).predict
+    predict = TRUTHS[truth](swarm)
     return World(
         atoms=atoms,
         tokens=tokens,
         stages=_stages(swarm.leaves, counts),
         tasks=swarm.tasks,
         bpb=lambda Q: np.maximum(predict(Q @ acts_as), 1e-3),
-        residuals=_noise(swarm),
+        residuals=noise_of_runs(swarm),
     )
 
 
@@ -133,36 +126,6 @@ def _stages(leaves: tuple[str, ...], counts: Mapping[str, float]) -> tuple[Stage
         Stage("remove algebraicstack", kept | pdf, ()),
         Stage("partition PDFs", kept | by_itself(*topics), tuple(topics)),
     )
-
-
-def _law(family: str, swarm: SwarmData) -> LawSurrogate:
-    return fit_law(swarm, FitSettings(family=family))
-
-
-def _process(swarm: SwarmData) -> Callable[[Array], Array]:
-    """A Gaussian process over the square roots of the weights, one kernel for all tasks, around the mean of both laws.
-
-    By itself it promises less than half of the lowest BPB seen where there are no runs; so it says what the laws miss
-    where there are some, and falls back on them elsewhere.
-    """
-    laws = [_law(family, swarm) for family in ("log_linear", "diminishing_returns")]
-
-    def centre(Q: Array) -> Array:
-        return np.asarray(np.mean([law.predict(Q) for law in laws], axis=0))
-
-    missed = swarm.Y - centre(swarm.X)
-    scale = missed.std(axis=0)
-    kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(0.3, (5e-2, 1.0)) + WhiteKernel(0.5, (1e-3, 1.0))
-    process = GaussianProcessRegressor(kernel, random_state=0).fit(np.sqrt(swarm.X), missed / scale)
-    return lambda Q: centre(Q) + process.predict(np.sqrt(np.maximum(Q, 0.0))) * scale
-
-
-def _noise(swarm: SwarmData) -> Array:
-    """Residuals [K, T] of real runs."""
-    residuals = swarm.Y - _law("diminishing_returns", swarm).predict(swarm.X)
-    runs, parameters = len(swarm.runs), len(swarm.leaves) + 2
-    noise: Array = residuals * np.sqrt(runs / (runs - parameters))
-    return noise
 
 
 def best(world: World) -> Array:
