@@ -40,7 +40,7 @@ def mixture_table(mixture: pd.DataFrame) -> Table:
             f"{row['weight']:.4f}",
             Bar(highest, 0, row["weight"], width=16),
             f"{row['ratio']:.2f}",
-            f"{row['epochs']:.2f}{' cap' if row['at_cap'] else ''}",
+            f"{row['epochs']:.2f}{' cap' if row['at_cap'] else ''}" if pd.notna(row["epochs"]) else "-",
         )
     return table
 

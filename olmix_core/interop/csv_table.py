@@ -60,12 +60,12 @@ def is_value(name: str) -> bool:
     return bool(name) and name not in LABEL_COLUMNS and not name.startswith("Unnamed:")
 
 
-def read_table(path: Path, dropped: Sequence[str] = ()) -> CsvTable:
+def read_table(path: Path, dropped: Sequence[str] | None = None) -> CsvTable:
     """Read a file.
 
     Args:
         path: A CSV file with a row per run.
-        dropped: Columns that may contain anything.
+        dropped: Columns that may contain anything; None where no column can be dropped.
 
     Returns:
         Its values and remarks.
@@ -105,14 +105,15 @@ def _header(path: Path) -> list[str]:
     return [stripped(str(cell)) for cell in first.iloc[0]]
 
 
-def _numbers(path: Path, table: pd.DataFrame, dropped: Sequence[str]) -> pd.DataFrame:
+def _numbers(path: Path, table: pd.DataFrame, dropped: Sequence[str] | None) -> pd.DataFrame:
     table = table.map(lambda cell: np.nan if isinstance(cell, str) and stripped(cell).lower() in _EMPTY else cell)
     values = pd.DataFrame({name: pd.to_numeric(table[name], errors="coerce") for name in table.columns})
-    wrong = (values.isna() & table.notna()).drop(columns=list(dropped), errors="ignore").stack()
+    wrong = (values.isna() & table.notna()).drop(columns=list(dropped or ()), errors="ignore").stack()
     if wrong.any():
         run, name = next(iter(wrong.index[wrong.to_numpy()]))
         value = table[name].to_dict()[run]
-        raise DataError(f"{path}: run {run}, column {name}: found {value!r}; expected a number")
+        cure = "" if dropped is None else ", or the column among filtering.drop_metrics"
+        raise DataError(f"{path}: run {run}, column {name}: found {value!r}; expected a number{cure}")
     return values.astype(np.float64)
 
 

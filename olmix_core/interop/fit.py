@@ -20,7 +20,7 @@ import pandas as pd
 
 from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs, read_inputs
-from olmix_core.interop.fit_outputs import FILES, as_csv, fit_record, fit_table, labelled, write_folder
+from olmix_core.interop.fit_outputs import FILES, Cautions, as_csv, fit_record, fit_table, labelled, write_folder
 from olmix_core.mixes.loading import read_files
 from olmix_core.mixes.published_mix import PublishedMix
 from olmix_core.mixes.record import FitRecord
@@ -45,7 +45,7 @@ from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.fit import cross_validate, fit
 from olmix_core.surrogate.settings import FitSettings
-from olmix_core.surrogate.trust import merged_flags, run_flags
+from olmix_core.surrogate.trust import held_out_notes, merged_flags, run_flags
 
 ALL_OUTPUTS = frozenset(FILES)
 
@@ -134,7 +134,8 @@ class PublishedFit:
     @cached_property
     def record(self) -> FitRecord:
         """mix.json, without the checksums of the other files."""
-        return fit_record(self.inputs, self.surrogate, self.proposal, self.table, self.flags)
+        cautions = Cautions(self.flags, held_out_notes(self.cross_validation))
+        return fit_record(self.inputs, self.surrogate, self.proposal, self.table, cautions)
 
     @cached_property
     def mix(self) -> PublishedMix:

@@ -41,6 +41,7 @@ def _fraction(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_fraction)]
 Share = Annotated[Number, Field(ge=0)]
 ByColumn = Annotated[dict[str, Share], StripKeys]
+TokensByColumn = Annotated[dict[str, Annotated[Number, Field(ge=1)]], StripKeys]
 
 
 class SwarmFiles(Section):
@@ -54,7 +55,7 @@ class Priors(Section):
     """Sizes of the domains: shares of the natural mixture, and tokens available."""
 
     relative_sizes: ByColumn = Field(default_factory=dict)
-    token_counts: ByColumn = Field(default_factory=dict)
+    token_counts: TokensByColumn = Field(default_factory=dict)
     total_tokens: Number | None = None
     virtual_domains: Annotated[dict[str, ByColumn], StripKeys] = Field(default_factory=dict)
 
@@ -168,7 +169,7 @@ class FitConfig(Section):
 
     swarm: SwarmFiles
     priors: Priors
-    token_counts: ByColumn = Field(default_factory=dict)
+    token_counts: TokensByColumn = Field(default_factory=dict)
     metrics: Annotated[dict[str, Metric], StripKeys] = Field(default_factory=dict)
     eval: Tasks | None = None
     regression: Regression = Field(default_factory=Regression)

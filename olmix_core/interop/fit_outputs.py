@@ -6,7 +6,7 @@ Formats are those of a published mix, with null for everything that depends on c
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +102,21 @@ def _rows(domains: Domains, proposal: Proposal, c: int) -> list[LeafRow]:
     return rows
 
 
+@dataclass(frozen=True)
+class Cautions:
+    """Where predictions need caution.
+
+    Attributes:
+        flags: {task: reason}.
+        notes: Remarks on the objective.
+    """
+
+    flags: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
 def fit_record(
-    inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, table: pd.DataFrame, flags: Mapping[str, str]
+    inputs: FitInputs, surrogate: Surrogate, proposal: Proposal, table: pd.DataFrame, cautions: Cautions
 ) -> FitRecord:
     """Build mix.json, without the checksums of the other files.
 
@@ -112,7 +125,7 @@ def fit_record(
         surrogate: The fitted law.
         proposal: The proposed mixture over the columns of ratios.
         table: mix.csv, whose order the weights follow.
-        flags: {task: reason} of tasks whose prediction needs caution.
+        cautions: Where predictions need caution.
 
     Returns:
         The record.
@@ -136,9 +149,9 @@ def fit_record(
         family=surrogate.family,
         gamma=surrogate.gamma,
         solver=solver,
-        flags=merged_flags(flags, mixture_flags(surrogate, mixtures)),
+        flags=merged_flags(cautions.flags, mixture_flags(surrogate, mixtures)),
         versions=package_versions(_PACKAGES),
-        notes=(*inputs.notes(), *surrogate.notes, *solver_notes(solver)),
+        notes=(*inputs.notes(), *surrogate.notes, *cautions.notes, *solver_notes(solver)),
         weights=dict(zip(table["domain"], table["weight"], strict=True)),
         evidence=FitEvidence(
             runs=len(inputs.training.runs),

@@ -32,8 +32,8 @@ _FEWEST_VALUES = 3  # whole numbers
 _FEWEST_RUNS, _FEWEST_OTHERS, _OPPOSED = 8, 2, -0.5  # never met by the tasks of the released swarms
 
 _TRACKER = re.compile(
-    r"_.*|(train_|trainer_|global_|total_|num_)*(steps?|epochs?|iterations?|runtime|timestamp|time|duration|seconds"
-    r"|tokens|samples|examples|lr|learning_rate|grad(ient)?_norm|throughput|flops|mfu|memory|seed|batch_size"
+    r"_.*|(train_|eval_|val_|test_|trainer_|global_|total_|num_|gpu_|wall_)*(steps?|epochs?|iterations?|runtime|timestamp|time|duration|seconds"
+    r"|clock|clock_time|time_s|mem|flos|tokens|samples|examples|lr|learning_rate|grad(ient)?_norm|throughput|flops|mfu|memory|seed|batch_size"
     r"|(tokens|samples|steps)_per_second)"
 )  # the last part of a name such as train/global_step
 
@@ -187,6 +187,7 @@ _ADVICE = {
 
 def _kind(name: str, values: pd.Series) -> str | None:
     """Why a column is no BPB, by its name and values; a key of `_ADVICE`."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)  # CrossEntropyLoss
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
     if not words & _BITS:
         if _TRACKER.fullmatch(name.lower().split("/")[-1].replace(" ", "_")):

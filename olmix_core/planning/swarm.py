@@ -6,7 +6,8 @@ a function of (seed, i) alone, so a larger swarm keeps the runs of a smaller one
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from olmix_core.mixture import Array, LeafIndex, tidy
 from olmix_core.proposal.expansion import Column, expansion
 
 DRAWS = 64  # mixtures drawn at once, where bounds reject some
+_POWERS = (0.5, 0.25, 0.125)  # of natural weights, tried in turn until every leaf is in two runs
 TRIES = 1000  # times DRAWS mixtures are drawn before bounds count as too strict
 
 
@@ -107,6 +109,10 @@ def sample_mixture(index: int, space: SwarmSpace, settings: SwarmSampling) -> Ar
 def sample_swarm(runs: int, space: SwarmSpace, settings: SwarmSampling) -> Array:
     """Draw the first distinct mixtures of a swarm; extreme ones, with few leaves, can occur twice.
 
+    Where some natural weights are so small that their leaves are never drawn, there may be too few mixtures. They are
+    then drawn around natural weights to the power of 1/2, 1/4 or 1/8, the first that gives each leaf to two
+    runs.
+
     Args:
         runs: Number of mixtures K.
         space: Where mixtures are drawn from.
@@ -118,6 +124,20 @@ def sample_swarm(runs: int, space: SwarmSpace, settings: SwarmSampling) -> Array
     Raises:
         ProposalError: Bounds or settings leave fewer mixtures.
     """
+    try:
+        return _distinct_mixtures(runs, space, settings)
+    except ProposalError:
+        for power in _POWERS:
+            tempered = space.prior**power
+            with suppress(ProposalError):
+                swarm = _distinct_mixtures(runs, replace(space, prior=tempered / tempered.sum()), settings)
+                if np.all((np.count_nonzero(swarm, axis=0) >= 2) | (space.expansion @ space.prior <= 0)):
+                    return swarm
+        raise
+
+
+def _distinct_mixtures(runs: int, space: SwarmSpace, settings: SwarmSampling) -> Array:
+    """[K, m] the first distinct mixtures; raises ProposalError where there are fewer."""
     distinct: dict[bytes, Array] = {}
     for index in range(TRIES * runs):
         mixture = sample_mixture(index, space, settings)

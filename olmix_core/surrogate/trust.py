@@ -10,9 +10,10 @@ import numpy as np
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.cross_validation import Diagnostics
+from olmix_core.surrogate.cross_validation import OBJECTIVE, Diagnostics
 
 Flags = dict[str, str]
+_LEAST_EXPLAINED = 0.25  # R2 below which a law is no guide
 
 
 def run_flags(diagnostics: Diagnostics, described: str) -> Flags:
@@ -34,6 +35,24 @@ def run_flags(diagnostics: Diagnostics, described: str) -> Flags:
         for task, count in zip(diagnostics.tasks, counts, strict=True)
         if count
     }
+
+
+def held_out_notes(diagnostics: Diagnostics) -> tuple[str, ...]:
+    """Say where a law does not predict the objective of runs that it has not seen.
+
+    Args:
+        diagnostics: Predictions of these runs.
+
+    Returns:
+        One note, or none.
+    """
+    explained = float(diagnostics.table()["r2"].to_dict()[OBJECTIVE])
+    if not explained < _LEAST_EXPLAINED:
+        return ()
+    return (
+        f"on runs left out of the fit, the law predicts the objective with an R2 of {explained:.2f}: do not rely on its"
+        " mixture, gains and intervals; more runs, another family or a larger ridge may help",
+    )
 
 
 def mixture_flags(surrogate: Surrogate, mixtures: Mapping[str, Array]) -> Flags:

@@ -29,7 +29,7 @@ from olmix_core.surrogate.regression.bounds import is_underdetermined
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.prior_selection import swarm_diagnostics
 from olmix_core.surrogate.settings import FitSettings
-from olmix_core.surrogate.trust import merged_flags, run_flags
+from olmix_core.surrogate.trust import held_out_notes, merged_flags, run_flags
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.payload import DATA, EVAL, cause, result_of
 from tasks.runtime.step import step
@@ -189,7 +189,7 @@ def fit(payload: FitPayload, store: Store) -> FitResult:
     diagnostics = cross_validate(evidence, settings, folds=Folds(min(FOLDS, len(evidence.runs)), seed=0))
     if isinstance(surrogate, LawSurrogate):
         flags = merged_flags(surrogate.flags, run_flags(diagnostics, "left out of the fit"))
-        surrogate = replace(surrogate, flags=flags)
+        surrogate = replace(surrogate, flags=flags, notes=(*surrogate.notes, *held_out_notes(diagnostics)))
     store.write_json(fit_path(key, SURROGATE_FILE), surrogate.to_json())
     diagnostics_csv = diagnostics.table().to_csv(lineterminator="\n")
     files: dict[str, str | None] = {fit_path(key, SURROGATE_FILE): None}

@@ -104,10 +104,21 @@ def _are_halves(tokens: Tokens, vocab_size: int) -> bool:
     )
 
 
+def _are_floats(content: bytes, vocab_size: int) -> bool:
+    """Whether these are token ids as floats of 32 bits."""
+    values = np.frombuffer(content[: len(content) // 4 * 4], "<f4")
+    with np.errstate(invalid="ignore"):
+        ids = (values == np.round(values)) & (values >= 0) & (values < vocab_size)
+    # As floats, small integers are tiny fractions.
+    return values.size >= _LEAST and bool(ids.all()) and int(np.count_nonzero(values)) > values.size // 4
+
+
 def _documents(raw: IO[bytes], file: InputFile, eos: int, vocab_size: int) -> Iterator[Tokens]:
     chosen = file.dtype or smallest_dtype(vocab_size).name
     head = raw.read(_HEAD)
     raw.seek(0)
+    if _are_floats(head, vocab_size):
+        raise DataError(f"{file.url}: found floats of 32 bits; expected tokens as integers")
     if not fits(head, chosen, vocab_size):
         others = [dtype for dtype in DTYPES if dtype != chosen and fits(head, dtype, vocab_size)]
         if others:

@@ -21,6 +21,8 @@ WINDOW_TOKENS = (4, 32)
 HELD = 0.75  # share of a piece that a passage holds at least which counts as holding it
 HELD_IN_LEAF = 1.0  # the same within a leaf, whose documents are alike by nature
 _PROPOSED = 0.5  # share of its windows from which on a piece is compared
+_PROPOSED_OF_SHORT = 0.4  # the same of a short passage, which may stand in two pieces
+_FEWEST_WINDOWS = 8  # of a short passage that counts where it stands in protected text (256 bytes)
 _COMMON = 16  # a window at more places is too common to propose a piece
 _DISTINCT = 0.25  # a piece of fewer different windows is too repetitive to be proposed
 
@@ -182,8 +184,12 @@ class PieceIndex:
         ends = np.append(begin[1:], pair.size)
         distinct = np.add.reduceat(is_new.astype(np.int64), begin) if pairs.size else np.zeros(0, np.int64)
         diagonal = (starts[hit] - entries.offset[entry])[order]
+        needed = entries.needed[pairs % max(1, len(self.pieces))]
+        windows = np.bincount(passages)[pairs // max(1, len(self.pieces))]
+        of_short = np.ceil(_PROPOSED_OF_SHORT * windows).astype(np.int64)
+        needed = np.where(windows >= _FEWEST_WINDOWS, np.minimum(needed, of_short), needed)
         proposals = []
-        for number in np.flatnonzero(distinct >= entries.needed[pairs % max(1, len(self.pieces))]):
+        for number in np.flatnonzero(distinct >= needed):
             values, frequency = np.unique(diagonal[begin[number] : ends[number]], return_counts=True)
             passage, of_piece = divmod(int(pairs[number]), len(self.pieces))
             proposals.append(Proposal(passage, of_piece, values[np.argsort(-frequency, kind="stable")].tolist()))
@@ -198,12 +204,19 @@ class PieceIndex:
             tokens: Tokens of the passage.
 
         Returns:
-            Whether the passage holds most of the piece; all of it, where the piece is held out of the same leaf.
+            Whether the passage holds most of the piece, or most of it stands in the protected passage; all, where that
+            is held out of the same leaf.
         """
         number, piece = self.pieces[proposal.piece]
-        text = self.passages[number].tokens[piece.start : piece.end]
+        whole = self.passages[number].tokens
+        text = whole[piece.start : piece.end]
         share = HELD_IN_LEAF if self.sources[number] == {leaf} else HELD
-        return covered(text, tokens, proposal.diagonals, self.window) >= share * text.size
+        if covered(text, tokens, proposal.diagonals, self.window) >= share * text.size:
+            return True
+        if not _FEWEST_WINDOWS * self.window <= tokens.size < whole.size:
+            return False
+        inside = [piece.start - diagonal for diagonal in proposal.diagonals]
+        return covered(tokens, whole, inside, self.window) >= share * tokens.size
 
 
 def covered(

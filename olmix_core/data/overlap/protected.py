@@ -7,7 +7,8 @@ text is held out of, only a whole piece counts.
 
 A passage below 2 KiB may be no more than a licence header. It counts where it stands as a document of its own. In
 longer passages it counts if it has 256 bytes and they are few; text that stands in many is boilerplate. A question of a
-task counts from 80 bytes on.
+task counts from 80 bytes on. Documents of 256 bytes or more that stand in a protected passage, as where a book is cut
+into paragraphs, are found from their own windows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -351,6 +351,13 @@ def test_a_raw_file_of_another_type_is_refused_with_the_type_that_fits(
         list(token_documents(file, eos=EOS, vocab_size=vocab_size))
 
 
+@pytest.mark.parametrize("stated", [None, *TYPES])
+def test_a_raw_file_of_floats_is_refused(stated: str | None, tmp_path: Path) -> None:
+    file = raw(tmp_path / "a.bin", np.random.default_rng(0).integers(0, 60_000, 4000), "float32", stated)
+    with pytest.raises(DataError, match=r"a\.bin: found floats of 32 bits; expected tokens as integers"):
+        list(token_documents(file, eos=EOS, vocab_size=65_536))
+
+
 def test_a_wider_raw_file_with_ids_outside_the_vocabulary_is_refused(tmp_path: Path) -> None:
     file = raw(tmp_path / "a.bin", np.random.default_rng(0).integers(0, 66_000, 4000), "uint32", None)
     with pytest.raises(DataError, match="found wider integers than uint16 with ids outside a vocabulary of 65437"):

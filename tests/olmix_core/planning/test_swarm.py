@@ -124,6 +124,12 @@ def test_a_minimum_that_leaves_no_room_is_an_error() -> None:
         draw(2, sparsity="dense", minimum_weight=0.2)
 
 
+def test_leaves_of_tiny_natural_weight_are_explored() -> None:
+    swarm = draw(12, natural([1e13, 2e5, 1e4, 300]))
+    assert len(np.unique(swarm, axis=0)) == 12
+    assert np.all(np.count_nonzero(swarm, axis=0) >= 2)
+
+
 def test_runs_that_cannot_differ_are_an_error() -> None:
     with pytest.raises(ProposalError, match=r"swarm\.runs: found only 1 different mixtures; expected 2"):
         draw(2, natural([1]))

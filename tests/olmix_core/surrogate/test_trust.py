@@ -8,7 +8,7 @@ from olmix_core.surrogate.cross_validation import Diagnostics
 from olmix_core.surrogate.fit import cross_validate, fit, fit_law
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import log_linear
-from olmix_core.surrogate.trust import merged_flags, mixture_flags, run_flags
+from olmix_core.surrogate.trust import held_out_notes, merged_flags, mixture_flags, run_flags
 
 AT = "its law leaves the measured range by more than its width at "
 USED = ", where a bound is used instead; weight 0 keeps the task out of the mean"
@@ -26,6 +26,18 @@ def test_runs_beyond_the_bounds_flag_their_task() -> None:
     unmeasured = swarm.Y.copy()
     unmeasured[:3, 1] = np.nan
     assert run_flags(replace(diagnostics, beyond=beyond, observed=unmeasured), "held out") == {}
+
+
+def test_a_law_that_does_not_predict_runs_left_out_is_no_guide() -> None:
+    swarm = log_linear(3, 2).with_noise(0.01).evidence(20, seed=0)
+    diagnostics = cross_validate(swarm, FitSettings(family="log_linear"))
+    assert held_out_notes(diagnostics) == ()
+    shuffled = replace(diagnostics, objective_predicted=diagnostics.objective_predicted[::-1])
+    explained = float(shuffled.table()["r2"].to_dict()["objective"])
+    [note] = held_out_notes(shuffled)
+    assert note.startswith(
+        f"on runs left out of the fit, the law predicts the objective with an R2 of {explained:.2f}:"
+    )
 
 
 def test_cross_validation_marks_predictions_that_a_bound_holds() -> None:

@@ -157,6 +157,19 @@ def test_parts_of_held_out_documents_are_found(leaves: Leaves) -> None:
     assert standing(leaves.trained("parts", overlap), parts) == []
 
 
+def test_held_out_text_cut_into_short_documents_is_found(leaves: Leaves) -> None:
+    small = documents(5, 30, 9000)
+    cut = [text[start : start + 700] for text in small for start in range(0, len(text) - 699, 700)]
+    leaves.add("small", small)
+    leaves.add("large", [*LARGE, *cut], is_large=True)
+    overlap = leaves.find()
+    protected = "\0".join(leaves.heldout("small"))
+    before, after = leaves.trained("large"), leaves.trained("large", overlap)
+    assert sum(text in protected for text in before) >= 8
+    assert not any(text in protected for text in after)
+    assert [text for text in before if text not in set(after)] == [text for text in before if text in protected]
+
+
 def test_boilerplate_is_no_copy(leaves: Leaves, monkeypatch: pytest.MonkeyPatch) -> None:
     # A file of nothing but a licence is held out, and many others begin with it.
     monkeypatch.setattr(tokenisation, "HELDOUT_SHARE", 0.9)
