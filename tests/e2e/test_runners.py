@@ -27,6 +27,7 @@ RECIPE = {"layers": 1, "width": 32, "heads": 1, "sequence_length": 32, "batch_si
 EXECUTED = {
     "tokenizer": 1,
     "statistics": 3,
+    "overlap": 1,
     "plan": 1,
     "swarm": 1,
     "train": RUNS,
