@@ -28,7 +28,7 @@ class Selection:
         files: Files that are read, each once, in the order of the listing.
         skipped: Files that the configuration skips.
         unknown: Files of unknown format.
-        broken: Links that lead nowhere.
+        broken: Links that lead nowhere, and pipes, sockets and devices with the name of a file of text.
     """
 
     files: tuple[ListedFile, ...]
@@ -45,11 +45,14 @@ class Selection:
             advice: How a file can be left out.
 
         Raises:
-            ConfigError: A format is unknown, or a link leads nowhere.
+            ConfigError: A format is unknown, a link leads nowhere, or something is no regular file.
         """
         if self.broken:
             first = self.broken[0]
-            more = f" and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
+            more = f" (and {len(self.broken) - 1} more)" if len(self.broken) > 1 else ""
+            if not first.leads_to:
+                special = f"{first.url}, which is no regular file{more}"
+                raise ConfigError(config_file, field, special, f"files, or {advice}")
             raise ConfigError(
                 config_file,
                 field,
@@ -93,7 +96,7 @@ def select(files: Iterable[ListedFile], skip: Sequence[str] = ()) -> Selection:
         if not file.is_named:
             if is_description(file.url) or _is_companion(file.url.lower(), urls):
                 continue
-            if not is_known and is_no_data(file.url, 1 if file.leads_to else file.size):
+            if not is_known and (file.leads_to == "" or is_no_data(file.url, 1 if file.leads_to else file.size)):
                 continue
         (broken if file.leads_to is not None else read if is_known else unknown).append(file)
     return Selection(tuple(read), tuple(skipped), tuple(unknown), tuple(broken))

@@ -78,7 +78,10 @@ def read_table(path: Path, dropped: Sequence[str] | None = None) -> CsvTable:
         # The header is read as a row, so that a longer row is an error and never shifts the columns.
         table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", header=None).iloc[1:]
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise DataError(f"{path}: found no CSV table ({error}); expected a row per run") from error
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: found no CSV table ({reason}); expected a header in the first line and a row per run"
+        ) from error
     doubled = sorted({name for name in header if name and header.count(name) > 1})
     if doubled:
         raise DataError(f"{path}: found the column {doubled[0]!r} twice; expected each column once")

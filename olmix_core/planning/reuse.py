@@ -3,7 +3,7 @@
 Reuse is a choice of the expansion E. Unaffected leaves that are kept form one column of E, their old weights
 renormalised; every affected or released leaf is a column of its own, and so is every set of leaves with pinned shares.
 Full recomputation keeps nothing, and E is the identity. So q = E r has the old ratios exactly, however often the set
-changed before.
+changed before. Under `auto` the kept leaves decide the number of proxies alone: swarm and proposal move all ratios.
 
 The proxies of an update follow from the plan:
 

@@ -35,7 +35,7 @@ class ListedFile:
         content: Content hash (`content_index`), None where the listing has none.
         is_named: Whether the pattern is the name of this file.
         real: Path of a local file without links: the same for all links to a file.
-        leads_to: Where a local link leads to that leads nowhere; None for files.
+        leads_to: Where a local link leads to that leads nowhere; empty for a pipe, socket or device; None for files.
     """
 
     url: str

@@ -19,13 +19,13 @@ Identity = tuple[int, int]  # device and inode of a folder
 
 @dataclass(frozen=True)
 class LocalEntry:
-    """A file, or a link that leads nowhere.
+    """A file, a link that leads nowhere, or what is no file: a pipe, a socket or a device.
 
     Attributes:
         path: Its path, as it was found.
         size: Its size in bytes.
         real: Its path without links.
-        leads_to: Where a link leads to that leads nowhere.
+        leads_to: Where a link leads to that leads nowhere; empty for what is no file.
     """
 
     path: str
@@ -155,6 +155,8 @@ def _entries(folder: _Folder) -> Iterator[LocalEntry | _Folder]:
                 yield _Folder(f"{path}/", real, within, entry.is_symlink())
         elif S_ISREG(status.st_mode):
             yield LocalEntry(path, status.st_size, real)
+        else:
+            yield LocalEntry(path, 0, real, leads_to="")
 
 
 def _identity(path: str) -> Identity:

@@ -11,7 +11,8 @@ The chain of a gain, from the fit to the terminal:
    holds a prediction, of half the distance of its bounds. For a regressor, the scatter of its refits (`jackknife`).
 2. `objective_noise`, the scatter of runs around the surrogate, once for each of the two mixtures.
 3. `measured_std` and `interval` here: gain +- 1.645 times the root of the sum of their squares. `Interval.verdict`:
-   "the same mixture" below 1e-6 BPB, "real" above 0, "a loss" below 0, else "within the noise".
+   "the same mixture" where the gain is below 1e-6 BPB either way, "real" where the whole interval is above 0, "a loss"
+   where it is below, else "within the noise: not to be relied on".
 4. `mixes.record_builder` writes {bpb, low, high}; `flows.cli.mix_view` prints them.
 """
 

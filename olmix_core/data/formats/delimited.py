@@ -19,7 +19,8 @@ def _documents(raw: IO[bytes], file: InputFile) -> Iterator[str]:
     try:
         header = [name.strip() for name in next(rows, [])]
         if header.count(file.text_field) != 1:
-            count = "found twice" if file.text_field in header else f"found only {', '.join(header) or 'nothing'}"
+            only = f"found only {', '.join(header)}" if header else "found an empty file"
+            count = "found twice" if file.text_field in header else only
             raise DataError(
                 f"{file.url}: column {file.text_field!r}: {count}; expected a header with a column of text (set"
                 f" text_field to its name), fields separated by {'tabs' if is_tsv else 'commas'}"

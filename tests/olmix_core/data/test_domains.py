@@ -1,6 +1,7 @@
 """A leaf is its content: names, order and paths are labels."""
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -280,6 +281,16 @@ def test_links_are_read_and_each_file_once(read: Read, tmp_path: Path, paths: st
         (tmp_path / "plain" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "plain" / name).with_suffix(".txt").write_bytes((tmp_path / name).read_bytes())
     assert read(source("s", paths="plain")).fingerprints == domains.fingerprints
+
+
+def test_a_pipe_that_is_named_like_a_file_is_an_error(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/a.txt").write_text("text of some length")
+    os.mkfifo(tmp_path / "x/control")  # no text by its name
+    assert names(read(source("s", paths="x")), "s") == ["a.txt"]
+    os.mkfifo(tmp_path / "x/b.jsonl")
+    with pytest.raises(ConfigError, match=r"found .*x/b\.jsonl, which is no regular file; expected files, or"):
+        read(source("s", paths="x"))
 
 
 def test_a_link_in_a_folder_that_leads_nowhere_is_an_error(read: Read, tmp_path: Path) -> None:
