@@ -2,7 +2,8 @@
 
 A study draws mixtures of the swarm, measures them with a truth (`truths`) and the residuals of real runs, fits a law
 and proposes a mixture, for the mean of all tasks and for a single one (KL 0.05, four epochs in a run of 1e12 tokens).
-Then natural and the proposal are measured anew. For each cell:
+Then natural and the proposal are measured anew. Natural is the mean of the swarm's mixtures, around which a swarm is
+drawn; the token shares of these domains lie far outside (52 % PDFs for 20 %). For each cell:
 
 - predicted, true: mean predicted and true gain over natural, in BPB, and their ratio;
 - inside, below: how often the measured gain lies inside its 90 % interval, and below it;
@@ -91,7 +92,7 @@ def world(name: str) -> World:
         swarm=swarm,
         truth=TRUTHS[name](swarm),
         residuals=noise_of_runs(swarm),
-        natural=tokens / tokens.sum(),
+        natural=swarm.X.mean(axis=0),
         caps=REPETITION / TARGET_TOKENS * tokens,
     )
 

@@ -285,6 +285,7 @@ TESTED_ELSEWHERE = {
     "tests/flows/cli/test_store.py": "olmix_core.mixes: gc",
     "tests/olmix_core/mixes/test_record.py": "olmix_core.mixes: record_parts",
     "tests/flows/test_reuse.py": "olmix_core.planning: base",
+    "tests/olmix_core/proposal/test_interior_point.py": "olmix_core.proposal: conic",
     "tests/olmix_core/proposal/test_solve.py": "olmix_core.proposal: constraints convex local objective random_search",
     "tests/olmix_core/storage/test_store.py": "olmix_core.storage: folder new_file",
     "tests/olmix_core/surrogate/test_fit.py": "olmix_core.surrogate: base law_assembly law_fit refits settings;"
