@@ -46,6 +46,7 @@ def test_a_run_leaves_a_report_and_the_runs_of_every_vintage(
     assert second.columns.shape == (3, 2)
 
 
+@pytest.mark.long
 def test_a_report_that_went_missing_is_written_again(
     finished: Callable[..., Callable[..., Path]], run_flow: Run, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_report_that_went_missing_is_written_again(
     assert yaml.safe_load((tmp_path / "mix.yaml").read_text())["name"] == "test"
 
 
+@pytest.mark.long
 def test_every_step_says_what_it_did(project: Callable[..., Path], run_flow: Run) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey

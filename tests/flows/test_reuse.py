@@ -209,6 +209,7 @@ def test_rename_and_reorder_execute_nothing(run: Run, edited: Edit) -> None:
     assert executed == {"publish": 1}
 
 
+@pytest.mark.long
 def test_a_record_outlives_five_more_updates(run: Run, edited: Edit, tmp_path: Path) -> None:
     run(edited())
     kept = (tmp_path / "store/mixes/test/v0001/mix.json").read_bytes()

@@ -75,6 +75,7 @@ def test_a_sample_counts_as_what_it_stands_for(project: Callable[..., Path], run
     assert mixture_table(table.reset_index()).row_count == len(tokens)
 
 
+@pytest.mark.long
 def test_a_sample_that_stands_for_itself_changes_no_key(project: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code.jsonl").rename(tmp_path / "code" / "code.jsonl")

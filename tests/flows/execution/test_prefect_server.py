@@ -127,6 +127,7 @@ def test_servers_that_answer_and_none_at_all_pass(server: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", pytest.param("localhost", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_run_ends_with_one_line_and_status_1(url: str, project: Callable[..., Path]) -> None:
     command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(project())]
     run = subprocess.run(

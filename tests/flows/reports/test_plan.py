@@ -82,6 +82,7 @@ def test_the_run_executes_what_the_plan_says(change: str, run: Run, edited: Edit
     assert not planned(config).pending
 
 
+@pytest.mark.long
 def test_a_run_can_wait_for_approval(project: Callable[..., Path], prefect_server: None, tmp_path: Path) -> None:
     """The plan is there as an artifact, nothing is trained, and the run goes on once it is resumed."""
     config = load_config(project())

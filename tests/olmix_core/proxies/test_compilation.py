@@ -53,6 +53,7 @@ json.dump(found, sys.stdout)
 """
 
 
+@pytest.mark.long
 def test_training_goes_on_uncompiled_without_a_compiler(tmp_path: Path) -> None:
     without = {**os.environ, "CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(

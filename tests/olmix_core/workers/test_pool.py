@@ -138,6 +138,7 @@ def test_a_killed_worker_is_reported_and_replaced(workers: WorkerPool, store: St
     assert workers.processes.isdisjoint(second)
 
 
+@pytest.mark.long
 def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: WorkerPool, store: Store) -> None:
     recipe = ProxyRecipe(layers=1, width=32, heads=2, sequence_length=32, batch_size=4, tokens=3 * 2**15)
     whole = workers.run(training(store, "whole", recipe))
@@ -146,7 +147,7 @@ def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Worker
     earliest = 0.0
     for _ in range(2):
         [pid] = workers.processes
-        stop = random.uniform(earliest, earliest + 0.4)
+        stop = random.uniform(earliest, earliest + 0.25 * (1 - earliest))  # well before the end
 
         def kill(state: TrainingProgress, stop: float = stop, pid: int = pid) -> None:
             if state.done >= stop:
@@ -169,6 +170,7 @@ def test_a_proxy_killed_twice_ends_with_the_same_weights_and_bpb(workers: Worker
     assert not store.exists(proxy_checkpoint_path("interrupted"))
 
 
+@pytest.mark.long
 def test_a_proxy_that_takes_too_long_is_stopped_and_keeps_its_checkpoint(workers: WorkerPool, store: Store) -> None:
     job = replace(training(store, "slow", ENDLESS), checkpoint_seconds=0.05)
     with pytest.raises(TrainingError, match=r"stopped after 0\.001 hours, .*raise execution\.timeout_hours"):
@@ -205,6 +207,7 @@ def test_workers_share_the_visible_gpus(store: Store, monkeypatch: pytest.Monkey
     assert sorted(gpus) == ["3", "3", "GPU-5"]
 
 
+@pytest.mark.long
 def test_a_worker_is_replaced_when_the_visible_gpus_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a cluster does: each task has GPUs of its own."""
     workers, used = WorkerPool(), []
@@ -234,6 +237,7 @@ def test_visible_gpus_follow_the_environment(
     assert workers_module.visible_gpus() == found
 
 
+@pytest.mark.long
 def test_two_jobs_run_at_once_and_closing_ends_them(workers: WorkerPool, store: Store) -> None:
     both = threading.Barrier(2, timeout=120)
     running = threading.Barrier(3, timeout=120)

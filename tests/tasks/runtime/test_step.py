@@ -77,6 +77,7 @@ def test_a_result_that_is_damaged_or_no_plain_json_counts_as_missing(content: by
     assert known_result(store, "tried/b") is None
 
 
+@pytest.mark.long
 def test_a_proxy_whose_process_was_killed_is_trained_all_the_same(
     project: Callable[..., Path], run_flow: Callable[[Path], Any]
 ) -> None:
