@@ -37,12 +37,10 @@ class SharedEstimate:
     Attributes:
         estimate: Parameters, errors and flags of all tasks.
         scale: [T] standard deviation of the coefficients in units of the prior.
-        precision: [m + S, m + S] inverse of the prior's covariance.
     """
 
     estimate: Estimate
     scale: Array
-    precision: Array
 
 
 def estimate_shared(
@@ -104,7 +102,7 @@ def estimate_shared(
         score=float(np.mean(size[fitted] / spread[fitted])) if len(fitted) else 0.0,
         flags=unexplained(evidence, fitted, size, spread) | flags,
     )
-    return SharedEstimate(estimate, scale, precision)
+    return SharedEstimate(estimate, scale)
 
 
 @dataclass(frozen=True)
