@@ -204,8 +204,8 @@ class PieceIndex:
             tokens: Tokens of the passage.
 
         Returns:
-            Whether the passage holds most of the piece, or most of it stands in the protected passage; all, where that
-            is held out of the same leaf.
+            Whether the passage holds most of the piece, or most of it stands in the protected passage of another
+            leaf; all of the piece, where that is held out of the same leaf.
         """
         number, piece = self.pieces[proposal.piece]
         whole = self.passages[number].tokens
@@ -213,7 +213,7 @@ class PieceIndex:
         share = HELD_IN_LEAF if self.sources[number] == {leaf} else HELD
         if covered(text, tokens, proposal.diagonals, self.window) >= share * text.size:
             return True
-        if not _FEWEST_WINDOWS * self.window <= tokens.size < whole.size:
+        if self.sources[number] == {leaf} or not _FEWEST_WINDOWS * self.window <= tokens.size < whole.size:
             return False
         inside = [piece.start - diagonal for diagonal in proposal.diagonals]
         return covered(tokens, whole, inside, self.window) >= share * tokens.size
