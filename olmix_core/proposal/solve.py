@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix_core.blas_threads import one_blas_thread
 from olmix_core.errors import ProposalError
 from olmix_core.mixture import Array
 from olmix_core.proposal.certificate import certificate
@@ -85,6 +86,7 @@ class Proposal:
     residual: float
 
 
+@one_blas_thread()
 def propose(surrogate: Surrogate, problem: ProposalProblem) -> Proposal:
     """Find the best mixture over the columns of an expansion.
 

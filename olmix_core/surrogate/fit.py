@@ -8,6 +8,7 @@ Values are in bits per byte (BPB).
 
 import numpy as np
 
+from olmix_core.blas_threads import one_blas_thread
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
 from olmix_core.serialization import JsonMapping
@@ -21,6 +22,7 @@ from olmix_core.surrogate.settings import FitSettings
 _DEFAULTS, _FOLDS = FitSettings(), Folds()
 
 
+@one_blas_thread()
 def fit(swarm: SwarmData, settings: FitSettings = _DEFAULTS, *, run_weights: Array | None = None) -> Surrogate:
     """Fit one function per task that predicts BPB from the mixture.
 
@@ -59,6 +61,7 @@ def fit_law(swarm: SwarmData, settings: FitSettings = _DEFAULTS, *, run_weights:
     return law
 
 
+@one_blas_thread()
 def cross_validate(
     swarm: SwarmData,
     settings: FitSettings = _DEFAULTS,

@@ -24,6 +24,7 @@ from prefect import Task, task
 from prefect.cache_policies import CachePolicy
 from prefect.runtime import task_run
 
+from olmix_core.blas_threads import one_blas_thread
 from olmix_core.errors import DamageError, WorkerLostError
 from olmix_core.identity import step_key
 from olmix_core.serialization import JsonMapping, JsonObject, JsonRecord
@@ -173,7 +174,8 @@ class Step(Stage, Generic[P, R]):
         Returns:
             The result.
         """
-        result = self.function(payload, store, **where)
+        with one_blas_thread():
+            result = self.function(payload, store, **where)
         record = StoredPayload(self.name, self.code_version, payload.to_json())
         store.write_json(payload_path(self.name, self.key(payload)), record.to_json())
         return result
