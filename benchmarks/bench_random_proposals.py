@@ -110,11 +110,11 @@ def _tangents(surrogate: LawSurrogate, problem: ProposalProblem, q: Array) -> tu
     law, p = surrogate.law, surrogate.parameters
     weights = np.ones(len(p.c)) if problem.task_weights is None else problem.task_weights
     weights = weights / weights.sum()
-    gamma = law.gamma or 1.0
+    gamma = np.array(law.powers(len(p.c)))[:, None]
     sign = 1.0 if law.gamma is None else -1.0
-    level = np.exp(p.b + sign * p.v @ q**gamma)
+    level = np.exp(p.b + sign * np.sum(p.v * q**gamma, axis=1))
     value = weights @ (p.c + level) + problem.kl * (q @ np.log(q / problem.natural))
-    gradient = sign * gamma * ((weights * level) @ p.v) * q ** (gamma - 1)
+    gradient = (weights * level) @ (sign * gamma * p.v * q ** (gamma - 1))
     return float(value), gradient + problem.kl * (np.log(q / problem.natural) + 1)
 
 

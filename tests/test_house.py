@@ -256,7 +256,8 @@ TESTED_AS_A_FOLDER = {
 }
 # Other modules without a test file of their own, by the file that tests them.
 TESTED_ELSEWHERE = {
-    "tests/olmix_core/surrogate/regression/test_shared_prior.py": "olmix_core.surrogate.regression: shared_estimation",
+    "tests/olmix_core/surrogate/regression/test_shared_prior.py": "olmix_core.surrogate.regression: responses"
+    " shared_estimation",
     "tests/flows/test_json_output.py": "flows.cli: app mix_view plan show versions views why",
     "tests/flows/test_malformed.py": "flows.cli: init locate options; olmix_core: errors",
     "tests/flows/cli/test_run.py": "flows.cli: console live",

@@ -44,7 +44,7 @@ from olmix_core.storage.layout import (
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.fit import cross_validate, fit
-from olmix_core.surrogate.settings import FitSettings
+from olmix_core.surrogate.settings import SHARED_PRIOR, FitSettings
 from olmix_core.surrogate.trust import held_out_notes, merged_flags, run_flags
 
 ALL_OUTPUTS = frozenset(FILES)
@@ -87,10 +87,11 @@ class PublishedFit:
     @cached_property
     def cross_validation(self) -> Diagnostics:
         """Out-of-fold predictions of the fitted runs."""
-        evidence = self.inputs.training
+        evidence, law = self.inputs.training, self.surrogate.fitted_law
+        family = SHARED_PRIOR if law is not None and law.shared_prior is not None else self.surrogate.family
         return cross_validate(
             evidence,
-            FitSettings(family=self.surrogate.family, gamma=self.surrogate.gamma, ridge=self.inputs.ridge),
+            FitSettings(family=family, gamma=self.surrogate.gamma, ridge=self.inputs.ridge),
             task_weights=self.inputs.task_weights,
             folds=Folds(min(_FOLDS, len(evidence.runs)), self.inputs.config.regression.seed),
         )

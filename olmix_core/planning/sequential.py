@@ -196,13 +196,18 @@ def _drawn(
     law, p = surrogate.law, surrogate.parameters
     phi, slopes = law.features(Q), np.stack([law.slopes(q) for q in Q])
     decay = p.decay(phi)  # [S, T]
-    bend = deviations[:, :, 1] + np.einsum("stm,sm->st", deviations[:, :, 2:], phi)
+    by_task = phi.ndim == 3  # tasks differ in gamma: phi [T, S, m], slopes [S, T, m]
+    bend = deviations[:, :, 1] + np.einsum("stm,tsm->st" if by_task else "stm,sm->st", deviations[:, :, 2:], phi)
     has_reference = objective.reference > 0
     ratio = np.maximum(Q[:, has_reference], _LEAST) / objective.reference[has_reference]
     value = (p.c + decay + deviations[:, :, 0] + decay * bend) @ weights
     value += objective.kl * np.sum(Q[:, has_reference] * np.log(ratio), axis=1)
     pull = decay * weights
-    slope = slopes * ((pull * (1 + bend)) @ p.v + np.einsum("st,stm->sm", pull, deviations[:, :, 2:]))
+    if by_task:
+        tilted = (pull * (1 + bend))[:, :, None] * p.v + pull[:, :, None] * deviations[:, :, 2:]
+        slope = np.sum(slopes * tilted, axis=1)
+    else:
+        slope = slopes * ((pull * (1 + bend)) @ p.v + np.einsum("st,stm->sm", pull, deviations[:, :, 2:]))
     slope[:, has_reference] += objective.kl * (np.log(ratio) + 1)
     return value, slope
 

@@ -42,18 +42,21 @@ def solutions(program: Program) -> Iterator[Array]:
 
 
 def _cone_program(program: Program) -> tuple[Any, Any]:
-    """The problem in cvxpy: an exponential cone per task and leaf, and a power cone per leaf where gamma < 1."""
+    """The problem in cvxpy: an exponential cone per task, and a power cone per leaf and gamma < 1."""
     fitted = program.surrogate.fitted_law
     assert fitted is not None
     law, p = fitted.law, fitted.parameters
     limits = program.feasible
     r = cp.Variable(limits.expansion.shape[1], nonneg=True)
     q = limits.expansion @ r
-    if law.gamma is None or law.gamma == 1.0:
-        exponent = p.b + (p.v if law.gamma is None else -p.v) @ q
-    else:
-        reached = np.flatnonzero(limits.expansion.any(axis=1))  # a cone for what is 0 anyway costs accuracy
-        exponent = p.b - p.v[:, reached] @ cp.power(q[reached], law.gamma, approx=False)
+    reached = np.flatnonzero(limits.expansion.any(axis=1))  # a cone for what is 0 anyway costs accuracy
+    powers, exponent = np.array(law.powers(len(p.b))), p.b
+    for power in np.unique(powers):
+        v = np.where(powers[:, None] == power, p.v, 0.0)
+        if power == 1.0:
+            exponent = exponent + (v if law.gamma is None else -v) @ q
+        else:
+            exponent = exponent - v[:, reached] @ cp.power(q[reached], power, approx=False)
     objective = program.task_weights @ cp.exp(exponent)
     if program.kl:
         possible = np.flatnonzero(program.reference > 0)

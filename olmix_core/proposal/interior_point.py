@@ -51,12 +51,13 @@ class _Smooth:
         assert fitted is not None
         law, parameters, kl = fitted.law, fitted.parameters, self.program.kl
         q, v = self.expansion @ r, parameters.v[:, self.leaves]
-        power = law.gamma or 1.0
+        power = np.array(law.powers(len(v)) if isinstance(law.gamma, tuple) else [law.gamma or 1.0])[:, None]
         sign = 1.0 if law.gamma is None else -1.0
-        level = self.program.task_weights * np.exp(np.minimum(parameters.b + sign * (q**power) @ v.T, _STEEPEST))
+        exponent = sign * np.sum(q**power * v, axis=1)
+        level = self.program.task_weights * np.exp(np.minimum(parameters.b + exponent, _STEEPEST))
         first = sign * power * v * q ** (power - 1)
         gradient = level @ first
-        diagonal = (level @ v) * sign * power * (power - 1) * q ** (power - 2)
+        diagonal = level @ (first * (power - 1) / q)
         if kl:
             gradient = gradient + kl * (np.log(q / self.program.reference[self.leaves]) + 1)
             diagonal = diagonal + kl / q

@@ -1,10 +1,10 @@
-// What if: the fitted law, evaluated in the page. The formulas are those of olmix_core/influence.py.
+// What if: the fitted law, evaluated in the page. The formulas are those of olmix_core/surrogate/regression/uncertainty.py.
 "use strict";
 (() => {
   const source = document.getElementById("whatif-data");
   if (!source) return;
   const data = JSON.parse(source.textContent);
-  const { leaves, tasks, families, gamma, z90 } = data;
+  const { leaves, tasks, families, z90 } = data;
   // m columns of the law; with the levels of other swarms N coefficients, which only runs of those swarms have.
   const T = tasks.length, m = tasks[0].v.length, N = m + tasks[0].offsets.length, P = N + 2, K = data.runs;
   const doubles = (text) => {
@@ -12,13 +12,26 @@
     const view = new DataView(bytes.buffer);
     return Float64Array.from({ length: bytes.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
   };
-  const inverse = doubles(data.inverse), design = doubles(data.design), pulls = doubles(data.pulls);
+  const inverse = doubles(data.inverse), pulls = doubles(data.pulls);
+  const trained = doubles(data.trained), levels = doubles(data.levels);
   const prior = doubles(data.prior), noise = doubles(data.noise);
   const triangle = (P * (P + 1)) / 2;
+  // phi of a mixture of columns under each gamma that occurs; null stands for the log-linear law.
+  const gammas = [...new Set(tasks.map((task) => task.gamma))];
+  const power = tasks.map((task) => gammas.indexOf(task.gamma));
+  const features = (q) => gammas.map((gamma) => (gamma === null ? q : q.map((x) => -Math.pow(Math.max(x, 0), gamma))));
+  // The features and levels of the runs under each gamma.
+  const designs = gammas.map(() => new Float64Array(K * N));
+  for (let k = 0; k < K; k++)
+    features(trained.subarray(k * m, (k + 1) * m)).forEach((phi, g) => {
+      designs[g].set(phi, k * N);
+      designs[g].set(levels.subarray(k * (N - m), (k + 1) * (N - m)), k * N + m);
+    });
   // exp(b + phi . v + offset) of every task at every run.
   const runDecay = new Float64Array(K * T);
   for (let k = 0; k < K; k++)
     for (let t = 0; t < T; t++) {
+      const design = designs[power[t]];
       let sum = tasks[t].b;
       for (let j = 0; j < m; j++) sum += design[k * N + j] * tasks[t].v[j];
       for (let s = 0; s < N - m; s++) sum += design[k * N + m + s] * tasks[t].offsets[s];
@@ -27,10 +40,11 @@
 
   // BPB of every task at the mixture q over leaves, and how it moves by run and by what is left open.
   function evaluate(q) {
-    const phi = new Float64Array(m);
-    leaves.forEach((leaf, j) => leaf.parts.forEach(([column, share]) => (phi[column] += share * q[j])));
-    if (gamma !== null) for (let j = 0; j < m; j++) phi[j] = -Math.pow(Math.max(phi[j], 0), gamma);
+    const columns = new Float64Array(m);
+    leaves.forEach((leaf, j) => leaf.parts.forEach(([column, share]) => (columns[column] += share * q[j])));
+    const byGamma = features(columns);
     const at = tasks.map((task, t) => {
+      const phi = byGamma[power[t]], design = designs[power[t]];
       let sum = task.b;
       for (let j = 0; j < m; j++) sum += phi[j] * task.v[j];
       const free = Math.exp(Math.min(sum, 50));

@@ -45,6 +45,7 @@ class TaskData:
         low: Smallest prediction, in BPB; None for a law without bounds.
         high: Largest prediction.
         b: Offset of the exponent.
+        gamma: Power of diminishing returns; None for the log-linear law.
         v: [m] coefficients of the exponent.
         offsets: [swarms] levels of other swarms.
         open: Standard deviation that the prior leaves open, in BPB.
@@ -56,6 +57,7 @@ class TaskData:
     low: float | None
     high: float | None
     b: float
+    gamma: float | None
     v: tuple[float, ...]
     offsets: tuple[float, ...]
     open: float
@@ -80,7 +82,6 @@ class WhatIf:
 
     Attributes:
         name: Name of the mix.
-        gamma: Power of diminishing returns; None for the log-linear law.
         z90: Half width of a 90 % interval in standard deviations.
         leaves: The m leaves.
         mixtures: {natural, previous, proposed: [m] weights}.
@@ -88,14 +89,14 @@ class WhatIf:
         families: The families of tasks.
         runs: Number K of runs.
         inverse: [T, P (P + 1) / 2] lower triangles of B_t^-1, with P = columns + swarms + 2; base64.
-        design: [K, columns + swarms], base64.
+        trained: [K, columns] mixtures of the runs, base64.
+        levels: [K, swarms] 1 where a run belongs to an other swarm, base64.
         prior: [columns + swarms, columns + swarms], base64.
         pulls: [K, T], base64.
         noise: [T, T] covariance of a measurement, base64.
     """
 
     name: str
-    gamma: float | None
     z90: float
     leaves: tuple[LeafData, ...]
     mixtures: Mapping[str, list[float]]
@@ -103,7 +104,8 @@ class WhatIf:
     families: tuple[FamilyData, ...]
     runs: int
     inverse: str
-    design: str
+    trained: str
+    levels: str
     prior: str
     pulls: str
     noise: str
@@ -132,10 +134,10 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
     factors = surrogate.covariance.factors()
     lower = np.tril_indices(factors.inverse.shape[1])
     parameters, bounds = surrogate.parameters, surrogate.parameters.bounds
+    powers = surrogate.law.powers(len(surrogate.tasks))
     position = {task: t for t, task in enumerate(surrogate.tasks)}
     return WhatIf(
         name=mix.record.name,
-        gamma=surrogate.gamma,
         z90=NORMAL_90,
         leaves=_leaves(mix),
         mixtures={name: mixture.tolist() for name, mixture in mix.mixtures.items()},
@@ -147,6 +149,7 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
                 low=None if bounds is None else float(bounds[0][t]),
                 high=None if bounds is None else float(bounds[1][t]),
                 b=float(parameters.b[t]),
+                gamma=None if surrogate.law.gamma is None else powers[t],
                 v=tuple(parameters.v[t].tolist()),
                 offsets=tuple(factors.offsets[t].tolist()),
                 open=float(factors.prior_part[t]),
@@ -158,7 +161,8 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
         ),
         runs=len(factors.pulls),
         inverse=_base64(factors.inverse[:, lower[0], lower[1]]),
-        design=_base64(factors.design),
+        trained=_base64(factors.mixtures),
+        levels=_base64(factors.levels),
         prior=_base64(factors.prior),
         pulls=_base64(factors.pulls),
         noise=_base64(surrogate.covariance.noise_covariance),

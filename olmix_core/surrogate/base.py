@@ -25,7 +25,7 @@ class Surrogate(Protocol):
 
     @property
     def gamma(self) -> float | None:
-        """The power of diminishing returns; None for every other family."""
+        """The power of diminishing returns; None where tasks differ, and for every other family."""
         ...
 
     @property

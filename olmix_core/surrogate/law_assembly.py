@@ -47,6 +47,7 @@ def assemble(swarm: SwarmData, settings: FitSettings, estimated: Estimate, poole
     ordered, _, leaves, tasks = swarm.canonical()
     back_leaves, back_tasks = np.argsort(leaves), np.argsort(tasks)
     sorted_form = paper_form(estimated)
+    law = estimated.law.of_tasks(back_tasks.tolist())
     low, high = measured_bounds(ordered.Y, estimated.weights)
     parameters = Parameters(
         c=_contiguous(sorted_form.c[back_tasks]),
@@ -55,7 +56,7 @@ def assemble(swarm: SwarmData, settings: FitSettings, estimated: Estimate, poole
         bounds=(_contiguous(low[back_tasks]), _contiguous(high[back_tasks])),
     )
     covariance = SandwichCovariance(
-        law=estimated.law,
+        law=law,
         parameters=parameters,
         X=_contiguous(ordered.X[:, back_leaves]),
         weights=_contiguous(estimated.weights[:, back_tasks]),
@@ -64,7 +65,7 @@ def assemble(swarm: SwarmData, settings: FitSettings, estimated: Estimate, poole
         run_noise=_contiguous(estimated.noise[np.ix_(back_tasks, back_tasks)]),
     )
     return LawSurrogate(
-        law=estimated.law,
+        law=law,
         leaves=swarm.leaves,
         tasks=swarm.tasks,
         parameters=parameters,

@@ -15,8 +15,9 @@ from olmix_core.surrogate.regression.bounds import is_underdetermined
 from olmix_core.surrogate.regression.estimation import estimate
 from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.regression.prior_selection import select_prior
+from olmix_core.surrogate.regression.responses import level_indicators
 from olmix_core.surrogate.regression.shared_estimation import estimate_shared
-from olmix_core.surrogate.regression.shared_prior import learn_shared_prior, level_indicators
+from olmix_core.surrogate.regression.shared_prior import learn_shared_prior
 from olmix_core.surrogate.settings import FitSettings
 
 # (swarm in canonical order, settings, run weights [K]) to the form of the law.

@@ -17,7 +17,7 @@ from olmix_core.surrogate.regression.laws import Law, Parameters
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.shared_prior import SharedPrior
 from olmix_core.surrogate.regression.uncertainty import SandwichCovariance
-from olmix_core.surrogate.surrogate_json import LawJSON, bounds_json, column_names, read_parameters, tasks_json
+from olmix_core.surrogate.surrogate_json import LawJSON, bounds_json, column_names, read_law, tasks_json
 from olmix_core.surrogate.task_weights import normalised
 
 
@@ -97,8 +97,8 @@ class LawSurrogate:
 
     @property
     def gamma(self) -> float | None:
-        """The power of diminishing returns; None for the log-linear law."""
-        return self.law.gamma
+        """The power of diminishing returns; None where tasks differ, and for the log-linear law."""
+        return self.law.common_gamma
 
     def predict(self, Q: Array) -> Array:
         """Predict every task.
@@ -273,9 +273,8 @@ class LawSurrogate:
             FitError: A field is missing or has another shape.
         """
         try:
-            law = Law(data["family"], data["settings"]["gamma"])
+            law, parameters = read_law(data)
             tasks, errors = data["tasks"], data["errors"]
-            parameters = read_parameters(law, data)
             surrogate = cls(
                 law=law,
                 leaves=column_names(data["domains"]),

@@ -7,6 +7,7 @@ from olmix_core.errors import FitError
 from olmix_core.surrogate.regression.prior import SwarmPrior
 
 AUTO = "auto"
+SHARED_PRIOR = "shared_prior"
 
 
 @dataclass(frozen=True)

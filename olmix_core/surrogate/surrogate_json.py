@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from olmix_core.surrogate.regression.laws import Law, Parameters
+from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law, Parameters
 from olmix_core.surrogate.regression.prior import PriorJSON
 from olmix_core.surrogate.regression.shared_prior import SharedPriorJSON
 from olmix_core.surrogate.regression.uncertainty import CovarianceJSON
@@ -43,7 +43,7 @@ class TaskJSON(TypedDict):
     A: NotRequired[list[float]]
     b: NotRequired[float]
     a: NotRequired[list[float]]
-    gamma: NotRequired[float | None]
+    gamma: NotRequired[float]
 
 
 class LawSettingsJSON(TypedDict):
@@ -126,7 +126,8 @@ def tasks_json(law: Law, parameters: Parameters) -> list[TaskJSON]:
     c, b, v = parameters.c.tolist(), parameters.b.tolist(), parameters.v.tolist()
     if law.gamma is None:
         return [{"c": c[t], "A": v[t]} for t in range(len(c))]
-    return [{"c": c[t], "b": b[t], "a": v[t], "gamma": law.gamma} for t in range(len(c))]
+    powers = law.powers(len(c))
+    return [{"c": c[t], "b": b[t], "a": v[t], "gamma": powers[t]} for t in range(len(c))]
 
 
 def bounds_json(parameters: Parameters) -> BoundsJSON | None:
@@ -144,24 +145,27 @@ def bounds_json(parameters: Parameters) -> BoundsJSON | None:
     return {"low": low.tolist(), "high": high.tolist()}
 
 
-def read_parameters(law: Law, data: LawJSON) -> Parameters:
-    """Read the parameters of a law.
+def read_law(data: LawJSON) -> tuple[Law, Parameters]:
+    """Read a law and its parameters.
 
     Args:
-        law: Form of the law.
         data: The JSON of the surrogate.
 
     Returns:
-        Parameters of every task, with bounds where there are some.
+        The form of the law, with the gamma of each task where they differ, and the parameters of every task, with
+        bounds where there are some.
 
     Raises:
         KeyError: A field is missing.
-        ValueError: A field has another shape.
+        ValueError: The family is unknown, or a field has another shape.
     """
     tasks, bounds = data["tasks"].values(), data.get("bounds")
-    return Parameters(
+    is_power_law = data["family"] == DIMINISHING_RETURNS
+    law = Law.of_powers([task["gamma"] for task in tasks]) if is_power_law else Law(data["family"])
+    parameters = Parameters(
         c=np.asarray([task["c"] for task in tasks], dtype=np.float64),
         b=np.asarray([task.get("b", 0.0) for task in tasks], dtype=np.float64),
-        v=np.asarray([task["A"] if law.gamma is None else task["a"] for task in tasks], dtype=np.float64),
+        v=np.asarray([task["a"] if is_power_law else task["A"] for task in tasks], dtype=np.float64),
         bounds=None if bounds is None else (np.asarray(bounds["low"]), np.asarray(bounds["high"])),
     )
+    return law, parameters

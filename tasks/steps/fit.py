@@ -152,7 +152,7 @@ def _describe(done: Sequence[Done[FitPayload, FitResult]], artifacts: Artifacts)
 
 @step(
     "fit",
-    3,
+    4,
     title="fit a law to each task",
     after="evidence",
     payload=FitPayload,
@@ -214,7 +214,9 @@ def _swarm_weights(surrogate: Surrogate, evidence: SwarmData, settings: FitSetti
     law = surrogate.fitted_law
     if law is None or law.prior is None or not law.prior.others(evidence.runs):
         return []
-    diagnostics = swarm_diagnostics(evidence, law.law, settings, law.prior, np.ones(len(evidence.runs)))
+    diagnostics = swarm_diagnostics(
+        evidence, law.law.with_median_gamma, settings, law.prior, np.ones(len(evidence.runs))
+    )
     return [
         SwarmWeight(row.swarm, row.runs, row.weight, None if math.isnan(row.error) else row.error)
         for row in diagnostics

@@ -7,12 +7,15 @@ Both are c + exp(b + phi(q) . v), with c >= 0 the part that no mixture removes::
 
 Under diminishing returns no leaf hurts by itself, it displaces others, and further shares of it help less. A mixture
 sums to 1, so in the log-linear law a constant can move between b and v. The penalty is on v alone, which makes b the
-mean of A and v the deviations from it; a constant is never penalised. Both laws are convex in q.
+mean of A and v the deviations from it; a constant is never penalised. Both laws are convex in q. All tasks have one
+gamma, or each has its own.
 
 Shapes: n mixtures, m leaves, T tasks; f is in bits per byte (BPB).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,22 +36,68 @@ class Law:
 
     Attributes:
         family: `log_linear` or `diminishing_returns`.
-        gamma: Power of diminishing returns in (0, 1]; None for the log-linear law.
+        gamma: Power of diminishing returns in (0, 1], or that of each task [T]; None for the log-linear law.
 
     Raises:
         ValueError: The family is unknown, or gamma does not fit it.
     """
 
     family: str
-    gamma: float | None = None
+    gamma: float | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.family not in LAWS:
             raise ValueError(f"family {self.family!r} is none of {', '.join(LAWS)}")
         if self.family == LOG_LINEAR and self.gamma is not None:
             raise ValueError("the log-linear law has no gamma")
-        if self.family == DIMINISHING_RETURNS and not (self.gamma and 0 < self.gamma <= 1):
+        powers = self.gamma if isinstance(self.gamma, tuple) else (self.gamma,)
+        if self.family == DIMINISHING_RETURNS and not all(power and 0 < power <= 1 for power in powers):
             raise ValueError(f"gamma must lie in (0, 1], not {self.gamma}")
+
+    @classmethod
+    def of_powers(cls, powers: Sequence[float]) -> Self:
+        """Make diminishing returns with a power for each task.
+
+        Args:
+            powers: [T] gamma of each task.
+
+        Returns:
+            The law, with one gamma where all tasks have the same.
+        """
+        distinct = set(powers)
+        return cls(DIMINISHING_RETURNS, distinct.pop() if len(distinct) == 1 else tuple(powers))
+
+    @property
+    def common_gamma(self) -> float | None:
+        """The power that all tasks have; None where they differ, and for the log-linear law."""
+        return None if isinstance(self.gamma, tuple) else self.gamma
+
+    @property
+    def with_median_gamma(self) -> "Law":
+        """The same form with one gamma for all tasks, the median of theirs."""
+        return replace(self, gamma=sorted(self.gamma)[len(self.gamma) // 2]) if isinstance(self.gamma, tuple) else self
+
+    def powers(self, tasks: int) -> tuple[float, ...]:
+        """List the power of each task; 1 for the log-linear law.
+
+        Args:
+            tasks: Number of tasks T.
+
+        Returns:
+            [T].
+        """
+        return self.gamma if isinstance(self.gamma, tuple) else (self.gamma or 1.0,) * tasks
+
+    def of_tasks(self, tasks: Sequence[int]) -> "Law":
+        """Select tasks.
+
+        Args:
+            tasks: Their positions, in the order wanted.
+
+        Returns:
+            The form of their law.
+        """
+        return replace(self, gamma=tuple(self.gamma[t] for t in tasks)) if isinstance(self.gamma, tuple) else self
 
     @property
     def nonnegative(self) -> bool:
@@ -62,10 +111,13 @@ class Law:
             Q: [n, m] mixtures; weights below 0 count as 0 under diminishing returns.
 
         Returns:
-            [n, m].
+            [n, m]; [T, n, m] where tasks differ in gamma.
         """
         if self.gamma is None:
             return Q
+        if isinstance(self.gamma, tuple):
+            by_power = {power: -(np.maximum(Q, 0.0) ** power) for power in set(self.gamma)}
+            return np.stack([by_power[power] for power in self.gamma])
         return np.asarray(-(np.maximum(Q, 0.0) ** self.gamma), dtype=np.float64)
 
     def slopes(self, q: Array) -> Array:
@@ -75,11 +127,40 @@ class Law:
             q: [m] one mixture.
 
         Returns:
-            [m]; at q_j = 0 the slope at a tiny weight.
+            [m], or [T, m] where tasks differ in gamma; at q_j = 0 the slope at a tiny weight.
         """
         if self.gamma is None:
             return np.ones_like(q)
-        return np.asarray(-self.gamma * np.maximum(q, _TINY) ** (self.gamma - 1), dtype=np.float64)
+        gamma = np.array(self.gamma)[:, None] if isinstance(self.gamma, tuple) else self.gamma
+        return np.asarray(-gamma * np.maximum(q, _TINY) ** (gamma - 1), dtype=np.float64)
+
+
+def exponents(features: Array, v: Array) -> Array:
+    """Compute phi . v of every task.
+
+    Args:
+        features: [n, m], or [T, n, m] where tasks differ in them.
+        v: [T, m].
+
+    Returns:
+        [n, T].
+    """
+    if features.ndim == 2:
+        return np.asarray(features @ v.T)
+    return np.asarray((features @ v[:, :, None])[:, :, 0].T)
+
+
+def with_levels(features: Array, levels: Array) -> Array:
+    """Put the levels of other swarms beside the features of a law.
+
+    Args:
+        features: [n, m], or [T, n, m] where tasks differ in them.
+        levels: [n, S].
+
+    Returns:
+        [n, m + S] or [T, n, m + S].
+    """
+    return np.concatenate([features, np.broadcast_to(levels, (*features.shape[:-1], levels.shape[1]))], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -102,19 +183,19 @@ class Parameters:
         """Compute exp(b + phi . v), the part of each task that the mixture moves.
 
         Args:
-            features: [n, m] phi(q).
+            features: phi(q), [n, m] or [T, n, m].
 
         Returns:
             [n, T] BPB; as much as the bounds allow.
         """
-        decay = np.exp(np.minimum(features @ self.v.T + self.b, _STEEPEST))
+        decay = np.exp(np.minimum(exponents(features, self.v) + self.b, _STEEPEST))
         return decay if self.bounds is None else np.clip(decay, self.bounds[0] - self.c, self.bounds[1] - self.c)
 
     def beyond(self, features: Array) -> NDArray[np.bool_]:
         """Find predictions that are at a bound because the law itself is beyond it.
 
         Args:
-            features: [n, m] phi(q).
+            features: phi(q), [n, m] or [T, n, m].
 
         Returns:
             [n, T].
@@ -128,7 +209,7 @@ class Parameters:
         """Estimate the error of predictions that a bound holds: half the distance of the bounds.
 
         Args:
-            features: [n, m] phi(q).
+            features: phi(q), [n, m] or [T, n, m].
 
         Returns:
             [n, T] BPB; 0 within the bounds.
@@ -140,7 +221,7 @@ class Parameters:
         """Compute c + exp(b + phi . v).
 
         Args:
-            features: [n, m] phi(q).
+            features: phi(q), [n, m] or [T, n, m].
 
         Returns:
             [n, T] BPB.

@@ -51,15 +51,15 @@ def jacobian(features: Array, decay: Array) -> Array:
     """Differentiate a law by its parameters.
 
     Args:
-        features: [n, m] phi.
+        features: phi, [n, m] or [T, n, m].
         decay: [n, T] exp(b + phi . v).
 
     Returns:
         [T, n, m + 2] d f_t / d (c, b, v).
     """
-    ones = np.ones((len(features), 1))
-    inner = decay.T[:, :, None] * np.column_stack([ones, features])
-    return np.concatenate([np.broadcast_to(ones, (decay.shape[1], *ones.shape)), inner], axis=2)
+    ones = np.ones((*features.shape[:-1], 1))
+    inner = decay.T[:, :, None] * np.concatenate([ones, features], axis=-1)
+    return np.concatenate([np.ones((*inner.shape[:2], 1)), inner], axis=2)
 
 
 def information_matrix(derivatives: Array, weight: Array, penalty: Array) -> Array:

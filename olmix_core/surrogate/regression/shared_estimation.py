@@ -9,20 +9,22 @@ Huber weights (Huber 1964), plus the prior. Leave-one-out errors are those of th
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import nnls
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.estimation import CONSTANT, Estimate, unexplained
-from olmix_core.surrogate.regression.laws import Parameters
+from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law, Parameters
 from olmix_core.surrogate.regression.levenberg_marquardt import huber
 from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE
 from olmix_core.surrogate.regression.marginal_likelihood import task_scales
 from olmix_core.surrogate.regression.noise import noise_covariance
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.responses import Responses, in_logs, level_indicators
 from olmix_core.surrogate.regression.ridge_path import clipped_rms, filled, unfittable_tasks
-from olmix_core.surrogate.regression.shared_prior import Responses, SharedPrior, in_logs, level_indicators
+from olmix_core.surrogate.regression.shared_prior import SharedPrior
 
 _HUBER = 1.345  # robust standard deviations beyond which a residual counts less (95 % efficient for normal errors)
 _MAD = 1.4826  # standard deviations in a median absolute deviation
@@ -67,10 +69,9 @@ def estimate_shared(
     total = weights.sum(axis=0)
     means = np.sum(weights * Y, axis=0) / total
     levels = level_indicators(prior, evidence.runs)
-    design = np.hstack([shared.law.features(evidence.X), levels])
     covariance = shared.covariance(evidence.leaves, levels.shape[1], prior)
     precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
-    theta = np.zeros((len(evidence.tasks), design.shape[1] + 2))
+    theta = np.zeros((len(evidence.tasks), len(covariance) + 2))
     theta[:, 0], theta[:, 1] = means, CONSTANT
     errors = np.where(weights > 0, means - Y, 0.0)
     spread = np.sqrt(np.sum(weights * errors**2, axis=0) / total)
@@ -78,7 +79,7 @@ def estimate_shared(
     ridge, loss = np.zeros((2, len(evidence.tasks)))
     scale = np.full(len(evidence.tasks), 1e-9)
     m, shares = len(evidence.leaves), np.array([shared.shares[task] for task in evidence.tasks])
-    for group in in_logs(evidence, design, weights, fitted, shares):
+    for group in _responses(evidence, shared, levels, weights, fitted, shares):
         scales = task_scales(group.moments, covariance)
         scale[group.tasks] = np.sqrt(scales.ratio * scales.noise)
         for i, t in enumerate(group.tasks):
@@ -91,7 +92,7 @@ def estimate_shared(
             ridge[t] = np.mean((Y[:, t] - group.floors[i])[group.weights > 0] ** 2) / scales.ratio[i] / total[t]
     size = clipped_rms(errors, filled(evidence, run_weights)[1], spread)
     estimate = Estimate(
-        law=shared.law,
+        law=shared.law(evidence.tasks),
         parameters=Parameters(theta[:, 0], theta[:, 1], theta[:, 2 : m + 2]),
         levels=theta[:, m + 2 :],
         weights=weights,
@@ -103,6 +104,18 @@ def estimate_shared(
         flags=unexplained(evidence, fitted, size, spread) | flags,
     )
     return SharedEstimate(estimate, scale)
+
+
+def _responses(
+    evidence: SwarmData, shared: SharedPrior, levels: Array, weights: Array, fitted: NDArray[np.intp], shares: Array
+) -> list[Responses]:
+    """The fitted tasks in groups of equal gamma and runs, in logs."""
+    powers = np.array([shared.gammas[task] for task in evidence.tasks])
+    groups = []
+    for power in np.unique(powers[fitted]):
+        design = np.hstack([Law(DIMINISHING_RETURNS, float(power)).features(evidence.X), levels])
+        groups += in_logs(evidence, design, weights, fitted[powers[fitted] == power], shares)
+    return groups
 
 
 @dataclass(frozen=True)

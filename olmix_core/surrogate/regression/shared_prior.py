@@ -9,13 +9,16 @@ of task t have covariance sigma_t^2 r_t L (see `marginal_likelihood`), and L is 
 - a covariance of a revised leaf and its predecessor;
 - the variance of the levels of other swarms.
 
-c is a share of the least BPB of the task. The share of each task, and gamma of all together, are those of the greatest
-marginal likelihood of the measured BPB (with the Jacobian of the logs).
+c is a share of the least BPB of the task. Share and gamma of each task are those of the greatest marginal likelihood of
+the measured BPB (with the Jacobian of the logs). How often each gamma occurs among the tasks is learnt as well, and is
+the prior of each: where the runs of a task say little of its gamma, it gets a usual one.
+
+Shapes: K runs, m leaves, S other swarms, T tasks, G values of gamma.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NotRequired, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,25 +28,28 @@ from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law
 from olmix_core.surrogate.regression.marginal_likelihood import (
     Components,
-    Moments,
     learn_covariance,
     task_scales,
 )
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.responses import Responses, in_logs, level_indicators
 from olmix_core.surrogate.regression.ridge_path import filled, unfittable_tasks
 
 SHARED_GAMMAS = (0.4, 0.5, 0.6, 0.75)
 _SHARES = (0.8, 0.9, 0.95)  # c as a share of the least BPB
 _USUAL_SHARE = 0.8
+_ROUNDS = 100  # of expectation and maximisation
+_RAREST = 1e-6  # frequency of a gamma that no task prefers
 _LEAF_SPREAD = 0.3  # standard deviation of the log variance of a leaf
 _SPREAD = 2.0  # the same of the variances that leaves share
 _CENTRES = {"source": -1.0, "common": -1.0, "revision": 1.0, "level": -3.0}  # means of their logs
 
 
 class SharedPriorJSON(TypedDict):
-    """A `SharedPrior`."""
+    """A `SharedPrior`; `gamma` in place of `gammas` where it was common to all tasks (before 0.3.0)."""
 
-    gamma: float
+    gammas: NotRequired[dict[str, float]]
+    gamma: NotRequired[float]
     leaves: dict[str, float]
     shared: dict[str, float]
     shares: dict[str, float]
@@ -54,13 +60,13 @@ class SharedPrior:
     """What was learnt.
 
     Attributes:
-        gamma: Power of diminishing returns.
+        gammas: {task: power of diminishing returns}.
         leaves: {leaf: variance of its own}.
         shared: {source, common, revision, level: variance}; those that apply.
         shares: {task: c as a share of its least BPB}.
     """
 
-    gamma: float
+    gammas: Mapping[str, float]
     leaves: Mapping[str, float]
     shared: Mapping[str, float]
     shares: Mapping[str, float]
@@ -72,7 +78,7 @@ class SharedPrior:
             Plain JSON values.
         """
         return {
-            "gamma": self.gamma,
+            "gammas": dict(self.gammas),
             "leaves": dict(self.leaves),
             "shared": dict(self.shared),
             "shares": dict(self.shares),
@@ -88,12 +94,19 @@ class SharedPrior:
         Returns:
             The prior.
         """
-        return cls(data["gamma"], data["leaves"], data["shared"], data["shares"])
+        gammas = data["gammas"] if "gammas" in data else dict.fromkeys(data["shares"], data["gamma"])
+        return cls(gammas, data["leaves"], data["shared"], data["shares"])
 
-    @property
-    def law(self) -> Law:
-        """The form of the law."""
-        return Law(DIMINISHING_RETURNS, self.gamma)
+    def law(self, tasks: Sequence[str]) -> Law:
+        """The form of the law of some tasks.
+
+        Args:
+            tasks: Their names.
+
+        Returns:
+            Diminishing returns with the gamma of each.
+        """
+        return Law.of_powers([self.gammas[task] for task in tasks])
 
     def covariance(self, leaves: Sequence[str], levels: int, prior: SwarmPrior | None) -> Array:
         """Compute L for the coefficients of leaves and levels.
@@ -112,83 +125,6 @@ class SharedPrior:
         return covariance
 
 
-@dataclass(frozen=True)
-class Responses:
-    """Tasks that were evaluated on the same runs, in logs.
-
-    Attributes:
-        tasks: [B] their positions.
-        design: [K, p] the design, centred under the weights.
-        centre: [p] the means that were taken off.
-        Z: [K, B] log(y - c), centred under the weights.
-        means: [B] the means that were taken off.
-        weights: [K].
-        floors: [B] c in BPB.
-    """
-
-    tasks: NDArray[np.intp]
-    design: Array
-    centre: Array
-    Z: Array
-    means: Array
-    weights: Array
-    floors: Array
-
-    @property
-    def moments(self) -> Moments:
-        """Their sums over runs."""
-        return Moments.of(self.design, self.Z, self.weights)
-
-    @property
-    def log_slopes(self) -> Array:
-        """[B] sum of log(y - c) over as many runs as there are degrees of freedom: the Jacobian of the logs."""
-        return np.asarray(self.means * self.moments.freedom, dtype=np.float64)
-
-
-def level_indicators(prior: SwarmPrior | None, runs: Sequence[str]) -> Array:
-    """Indicate the other swarms of runs.
-
-    Args:
-        prior: The swarms of the runs; None where all are of one.
-        runs: [K] ids.
-
-    Returns:
-        [K, S] 1 where a run belongs to an other swarm.
-    """
-    return np.empty((len(runs), 0)) if prior is None else replace(prior, level_precision=1.0).levels(runs)
-
-
-def in_logs(
-    evidence: SwarmData, design: Array, weights: Array, tasks: NDArray[np.intp], shares: Array
-) -> list[Responses]:
-    """Group tasks by the runs that they were evaluated on, and take logs.
-
-    Args:
-        evidence: The runs.
-        design: [K, p].
-        weights: [K, T] weights of the runs; 0 where a run was not evaluated.
-        tasks: [B] positions of the tasks that can be fitted.
-        shares: [T] c as a share of the least BPB.
-
-    Returns:
-        The groups.
-    """
-    patterns: dict[bytes, list[int]] = {}
-    for t in tasks:
-        patterns.setdefault(weights[:, t].tobytes(), []).append(int(t))
-    groups = []
-    for members in patterns.values():
-        columns = np.array(members, dtype=np.intp)
-        weight = weights[:, columns[0]]
-        share = weight / weight.sum()
-        Y = evidence.Y[:, columns]
-        floors = shares[columns] * np.min(np.where(weight[:, None] > 0, Y, np.inf), axis=0)
-        Z = np.where(weight[:, None] > 0, np.log(np.maximum(Y - floors, 1e-9)), 0.0)
-        centre, means = share @ design, share @ Z
-        groups.append(Responses(columns, design - centre, centre, Z - means, means, weight, floors))
-    return groups
-
-
 def learn_shared_prior(
     evidence: SwarmData, run_weights: Array, prior: SwarmPrior | None, gamma: float | None
 ) -> SharedPrior:
@@ -198,7 +134,7 @@ def learn_shared_prior(
         evidence: The runs.
         run_weights: [K] weights of the runs.
         prior: How runs and leaves are related; None where they are not.
-        gamma: Power of diminishing returns; None selects it.
+        gamma: Power of diminishing returns; None selects that of each task.
 
     Returns:
         The prior of the greatest marginal likelihood.
@@ -206,44 +142,104 @@ def learn_shared_prior(
     Raises:
         FitError: All runs of a task have weight 0.
     """
-    tasks = np.flatnonzero(~unfittable_tasks(evidence)[1])
-    weights = filled(evidence, run_weights)[1]
     levels = level_indicators(prior, evidence.runs)
     components = _components(evidence.leaves, levels.shape[1], prior)
-    learnt = []
-    for power in SHARED_GAMMAS if gamma is None else (gamma,):
-        design = np.hstack([Law(DIMINISHING_RETURNS, power).features(evidence.X), levels])
-
-        def respond(shares: Array, design: Array = design) -> list[Responses]:
-            return in_logs(evidence, design, weights, tasks, shares)
-
-        usual = np.full(len(evidence.tasks), _USUAL_SHARE)
-        theta = learn_covariance([group.moments for group in respond(usual)], components)
-        shares = _best_shares(respond, components.covariance(theta), usual)
-        theta = learn_covariance([group.moments for group in respond(shares)], components)
-        surprise = sum(_surprises(group, components.covariance(theta)).sum() for group in respond(shares))
-        learnt.append((float(surprise), power, theta, shares))
-    _, power, theta, shares = min(learnt, key=lambda entry: entry[:2])
+    powers = SHARED_GAMMAS if gamma is None else (gamma,)
+    candidates = _Candidates(
+        evidence=evidence,
+        weights=filled(evidence, run_weights)[1],
+        tasks=np.flatnonzero(~unfittable_tasks(evidence)[1]),
+        designs=tuple(np.hstack([Law(DIMINISHING_RETURNS, power).features(evidence.X), levels]) for power in powers),
+    )
+    # The best prior with one gamma for all tasks, then that with a gamma for each.
+    learnt = [_with_one_power(candidates, power, components) for power in range(len(powers))]
+    _, theta = min(learnt, key=lambda entry: entry[0])
+    chosen = candidates.choose(components.covariance(theta))
+    theta = learn_covariance([group.moments for group in candidates.responses(chosen)], components)
+    chosen = candidates.choose(components.covariance(theta))
     variances = np.exp(theta)
     m = len(evidence.leaves)
     return SharedPrior(
-        gamma=power,
+        gammas={task: powers[power] for task, power in zip(evidence.tasks, chosen.powers, strict=True)},
         leaves=dict(zip(evidence.leaves, variances[:m].tolist(), strict=True)),
         shared=dict(zip(_relations(evidence.leaves, levels.shape[1], prior), variances[m:].tolist(), strict=True)),
-        shares=dict(zip(evidence.tasks, shares.tolist(), strict=True)),
+        shares=dict(zip(evidence.tasks, chosen.shares.tolist(), strict=True)),
     )
 
 
-def _best_shares(respond: Callable[[Array], list[Responses]], covariance: Array, usual: Array) -> Array:
-    """The share of each task [T] with the greatest marginal likelihood of its BPB."""
-    best, least = usual.copy(), np.full(len(usual), np.inf)
-    for share in _SHARES:
-        for group in respond(np.full(len(usual), share)):
-            surprises = _surprises(group, covariance)
-            better = surprises < least[group.tasks]
-            best[group.tasks[better]] = share
-            least[group.tasks] = np.minimum(least[group.tasks], surprises)
-    return best
+@dataclass(frozen=True)
+class _Choice:
+    """The gamma [T] of each task, as a position, and c as a share [T] of its least BPB."""
+
+    powers: NDArray[np.intp]
+    shares: Array
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The runs, the tasks [B] that can be fitted, and the design [K, m + S] under each gamma."""
+
+    evidence: SwarmData
+    weights: Array
+    tasks: NDArray[np.intp]
+    designs: tuple[Array, ...]
+
+    def responses(self, chosen: _Choice) -> list[Responses]:
+        """The tasks in groups of equal gamma and runs, in logs."""
+        groups = []
+        for power, design in enumerate(self.designs):
+            members = self.tasks[chosen.powers[self.tasks] == power]
+            groups += in_logs(self.evidence, design, self.weights, members, chosen.shares)
+        return groups
+
+    def surprises(self, power: int, covariance: Array) -> tuple[Array, Array]:
+        """The surprise [T] of each task with its best share, and that share [T]; 0 for tasks that are not fitted."""
+        count = len(self.evidence.tasks)
+        best, least = np.full(count, _USUAL_SHARE), np.zeros(count)
+        least[self.tasks] = np.inf
+        for share in _SHARES:
+            shares = np.full(count, share)
+            for group in in_logs(self.evidence, self.designs[power], self.weights, self.tasks, shares):
+                surprises = _surprises(group, covariance)
+                better = surprises < least[group.tasks]
+                best[group.tasks[better]] = share
+                least[group.tasks] = np.minimum(least[group.tasks], surprises)
+        return least, best
+
+    def choose(self, covariance: Array) -> _Choice:
+        """The gamma and share of each task that make its BPB most likely."""
+        both = [self.surprises(power, covariance) for power in range(len(self.designs))]
+        surprises, shares = (np.array(part) for part in zip(*both, strict=True))
+        chosen = np.argmax(_beliefs(surprises, self.tasks), axis=0)
+        return _Choice(chosen, shares[chosen, np.arange(len(chosen))])
+
+
+def _with_one_power(candidates: _Candidates, power: int, components: Components) -> tuple[float, Array]:
+    """The surprise of all tasks under one gamma and the best prior for it, and the logs of its variances."""
+    count = len(candidates.evidence.tasks)
+    everywhere, usual = np.full(count, power), np.full(count, _USUAL_SHARE)
+
+    def learn(shares: Array) -> Array:
+        groups = candidates.responses(_Choice(everywhere, shares))
+        return learn_covariance([group.moments for group in groups], components)
+
+    _, shares = candidates.surprises(power, components.covariance(learn(usual)))
+    theta = learn(shares)
+    covariance = components.covariance(theta)
+    groups = candidates.responses(_Choice(everywhere, shares))
+    return float(sum(_surprises(group, covariance).sum() for group in groups)), theta
+
+
+def _beliefs(surprises: Array, tasks: NDArray[np.intp]) -> Array:
+    """The probability [G, T] of each gamma for each task, whose prior is how often it occurs among the tasks (EM)."""
+    likelihood = np.exp(surprises.min(axis=0) - surprises)
+    frequency = np.full(len(surprises), 1 / len(surprises))
+    for _ in range(_ROUNDS):
+        beliefs = likelihood * frequency[:, None]
+        beliefs /= beliefs.sum(axis=0)
+        if len(tasks):
+            frequency = np.maximum(beliefs[:, tasks].mean(axis=1), _RAREST)
+    return np.asarray(beliefs)
 
 
 def _surprises(group: Responses, covariance: Array) -> Array:

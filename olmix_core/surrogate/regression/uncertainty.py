@@ -19,7 +19,7 @@ from typing import NotRequired, Self, TypedDict
 import numpy as np
 
 from olmix_core.mixture import Array
-from olmix_core.surrogate.regression.laws import Law, Parameters
+from olmix_core.surrogate.regression.laws import Law, Parameters, with_levels
 from olmix_core.surrogate.regression.leverage import information_matrix, jacobian
 from olmix_core.surrogate.regression.noise import noise_covariance_of_errors
 from olmix_core.surrogate.regression.prior import Pooled, PooledJSON
@@ -33,7 +33,8 @@ class CovarianceFactors:
 
     Attributes:
         inverse: [T, m + S + 2, m + S + 2] B^-1.
-        design: [K, m + S] features and levels of the runs.
+        mixtures: [K, m] mixtures of the runs.
+        levels: [K, S] 1 where a run belongs to an other swarm.
         offsets: [T, S] levels of the other swarms.
         pulls: [K, T] w e, the pull of a run on the parameters.
         prior: [m + S, m + S] the root of P.
@@ -41,7 +42,8 @@ class CovarianceFactors:
     """
 
     inverse: Array
-    design: Array
+    mixtures: Array
+    levels: Array
     offsets: Array
     pulls: Array
     prior: Array
@@ -135,7 +137,7 @@ class SandwichCovariance:
     @cached_property
     def _fitted(self) -> Array:
         """J [T, K, m + S + 2] at the runs."""
-        features = np.hstack([self.law.features(self.X), self._together.levels])
+        features = with_levels(self.law.features(self.X), self._together.levels)
         v = np.hstack([self.parameters.v, self._together.offsets])
         return jacobian(features, Parameters(self.parameters.c, self.parameters.b, v).decay(features))
 
@@ -143,7 +145,7 @@ class SandwichCovariance:
         """Gradients d f_t / d (c, b, v, d) [T, n, m + S + 2] at Q [n, m], for the current swarm."""
         features = self.law.features(Q)
         decay = self.parameters.decay(features)
-        return jacobian(np.hstack([features, np.zeros((len(Q), self._together.levels.shape[1]))]), decay)
+        return jacobian(with_levels(features, np.zeros((len(Q), self._together.levels.shape[1]))), decay)
 
     @cached_property
     def _precision(self) -> Array:
@@ -204,7 +206,8 @@ class SandwichCovariance:
         """
         return CovarianceFactors(
             inverse=self._inverse,
-            design=np.hstack([self.law.features(self.X), self._together.levels]),
+            mixtures=self.X,
+            levels=self._together.levels,
             offsets=self._together.offsets,
             pulls=self.weights * self.errors,
             prior=np.asarray(np.linalg.cholesky(self._together.precision).T, dtype=np.float64),
@@ -272,9 +275,9 @@ class SandwichCovariance:
         # d direction / d q_j = decay phi'_j (v_j (0, 1, phi) + e_j)
         pushed = (total @ self._deviations) * (decay * task_weights)[:, None]
         of_leaves = pushed[:, 2 : 2 + len(q)]
-        inner = pushed[:, 1] + of_leaves @ features[0]
-        slope = np.sum(inner[:, None] * self.parameters.v + of_leaves, axis=0)
-        return std, slope * self.law.slopes(q) / max(std, 1e-300)
+        inner = pushed[:, 1] + np.sum(of_leaves * features[..., 0, :], axis=1)
+        slope = np.sum((inner[:, None] * self.parameters.v + of_leaves) * self.law.slopes(q), axis=0)
+        return std, slope / max(std, 1e-300)
 
     @cached_property
     def noise_covariance(self) -> Array:

@@ -1,5 +1,7 @@
 """The adaptive swarm: where the optimum may lie, what is left to gain, and which runs tell most of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from olmix_core.planning.sequential import Objective, PosteriorOptima, draw_opti
 from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.regression.laws import Law
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import Problem, diminishing_returns, log_linear
 
@@ -14,7 +17,7 @@ PROBLEMS = [diminishing_returns(6, 4, seed=1).with_noise(0.02), log_linear(6, 4,
 
 
 def learnt(problem: Problem, runs: int = 30) -> tuple[LawSurrogate, Objective, PosteriorOptima]:
-    family, gamma = problem.law.family, problem.law.gamma
+    family, gamma = problem.law.family, problem.law.common_gamma
     surrogate = fit_law(problem.evidence(runs, seed=0), FitSettings(family=family, gamma=gamma))
     m = len(problem.leaves)
     goal = Objective(np.eye(m), problem.natural, np.full(m, 0.4), problem.kl)
@@ -45,6 +48,15 @@ def test_with_nothing_uncertain_today_is_the_optimum() -> None:
     optima = draw_optima(surrogate, goal, problem.optimum, draws=8, seed=0)
     assert optima.remaining_gain < 1e-4
     np.testing.assert_allclose(optima.samples, np.tile(problem.optimum, (8, 1)), atol=2e-2)
+
+
+def test_a_gamma_for_each_task_draws_the_same_optima_where_it_is_the_same() -> None:
+    surrogate, goal, optima = learnt(PROBLEMS[0])
+    form = Law("diminishing_returns", (surrogate.law.powers(1)[0],) * len(surrogate.tasks))
+    by_task = replace(surrogate, law=form, covariance=replace(surrogate.covariance, law=form))
+    again = draw_optima(by_task, goal, optima.incumbent, draws=24, seed=0)
+    assert again.remaining_gain == pytest.approx(optima.remaining_gain, rel=1e-3)
+    np.testing.assert_allclose(again.samples, optima.samples, atol=2e-3)
 
 
 def test_frozen_ratios_stay_frozen() -> None:

@@ -24,10 +24,10 @@ def one_task(slopes: np.ndarray) -> LawSurrogate:
     return surrogate_of(Law("log_linear"), Parameters(np.array([0.5]), np.zeros(1), slopes[None]))
 
 
-def many_tasks(m: int, seed: int) -> LawSurrogate:
+def many_tasks(m: int, seed: int, gamma: float | tuple[float, ...] = 0.4) -> LawSurrogate:
     random = np.random.default_rng(seed)
     v = np.maximum(random.normal(0, 2, (12, m)), 0)
-    return surrogate_of(Law("diminishing_returns", 0.4), Parameters(random.random(12), random.normal(0, 1, 12), v))
+    return surrogate_of(Law("diminishing_returns", gamma), Parameters(random.random(12), random.normal(0, 1, 12), v))
 
 
 def program(surrogate: LawSurrogate, natural: np.ndarray, kl: float, caps: np.ndarray | None = None) -> Program:
@@ -83,11 +83,12 @@ def test_without_the_kl_term_all_goes_to_the_best_leaf() -> None:
     assert weights == pytest.approx([0, 0, 0, 1], abs=1e-8)
 
 
-def test_agrees_with_the_conic_solver() -> None:
+@pytest.mark.parametrize("gamma", [0.4, (0.4, 0.5, 0.75, 1.0) * 3], ids=["one gamma", "gamma by task"])
+def test_agrees_with_the_conic_solver(gamma: float | tuple[float, ...]) -> None:
     for seed in range(5):
         random = np.random.default_rng(seed)
         natural = random.dirichlet(np.ones(20)) + 1e-6
-        problem = program(many_tasks(20, seed), natural, 0.05, 3 * natural / natural.sum())
+        problem = program(many_tasks(20, seed, gamma), natural, 0.05, 3 * natural / natural.sum())
         solved = next(conic.solutions(problem))
         assert refine(problem) == pytest.approx(solved, abs=1e-5)
         assert problem.value(refine(problem)) == pytest.approx(problem.value(solved), abs=1e-8)

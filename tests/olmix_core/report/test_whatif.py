@@ -27,13 +27,12 @@ def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any]:
     v = np.array([[*task["v"], *task["offsets"]] for task in tasks])
     columns = len(tasks[0]["v"])
     width = v.shape[1]
-    phi = np.zeros(width)
+    mixture = np.zeros(columns)
     for leaf, weight in zip(data["leaves"], q, strict=True):
         for column, share in leaf["parts"]:
-            phi[column] += share * weight
-    if data["gamma"] is not None:
-        phi[:columns] = -(phi[:columns] ** data["gamma"])
-    features, root = doubles(data["design"], runs, width), doubles(data["prior"], width, width)
+            mixture[column] += share * weight
+    trained, levels = doubles(data["trained"], runs, columns), doubles(data["levels"], runs, width - columns)
+    root = doubles(data["prior"], width, width)
     pulls, size = doubles(data["pulls"], runs, len(tasks)), width + 2
     lower = np.tril_indices(size)
     bpb, std = [], []
@@ -41,6 +40,10 @@ def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any]:
         inverse = np.zeros((size, size))
         inverse[lower] = packed
         inverse = inverse + np.tril(inverse, -1).T
+        gamma = task["gamma"]
+        phi = np.zeros(width)
+        phi[:columns] = mixture if gamma is None else -(mixture**gamma)
+        features = np.hstack([trained if gamma is None else -(trained**gamma), levels])
         decay = np.exp(task["b"] + phi @ v[t])
         u = inverse @ np.concatenate([[1, decay], decay * phi])
         at_runs = np.exp(task["b"] + features @ v[t])
@@ -61,7 +64,21 @@ def pooled(mix: PublishedMix) -> PublishedMix:
     return replace(mix, surrogate=fit(evidence, FitSettings(family="diminishing_returns", prior=pool)))
 
 
-@pytest.mark.parametrize("make", [lambda mix: mix, pooled], ids=["one swarm", "two swarms"])
+def under_a_shared_prior(mix: PublishedMix) -> PublishedMix:
+    """The same with tasks of different gamma: the first falls steeply with the first shares of a leaf."""
+    x = mix.evidence["mixture"].to_numpy()
+    slopes = np.array([[2.0, 0.5, 1.0, 0.2], [0.3, 2.5, 0.2, 1.0]])
+    powers = (0.4, 0.75) * len(mix.surrogate.tasks)
+    y = np.stack([1 + np.exp(0.3 - x ** powers[t] @ slopes[t % 2]) for t in range(len(mix.surrogate.tasks))], axis=1)
+    evidence = SwarmData(x, y, tuple(map(str, mix.evidence.index)), mix.surrogate.leaves, mix.surrogate.tasks)
+    surrogate = fit(evidence, FitSettings(family="shared_prior"))
+    assert surrogate.gamma is None
+    return replace(mix, surrogate=surrogate)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda mix: mix, pooled, under_a_shared_prior], ids=["one swarm", "two swarms", "gamma by task"]
+)
 def test_the_numbers_of_the_page_are_those_of_the_law(fitted: Path, make: Any) -> None:
     mix = make(load_folder(fitted))
     found = whatif(mix)

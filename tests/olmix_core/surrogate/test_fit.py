@@ -45,7 +45,7 @@ def swarm(name: str, tasks: int = 12) -> SwarmData:
 @pytest.mark.parametrize("problem", [log_linear(8, 6, harmful=2), diminishing_returns(8, 6)])
 def test_noiseless_truth_is_recovered(problem: Problem) -> None:
     surrogate = fit(
-        problem.evidence(80, seed=0), FitSettings(family=problem.law.family, gamma=problem.law.gamma, ridge=0.0)
+        problem.evidence(80, seed=0), FitSettings(family=problem.law.family, gamma=problem.law.common_gamma, ridge=0.0)
     )
     elsewhere = problem.mixtures(200, seed=9)
     assert surrogate.predict(elsewhere) == pytest.approx(problem.bpb(elsewhere), abs=2e-4)

@@ -54,7 +54,10 @@ def test_standard_deviation_matches_the_scatter_of_repeated_swarms(make: Callabl
     problem = make(6, 5).with_noise(0.03, 0.02)
     Q = problem.mixtures(20, seed=99)
     fits = [
-        fit(problem.evidence(80, seed=s), FitSettings(family=problem.law.family, gamma=problem.law.gamma, ridge=1e-6))
+        fit(
+            problem.evidence(80, seed=s),
+            FitSettings(family=problem.law.family, gamma=problem.law.common_gamma, ridge=1e-6),
+        )
         for s in range(25)
     ]
     scatter = np.std([one.objective(Q) for one in fits], axis=0)

@@ -27,7 +27,7 @@ def test_noise_from_few_runs_is_not_too_low(make: Callable[..., Problem], runs: 
     ratios = []
     for seed in range(6):
         problem = make(8, 8, seed=seed).with_noise(OWN)
-        settings = FitSettings(family=problem.law.family, gamma=problem.law.gamma)
+        settings = FitSettings(family=problem.law.family, gamma=problem.law.common_gamma)
         ratios += list(fit(problem.evidence(runs, seed=100 + seed), settings).noise() / OWN)
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.08)
 

@@ -1,5 +1,7 @@
 """What is learnt from all tasks together, and the law fitted under it, on known truths."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -59,10 +61,55 @@ def test_leaves_of_a_source_are_found_to_be_alike() -> None:
 def test_a_noiseless_law_is_recovered() -> None:
     problem = diminishing_returns(6, 8)
     data = problem.evidence(80, seed=0)
-    surrogate = fit(data, replace(SHARED, gamma=problem.law.gamma))
+    surrogate = fit(data, replace(SHARED, gamma=problem.law.common_gamma))
     Q = problem.mixtures(50, seed=1)
     scatter = np.abs(data.Y - data.Y.mean(axis=0)).mean()
     assert np.abs(surrogate.predict(Q) - problem.bpb(Q)).mean() < 0.1 * scatter
+
+
+def tasks_of_two_powers(runs: int, seed: int, tasks: int = 10) -> SwarmData:
+    """Runs of a truth in which the even tasks have gamma 0.4 and the odd ones 0.75."""
+    random = np.random.default_rng(seed)
+    a = random.gamma(1.0, 1.5, (tasks, 6))
+    X = random.dirichlet(np.full(6, 0.5), runs)
+    powers = np.where(np.arange(tasks) % 2, 0.75, 0.4)
+    Y = np.stack([0.8 + np.exp(0.4 - X ** powers[t] @ a[t]) for t in range(tasks)], axis=1)
+    Y *= 1 + 0.002 * random.standard_normal(Y.shape)
+    return SwarmData(
+        X, Y, tuple(f"run{k:03d}" for k in range(runs)), LEAVES[:6], tuple(f"task{t:02d}" for t in range(tasks))
+    )
+
+
+def test_each_task_has_the_gamma_that_fits_it() -> None:
+    both = tasks_of_two_powers(140, seed=0)
+    data, test = both.rows(np.arange(40)), both.rows(np.arange(40, 140))
+    surrogate = fit_law(data, SHARED)
+    prior = surrogate.shared_prior
+    assert prior is not None
+    even, odd = ([prior.gammas[task] for task in data.tasks[start::2]] for start in (0, 1))
+    assert np.mean(even) < 0.5 < 0.6 < np.mean(odd)
+    assert surrogate.gamma is None
+    assert error(data, SHARED, test) < 0.8 * min(
+        error(data, replace(SHARED, gamma=gamma), test) for gamma in (0.4, 0.5, 0.6, 0.75)
+    )
+
+
+def test_gradients_are_those_of_the_predictions_where_tasks_differ_in_gamma() -> None:
+    surrogate = fit_law(tasks_of_two_powers(30, seed=1), SHARED)
+    assert surrogate.gamma is None
+    q, step = np.array([0.3, 0.2, 0.2, 0.15, 0.1, 0.05]), 1e-6 * np.eye(6)
+    slopes = (surrogate.predict(q + step) - surrogate.predict(q - step)).T / 2e-6
+    np.testing.assert_allclose(surrogate.gradient(q), slopes, rtol=1e-5, atol=1e-7)
+    std, slope = surrogate.objective_std_gradient(q)
+    by_difference = (surrogate.objective_stds(q + step) - surrogate.objective_stds(q - step)) / 2e-6
+    assert std == pytest.approx(surrogate.objective_std(q), rel=1e-9)
+    np.testing.assert_allclose(slope, by_difference, rtol=1e-4, atol=1e-7)
+
+
+def test_a_prior_of_an_earlier_form_has_one_gamma_for_all_tasks() -> None:
+    prior = SharedPrior.from_json({"gamma": 0.5, "leaves": {"a": 1.0}, "shared": {}, "shares": {"x": 0.8, "y": 0.9}})
+    assert prior.gammas == {"x": 0.5, "y": 0.5}
+    assert prior.law(["y", "x"]).gamma == 0.5
 
 
 @given(seed=st.integers(0, 2**31))
@@ -118,10 +165,12 @@ def test_a_revised_leaf_resembles_its_predecessor() -> None:
     assert covariance[2, 3] == pytest.approx(learnt.shared["common"])
 
 
-def test_json_keeps_the_prior_and_the_errors() -> None:
-    data = truth_with_sources(15, seed=5)
-    surrogate = fit_law(data, replace(SHARED, prior=one_swarm(data)))
-    again = load_law(surrogate.to_json())
+@pytest.mark.parametrize("truth", [truth_with_sources, tasks_of_two_powers])
+def test_json_keeps_the_prior_and_the_errors(truth: Callable[[int, int], SwarmData]) -> None:
+    data = truth(24, 5)
+    surrogate = fit_law(data, SHARED)
+    assert (surrogate.gamma is None) == (truth is tasks_of_two_powers)
+    again = load_law(json.loads(json.dumps(surrogate.to_json())))
     assert again.shared_prior == surrogate.shared_prior
     assert isinstance(again.shared_prior, SharedPrior)
     assert (again.std(data.X) == surrogate.std(data.X)).all()
