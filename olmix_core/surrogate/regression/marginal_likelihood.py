@@ -197,12 +197,13 @@ def _task_scales(moments: Moments, spectrum: _Spectrum) -> TaskScales:
     return TaskScales(ratio, noise(ratio), surprise(ratio))
 
 
-def learn_covariance(groups: Sequence[Moments], components: Components) -> Array:
+def learn_covariance(groups: Sequence[Moments], components: Components, start: Array | None = None) -> Array:
     """Maximise the joint marginal likelihood of all tasks over the covariance.
 
     Args:
         groups: Sums over runs, one for each set of tasks that were evaluated on the same runs.
         components: The form of the covariance.
+        start: [C] where the search begins; None for the mean of the prior on theta.
 
     Returns:
         [C] theta, the logs of the variances.
@@ -219,9 +220,8 @@ def learn_covariance(groups: Sequence[Moments], components: Components) -> Array
         return value, slope
 
     within = list(zip(components.centre - _FURTHEST, components.centre + _FURTHEST, strict=True))
-    result = minimize(
-        objective, components.centre, jac=True, method="L-BFGS-B", bounds=within, options={"maxiter": _MOST_STEPS}
-    )
+    begin = components.centre if start is None else start
+    result = minimize(objective, begin, jac=True, method="L-BFGS-B", bounds=within, options={"maxiter": _MOST_STEPS})
     return np.asarray(result.x, dtype=np.float64)
 
 

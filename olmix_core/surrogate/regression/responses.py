@@ -82,7 +82,7 @@ def in_logs(
     groups = []
     for members in patterns.values():
         columns = np.array(members, dtype=np.intp)
-        weight = weights[:, columns[0]]
+        weight = weights[:, columns[0]].copy()
         share = weight / weight.sum()
         Y = evidence.Y[:, columns]
         floors = shares[columns] * np.min(np.where(weight[:, None] > 0, Y, np.inf), axis=0)

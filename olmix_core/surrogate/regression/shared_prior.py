@@ -155,7 +155,7 @@ def learn_shared_prior(
     learnt = [_with_one_power(candidates, power, components) for power in range(len(powers))]
     _, theta = min(learnt, key=lambda entry: entry[0])
     chosen = candidates.choose(components.covariance(theta))
-    theta = learn_covariance([group.moments for group in candidates.responses(chosen)], components)
+    theta = learn_covariance([group.moments for group in candidates.responses(chosen)], components, theta)
     chosen = candidates.choose(components.covariance(theta))
     variances = np.exp(theta)
     m = len(evidence.leaves)
@@ -219,12 +219,13 @@ def _with_one_power(candidates: _Candidates, power: int, components: Components)
     count = len(candidates.evidence.tasks)
     everywhere, usual = np.full(count, power), np.full(count, _USUAL_SHARE)
 
-    def learn(shares: Array) -> Array:
+    def learn(shares: Array, start: Array | None) -> Array:
         groups = candidates.responses(_Choice(everywhere, shares))
-        return learn_covariance([group.moments for group in groups], components)
+        return learn_covariance([group.moments for group in groups], components, start)
 
-    _, shares = candidates.surprises(power, components.covariance(learn(usual)))
-    theta = learn(shares)
+    theta = learn(usual, None)
+    _, shares = candidates.surprises(power, components.covariance(theta))
+    theta = learn(shares, theta)
     covariance = components.covariance(theta)
     groups = candidates.responses(_Choice(everywhere, shares))
     return float(sum(_surprises(group, covariance).sum() for group in groups)), theta

@@ -13,6 +13,7 @@ from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate, fit, fit_law, load_law
 from olmix_core.surrogate.regression.prior import SwarmPrior
+from olmix_core.surrogate.regression.shared_estimation import estimate_shared
 from olmix_core.surrogate.regression.shared_prior import SharedPrior, learn_shared_prior
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns
@@ -92,6 +93,16 @@ def test_each_task_has_the_gamma_that_fits_it() -> None:
     assert error(data, SHARED, test) < 0.8 * min(
         error(data, replace(SHARED, gamma=gamma), test) for gamma in (0.4, 0.5, 0.6, 0.75)
     )
+
+
+def test_a_task_is_estimated_alike_whatever_tasks_stand_beside_it() -> None:
+    data = tasks_of_two_powers(20, seed=2)
+    learnt = learn_shared_prior(data, np.ones(20), None, gamma=None)
+    together = estimate_shared(data, learnt, np.ones(20), None, huber_delta=0.02).estimate
+    for t, task in enumerate(data.tasks):
+        alone = SwarmData(data.X, data.Y[:, [t]], data.runs, data.leaves, (task,))
+        estimate = estimate_shared(alone, learnt, np.ones(20), None, huber_delta=0.02).estimate
+        np.testing.assert_allclose(estimate.parameters.v[0], together.parameters.v[t], rtol=1e-6, atol=1e-9)
 
 
 def test_gradients_are_those_of_the_predictions_where_tasks_differ_in_gamma() -> None:
