@@ -155,7 +155,8 @@ def test_a_task_measured_on_half_of_the_runs_is_fitted_to_these() -> None:
 def test_another_swarm_may_lie_at_another_level() -> None:
     problem = diminishing_returns(6, 6).with_noise(0.003)
     new, old = problem.evidence(8, seed=0), problem.evidence(60, seed=1)
-    moved = replace(old, runs=tuple(f"old-{run}" for run in old.runs), Y=0.05 + 1.1 * old.Y)
+    c = problem.parameters.c  # a level is a factor on what lies above c
+    moved = replace(old, runs=tuple(f"old-{run}" for run in old.runs), Y=c + 1.25 * (old.Y - c))
     both = SwarmData(
         np.vstack([new.X, moved.X]), np.vstack([new.Y, moved.Y]), (*new.runs, *moved.runs), new.leaves, new.tasks
     )
@@ -163,7 +164,7 @@ def test_another_swarm_may_lie_at_another_level() -> None:
     pooled = fit(both, replace(SHARED, prior=SwarmPrior(swarms, "new")))
     Q = problem.mixtures(60, seed=2)
     errors = [np.abs(surrogate.predict(Q) - problem.bpb(Q)).mean() for surrogate in (pooled, fit(new, SHARED))]
-    assert errors[0] < errors[1]
+    assert errors[0] < 0.5 * errors[1]
 
 
 def test_a_revised_leaf_resembles_its_predecessor() -> None:
