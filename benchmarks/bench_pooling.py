@@ -82,7 +82,7 @@ def held_out(new: SwarmData, old: list[SwarmData], count: int, seed: int, family
     seconds = time.perf_counter() - begin
     predicted = surrogate.predict(test.X)
     mean, measured = predicted.mean(axis=1), test.Y.mean(axis=1)
-    std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noise())
+    std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noises(test.X))
     chosen = surrogate.prior
     told = (
         ""

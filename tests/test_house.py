@@ -291,7 +291,7 @@ TESTED_ELSEWHERE = {
     "tests/olmix_core/storage/test_store.py": "olmix_core.storage: folder new_file",
     "tests/olmix_core/surrogate/test_fit.py": "olmix_core.surrogate: base law_assembly law_fit refits settings;"
     " olmix_core.surrogate: surrogate_json task_weights;"
-    " olmix_core.surrogate.regression: estimation laws levenberg_marquardt leverage ridge_path uncertainty",
+    " olmix_core.surrogate.regression: estimation factors laws levenberg_marquardt leverage ridge_path uncertainty",
     "tests/olmix_core/surrogate/regression/test_prior_selection.py": "olmix_core.surrogate.regression: prior",
     "tests/olmix_core/workers/test_pool.py": "olmix_core.workers: handlers process",
     "tests/tasks/runtime/test_step.py": "tasks.runtime: log",

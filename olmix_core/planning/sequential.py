@@ -247,7 +247,7 @@ def select_batch(
     deviations = np.concatenate([np.tensordot(weights, part, axes=1) for part in parts], axis=1)
     of_candidates = deviations[: len(candidates)]
     differences = deviations[len(candidates) : -1] - deviations[-1]
-    noise = surrogate.objective_noise(weights) ** 2 + 1e-12
+    noise = surrogate.objective_noises(candidates, weights) ** 2 + 1e-12
     chosen: list[int] = []
     for _ in range(count):
         value = np.sum((of_candidates @ differences.T) ** 2, axis=1) / (np.sum(of_candidates**2, axis=1) + noise)
@@ -257,7 +257,8 @@ def select_batch(
         of_run = of_candidates[chosen[-1]]
         size = float(of_run @ of_run)
         if size > 0:
-            shrink = (1 - np.sqrt(noise / (size + noise))) / size
+            own = float(noise[chosen[-1]])
+            shrink = (1 - np.sqrt(own / (size + own))) / size
             of_candidates = of_candidates - shrink * np.outer(of_candidates @ of_run, of_run)
             differences = differences - shrink * np.outer(differences @ of_run, of_run)
     return chosen

@@ -69,7 +69,9 @@
       }
       for (let i = 0; i < N; i++)
         for (let j = i; j < N; j++) move[K + i] += prior[i * N + j] * u[j + 2] * task.open;
-      return { bpb: task.c + decay, move, doubt };
+      const local = task.local_noise; // usual, least and most decay, and its power
+      const scale = local === null ? 1 : Math.pow(Math.min(Math.max(decay, local[1]), local[2]) / local[0], local[3]);
+      return { bpb: task.c + decay, move, doubt, scale };
     });
     return Object.assign(at, { mixture: [...q] });
   }
@@ -87,9 +89,12 @@
       for (let k = 0; k < K + N; k++) total[k] += w * (at[t].move[k] - (other ? other[t].move[k] : 0));
     });
     let scatter = 0;
-    for (let t = 0; t < T; t++)
-      if (weights[t] !== 0) for (let u = 0; u < T; u++) scatter += weights[t] * noise[t * T + u] * weights[u];
-    return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, doubt * doubt) + (other ? 2 : 1) * scatter) };
+    for (const proxy of other ? [at, other] : [at]) {
+      const scaled = weights.map((w, t) => w * proxy[t].scale);
+      for (let t = 0; t < T; t++)
+        if (scaled[t] !== 0) for (let u = 0; u < T; u++) scatter += scaled[t] * noise[t * T + u] * scaled[u];
+    }
+    return { bpb, std: Math.sqrt(total.reduce((sum, x) => sum + x * x, doubt * doubt) + scatter) };
   }
   const scaled = (weights) => {
     const sum = weights.reduce((a, b) => a + b, 0);

@@ -49,6 +49,8 @@ class TaskData:
         v: [m] coefficients of the exponent.
         offsets: [swarms] levels of other swarms.
         open: Standard deviation that the prior leaves open, in BPB.
+        local_noise: Usual, least and most BPB above c, and the power of it with which the noise grows; None where the
+            noise is the same for all mixtures.
     """
 
     name: str
@@ -61,6 +63,7 @@ class TaskData:
     v: tuple[float, ...]
     offsets: tuple[float, ...]
     open: float
+    local_noise: tuple[float, float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
     if surrogate is None:
         return None
     factors = surrogate.covariance.factors()
+    local = factors.local_noise
     lower = np.tril_indices(factors.inverse.shape[1])
     parameters, bounds = surrogate.parameters, surrogate.parameters.bounds
     powers = surrogate.law.powers(len(surrogate.tasks))
@@ -153,6 +157,9 @@ def whatif(mix: PublishedMix) -> WhatIf | None:
                 v=tuple(parameters.v[t].tolist()),
                 offsets=tuple(factors.offsets[t].tolist()),
                 open=float(factors.prior_part[t]),
+                local_noise=None
+                if local is None
+                else (float(local.usual[t]), float(local.least[t]), float(local.most[t]), local.power),
             )
             for t, task in enumerate(surrogate.tasks)
         ),

@@ -106,11 +106,14 @@ class Surrogate(Protocol):
         """
         ...
 
-    def noise(self) -> Array:
+    def noises(self, Q: Array) -> Array:
         """Estimate the scatter of runs around the prediction.
 
+        Args:
+            Q: [n, m] mixtures of the runs.
+
         Returns:
-            [T] standard deviation of one run's measured BPB.
+            [n, T] standard deviations of one run's measured BPB.
         """
         ...
 
@@ -164,14 +167,15 @@ class Surrogate(Protocol):
         """
         ...
 
-    def objective_noise(self, task_weights: Array | None = None) -> float:
+    def objective_noises(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Estimate the scatter of runs around the objective.
 
         Args:
+            Q: [n, m] mixtures of the runs.
             task_weights: [T] weights.
 
         Returns:
-            Standard deviation of one run's measured objective, in BPB.
+            [n] standard deviations of one run's measured objective, in BPB.
         """
         ...
 

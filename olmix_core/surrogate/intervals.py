@@ -9,7 +9,7 @@ The chain of a gain, from the fit to the terminal:
 1. `objective_std` of the difference of two predictions. For a law, `LawSurrogate.objective_stds`: the root of the sum
    of squares of `SandwichCovariance.objective_std` (`regression.uncertainty`, leave-one-out errors) and, where a bound
    holds a prediction, of half the distance of its bounds. For a regressor, the scatter of its refits (`jackknife`).
-2. `objective_noise`, the scatter of runs around the surrogate, once for each of the two mixtures.
+2. `objective_noises`, the scatter of runs around the surrogate, at each of the two mixtures (`regression.local_noise`).
 3. `measured_std` and `interval` here: gain +- 1.645 times the root of the sum of their squares. `Interval.verdict`:
    "the same mixture" where the gain is below 1e-6 BPB either way, "real" where the whole interval is above 0, "a loss"
    where it is below, else "within the noise: not to be relied on".
@@ -127,11 +127,9 @@ def measured_std(surrogate: Surrogate, q: Array, task_weights: Array | None, ref
     """
     if reference is not None and np.array_equal(q, reference):
         return 0.0
-    proxies = 1 if reference is None else 2
-    return math.hypot(
-        surrogate.objective_std(q, task_weights, reference),
-        math.sqrt(proxies) * surrogate.objective_noise(task_weights),
-    )
+    proxies = q[None] if reference is None else np.array([q, reference])
+    law = surrogate.objective_std(q, task_weights, reference)
+    return math.hypot(law, *surrogate.objective_noises(proxies, task_weights))
 
 
 def measured_stds(
@@ -148,9 +146,9 @@ def measured_stds(
     Returns:
         [n] standard deviations in BPB.
     """
-    proxies = 1 if reference is None else 2
     law = surrogate.objective_stds(Q, task_weights, reference)
-    return np.asarray(np.hypot(law, np.sqrt(proxies) * surrogate.objective_noise(task_weights)))
+    std = np.hypot(law, surrogate.objective_noises(Q, task_weights))
+    return std if reference is None else np.hypot(std, surrogate.objective_noises(reference[None], task_weights))
 
 
 def measured_task_stds(surrogate: Surrogate, Q: Array) -> Array:
@@ -163,4 +161,4 @@ def measured_task_stds(surrogate: Surrogate, Q: Array) -> Array:
     Returns:
         [n, T] standard deviations in BPB.
     """
-    return np.asarray(np.hypot(surrogate.std(Q), surrogate.noise()))
+    return np.asarray(np.hypot(surrogate.std(Q), surrogate.noises(Q)))

@@ -139,13 +139,16 @@ class JackknifeSurrogate:
         """
         return self._refits.spread(lambda predict: predict(Q))
 
-    def noise(self) -> Array:
+    def noises(self, Q: Array) -> Array:
         """Estimate the scatter of runs from held-out errors.
 
+        Args:
+            Q: [n, m] mixtures of the runs.
+
         Returns:
-            [T] standard deviations in BPB; somewhat too large, since they contain the error of the fit as well.
+            [n, T] standard deviations in BPB; somewhat too large, since they contain the error of the fit as well.
         """
-        return np.asarray(np.sqrt(np.diagonal(self._refits.noise_covariance)))
+        return np.tile(np.sqrt(np.diagonal(self._refits.noise_covariance)), (len(Q), 1))
 
     def objective(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Predict the weighted mean over tasks.
@@ -204,17 +207,18 @@ class JackknifeSurrogate:
         weights = normalised(task_weights, self.tasks)
         return self.objective_std(q, weights), _slope(lambda Q: self.objective_stds(Q, weights), q)
 
-    def objective_noise(self, task_weights: Array | None = None) -> float:
+    def objective_noises(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Estimate the scatter of runs around the objective from held-out errors.
 
         Args:
+            Q: [n, m] mixtures of the runs.
             task_weights: [T] weights, normalised to sum to 1; None means equal.
 
         Returns:
-            Standard deviation in BPB.
+            [n] standard deviations in BPB.
         """
         weights = normalised(task_weights, self.tasks)
-        return float(np.sqrt(weights @ self._refits.noise_covariance @ weights))
+        return np.full(len(Q), np.sqrt(weights @ self._refits.noise_covariance @ weights))
 
     def diagnostics(self, task_weights: Array | None = None) -> Diagnostics:
         """Collect the held-out predictions of the refits.
@@ -225,8 +229,7 @@ class JackknifeSurrogate:
         Returns:
             Held-out predictions of all runs.
         """
-        weights = normalised(task_weights, self.tasks)
-        X = self.swarm.X
+        weights, X = normalised(task_weights, self.tasks), self.swarm.X
         return Diagnostics(
             family=self.family,
             gamma=None,
@@ -234,26 +237,24 @@ class JackknifeSurrogate:
             tasks=self.tasks,
             predicted=self._refits.held_out,
             observed=self.swarm.Y,
-            std=np.hypot(self.std(X), self.noise()),
+            std=np.hypot(self.std(X), self.noises(X)),
             objective_predicted=self._refits.held_out @ weights,
             objective_observed=self.swarm.Y @ weights,
-            objective_std=np.hypot(self.objective_stds(X, task_weights), self.objective_noise(task_weights)),
+            objective_std=np.hypot(self.objective_stds(X, task_weights), self.objective_noises(X, task_weights)),
         )
 
     def to_json(self) -> JackknifeJSON:
-        """Write the runs as JSON.
+        """Write the runs as JSON, which has no NaN.
 
         Returns:
             Plain JSON values, from which `from_json` makes an equal surrogate.
         """
-        measured = self.swarm.Y.T.tolist()
         return {
             "family": self.family,
             "domains": [{"fingerprint": leaf} for leaf in self.leaves],
             "tasks": {
-                # JSON has no NaN.
                 task: {"bpb": [None if math.isnan(bpb) else bpb for bpb in column]}
-                for task, column in zip(self.tasks, measured, strict=True)
+                for task, column in zip(self.tasks, self.swarm.Y.T.tolist(), strict=True)
             },
             "runs": list(self.swarm.runs),
             "mixtures": self.swarm.X.tolist(),
@@ -292,8 +293,7 @@ class JackknifeSurrogate:
 
 def _slope(value: Predictor, q: Array) -> Array:
     """[m, ...] differences of `value` [n, ...] around q [m], one-sided where a weight would fall below 0."""
-    m = len(q)
-    down = np.minimum(_STEP, q)
+    m, down = len(q), np.minimum(_STEP, q)
     points = np.concatenate([q + _STEP * np.eye(m), q - down * np.eye(m)])
     values = value(points)
     step = (_STEP + down).reshape(m, *[1] * (values.ndim - 1))

@@ -126,8 +126,7 @@ class LawSurrogate:
         Q = self._mixtures(q[None])
         features = self.law.features(Q)
         decay = np.where(self.parameters.beyond(features), 0.0, self.parameters.decay(features))[0]
-        gradient: Array = decay[:, None] * self.parameters.v * self.law.slopes(Q[0])
-        return gradient
+        return np.asarray(decay[:, None] * self.parameters.v * self.law.slopes(Q[0]), dtype=np.float64)
 
     def beyond(self, Q: Array) -> NDArray[np.bool_]:
         """Find predictions that a bound holds, because the law itself is beyond it.
@@ -205,27 +204,30 @@ class LawSurrogate:
         Returns:
             The standard deviation in BPB, and its gradient [m].
         """
-        weights = normalised(task_weights, self.tasks)
-        return self.covariance.objective_std_gradient(self._mixtures(q[None])[0], weights)
+        return self.covariance.objective_std_gradient(self._mixtures(q[None])[0], normalised(task_weights, self.tasks))
 
-    def noise(self) -> Array:
+    def noises(self, Q: Array) -> Array:
         """Estimate the scatter of runs around the law; a prediction interval adds its square.
 
-        Returns:
-            [T] standard deviation of one run's measured BPB.
-        """
-        return self.covariance.noise
+        Args:
+            Q: [n, m] mixtures of the runs.
 
-    def objective_noise(self, task_weights: Array | None = None) -> float:
+        Returns:
+            [n, T] standard deviations of one run's measured BPB.
+        """
+        return self.covariance.noise * self.covariance.noise_scales(self._mixtures(Q))
+
+    def objective_noises(self, Q: Array, task_weights: Array | None = None) -> Array:
         """Estimate the scatter of runs around the objective, with the noise that tasks of one run share.
 
         Args:
+            Q: [n, m] mixtures of the runs.
             task_weights: [T] weights, normalised to sum to 1; None means equal.
 
         Returns:
-            Standard deviation of one run's measured objective, in BPB.
+            [n] standard deviations of one run's measured objective, in BPB.
         """
-        return self.covariance.objective_noise(normalised(task_weights, self.tasks))
+        return self.covariance.objective_noises(self._mixtures(Q), normalised(task_weights, self.tasks))
 
     def _mixtures(self, Q: Array) -> Array:
         Q = np.asarray(Q, dtype=np.float64)
@@ -255,9 +257,7 @@ class LawSurrogate:
             "bounds": bounds_json(self.parameters),
             "errors": {"loss": self.loss.tolist(), **self.covariance.to_json()},
         }
-        if self.shared_prior is not None:
-            data["shared_prior"] = self.shared_prior.to_json()
-        return data
+        return data if self.shared_prior is None else {**data, "shared_prior": self.shared_prior.to_json()}
 
     @classmethod
     def from_json(cls, data: LawJSON) -> Self:
@@ -294,6 +294,6 @@ class LawSurrogate:
                 return surrogate
             # A law of an earlier version: what was measured is estimated from its fit.
             fitted, weights = surrogate.predict(surrogate.trained_mixtures), surrogate.covariance.weights
-            return surrogate._with_bounds(estimated_bounds(fitted, weights, surrogate.noise()))
+            return surrogate._with_bounds(estimated_bounds(fitted, weights, surrogate.covariance.noise))
         except (KeyError, TypeError, ValueError) as error:
             raise FitError(f"not a surrogate as this version writes it: {error!r}; fit it again") from error

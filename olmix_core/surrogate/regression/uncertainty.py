@@ -19,35 +19,14 @@ from typing import NotRequired, Self, TypedDict
 import numpy as np
 
 from olmix_core.mixture import Array
+from olmix_core.surrogate.regression.factors import CovarianceFactors
 from olmix_core.surrogate.regression.laws import Law, Parameters, with_levels
-from olmix_core.surrogate.regression.leverage import information_matrix, jacobian
+from olmix_core.surrogate.regression.leverage import MOST_LEVERAGE, information_matrix, jacobian
+from olmix_core.surrogate.regression.local_noise import LocalNoise
 from olmix_core.surrogate.regression.noise import noise_covariance_of_errors
 from olmix_core.surrogate.regression.prior import Pooled, PooledJSON
 
 _GIVEN = 1e6  # times the information of the runs: that on c, where c was given
-
-
-@dataclass(frozen=True)
-class CovarianceFactors:
-    """Factors of the covariance, to recompute `prediction_deviations` outside Python (report/whatif.js).
-
-    Attributes:
-        inverse: [T, m + S + 2, m + S + 2] B^-1.
-        mixtures: [K, m] mixtures of the runs.
-        levels: [K, S] 1 where a run belongs to an other swarm.
-        offsets: [T, S] levels of the other swarms.
-        pulls: [K, T] w e, the pull of a run on the parameters.
-        prior: [m + S, m + S] the root of P.
-        prior_part: [T] tau pi.
-    """
-
-    inverse: Array
-    mixtures: Array
-    levels: Array
-    offsets: Array
-    pulls: Array
-    prior: Array
-    prior_part: Array
 
 
 class CovarianceJSON(TypedDict):
@@ -152,8 +131,7 @@ class SandwichCovariance:
         """Noise pi [T], from the raw scatter of the leave-one-out errors."""
         total = np.maximum(self.weights.sum(axis=0), 1e-300)
         scatter = np.sum(self.weights * self.errors**2, axis=0) / total
-        precision: Array = scatter / self._scatter**2
-        return precision
+        return np.asarray(scatter / self._scatter**2)
 
     @cached_property
     def _inverse(self) -> Array:
@@ -212,6 +190,7 @@ class SandwichCovariance:
             pulls=self.weights * self.errors,
             prior=np.asarray(np.linalg.cholesky(self._together.precision).T, dtype=np.float64),
             prior_part=self._scatter * self._precision,
+            local_noise=self._local_noise,
         )
 
     def prediction_deviations(self, Q: Array) -> tuple[Array, Array]:
@@ -286,13 +265,36 @@ class SandwichCovariance:
             return self.run_noise
         return noise_covariance_of_errors(self.errors, self._leverage, self.weights)
 
-    def objective_noise(self, task_weights: Array) -> float:
+    @cached_property
+    def _local_noise(self) -> LocalNoise | None:
+        """How the noise of a run depends on its mixture; None for a law that is fitted in BPB."""
+        if self._together.scale is None:
+            return None
+        kept = np.maximum(1 - self._leverage, 1 - MOST_LEVERAGE)
+        return LocalNoise.of_runs(self._fitted[:, :, 1].T, self.errors * np.sqrt(kept), self.weights)
+
+    def noise_scales(self, Q: Array) -> Array:
+        """Compute the noise of runs at some mixtures as a multiple of `noise`.
+
+        Args:
+            Q: [n, m] mixtures.
+
+        Returns:
+            [n, T].
+        """
+        if self._local_noise is None:
+            return np.ones((len(Q), len(self.noise)))
+        return self._local_noise.scales(self.parameters.decay(self.law.features(Q)))
+
+    def objective_noises(self, Q: Array, task_weights: Array) -> Array:
         """Estimate the scatter of runs around the weighted mean.
 
         Args:
+            Q: [n, m] mixtures.
             task_weights: [T] weights, which sum to 1.
 
         Returns:
-            Standard deviation of one run's measured mean, in BPB.
+            [n] standard deviations of one run's measured mean, in BPB.
         """
-        return float(np.sqrt(task_weights @ self.noise_covariance @ task_weights))
+        scaled = self.noise_scales(Q) * task_weights
+        return np.asarray(np.sqrt(np.sum((scaled @ self.noise_covariance) * scaled, axis=1)))

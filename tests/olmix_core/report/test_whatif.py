@@ -21,8 +21,8 @@ def doubles(text: str, *shape: int) -> Any:
     return np.frombuffer(base64.b64decode(text), dtype="<f8").reshape(shape)
 
 
-def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any]:
-    """BPB [T] and its standard deviation [T] at q [leaves], as whatif.js computes them."""
+def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any, Any]:
+    """BPB [T], its standard deviation [T] and the scale of the noise [T] at q [leaves], as whatif.js computes them."""
     tasks, runs = data["tasks"], data["runs"]
     v = np.array([[*task["v"], *task["offsets"]] for task in tasks])
     columns = len(tasks[0]["v"])
@@ -35,7 +35,7 @@ def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any]:
     root = doubles(data["prior"], width, width)
     pulls, size = doubles(data["pulls"], runs, len(tasks)), width + 2
     lower = np.tril_indices(size)
-    bpb, std = [], []
+    bpb, std, scale = [], [], []
     for t, (task, packed) in enumerate(zip(tasks, doubles(data["inverse"], len(tasks), len(lower[0])), strict=True)):
         inverse = np.zeros((size, size))
         inverse[lower] = packed
@@ -50,7 +50,9 @@ def evaluated(data: dict[str, Any], q: Any) -> tuple[Any, Any]:
         moves = (u[0] + at_runs * (u[1] + features @ u[2:])) * pulls[:, t]
         bpb.append(task["c"] + decay)
         std.append(np.hypot(np.linalg.norm(moves), np.linalg.norm(root @ u[2:] * task["open"])))
-    return np.array(bpb), np.array(std)
+        usual, least, most, power = task["local_noise"] or (1.0, 1.0, 1.0, 1.0)
+        scale.append((np.clip(decay, least, most) / usual) ** power)
+    return np.array(bpb), np.array(std), np.array(scale)
 
 
 def pooled(mix: PublishedMix) -> PublishedMix:
@@ -85,10 +87,11 @@ def test_the_numbers_of_the_page_are_those_of_the_law(fitted: Path, make: Any) -
     assert found is not None
     data: dict[str, Any] = found.to_json()
     for q in (mix.mixtures["natural"], np.array([0.7, 0.0, 0.2, 0.1])):
-        bpb, std = evaluated(data, q)
+        bpb, std, scale = evaluated(data, q)
         at = mix.columns @ q
         np.testing.assert_allclose(bpb, mix.surrogate.predict(at[None])[0], rtol=1e-12)
         np.testing.assert_allclose(std, mix.surrogate.std(at[None])[0], rtol=1e-6)
-    noise, weights = doubles(data["noise"], len(bpb), len(bpb)), mix.task_weights
-    assert np.sqrt(weights @ noise @ weights) == pytest.approx(mix.surrogate.objective_noise(weights), rel=1e-12)
-    np.testing.assert_allclose(np.sqrt(np.diag(noise)), mix.surrogate.noise(), rtol=1e-12)
+        noise, weights = doubles(data["noise"], len(bpb), len(bpb)), mix.task_weights
+        scatter = np.sqrt((scale * weights) @ noise @ (scale * weights))
+        assert scatter == pytest.approx(mix.surrogate.objective_noises(at[None], weights)[0], rel=1e-9)
+        np.testing.assert_allclose(scale * np.sqrt(np.diag(noise)), mix.surrogate.noises(at[None])[0], rtol=1e-9)

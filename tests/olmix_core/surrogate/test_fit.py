@@ -267,7 +267,7 @@ def test_held_out_runs_of_real_swarms(name: str) -> None:
     surrogate = fit(train, FitSettings(family="diminishing_returns", gamma=0.6))
     error = surrogate.objective(test.X) - test.Y.mean(axis=1)
     assert 1 - np.var(error) / np.var(test.Y.mean(axis=1)) > 0.9
-    std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noise())
+    std = np.hypot([surrogate.objective_std(q) for q in test.X], surrogate.objective_noises(test.X))
     assert 0.8 < np.mean(np.abs(error) < 1.645 * std) <= 0.99
 
 

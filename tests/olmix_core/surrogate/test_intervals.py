@@ -61,7 +61,7 @@ def test_noise_counts_once_per_proxy() -> None:
     problem = log_linear(6, 4).with_noise(0.02, 0.03)
     law = fit_law(problem.evidence(60, seed=0), FitSettings(family="log_linear"))
     q, weights = problem.optimum, np.array([0.4, 0.3, 0.2, 0.1])
-    noise = law.objective_noise(weights)
+    noise = law.objective_noises(q[None], weights)[0]
     assert measured_std(law, q, weights) == pytest.approx(np.hypot(law.objective_std(q, weights), noise))
     apart = law.objective_std(q, weights, problem.natural)
     assert measured_std(law, q, weights, problem.natural) == pytest.approx(np.hypot(apart, np.sqrt(2) * noise))

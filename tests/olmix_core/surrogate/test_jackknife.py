@@ -87,7 +87,7 @@ def test_missing_measurements_are_left_out(family: str, evidence: SwarmData, pro
     Y[::2, 1] = np.nan
     model = fit(replace(evidence, Y=Y), FitSettings(family=family))
     assert np.isfinite(model.predict(problem.mixtures(5, seed=3))).all()
-    assert np.isfinite(model.objective_noise())
+    assert np.isfinite(model.objective_noises(model.trained_mixtures)).all()
     Y[4:, 1] = np.nan
     with pytest.raises(FitError, match="'task01' was evaluated in 2 runs; expected at least 10"):
         fit(replace(evidence, Y=Y), FitSettings(family=family))
@@ -166,4 +166,7 @@ def test_noise_of_the_mean_where_few_runs_are_measured_on_all_tasks(complete: in
     Y = 5 + 0.2 * random.standard_normal((80, 12)) + 0.26 * random.standard_normal((80, 1))
     for measured in Y[complete:]:
         measured[random.permutation(12)[:6]] = np.nan
-    assert fitted_mean(Y).objective_noise() == pytest.approx(np.hypot(0.2 / 12**0.5, 0.26), rel=0.15)
+    model = fitted_mean(Y)
+    assert model.objective_noises(model.trained_mixtures[:1])[0] == pytest.approx(
+        np.hypot(0.2 / 12**0.5, 0.26), rel=0.15
+    )

@@ -63,7 +63,9 @@ def test_standard_deviation_matches_the_scatter_of_repeated_swarms(make: Callabl
     scatter = np.std([one.objective(Q) for one in fits], axis=0)
     told = np.mean([[one.objective_std(q) for q in Q] for one in fits], axis=0)
     assert 0.7 < np.median(told / scatter) < 1.6
-    assert np.mean([one.objective_noise() for one in fits]) == pytest.approx(np.hypot(0.02, 0.03 / 5**0.5), rel=0.2)
+    assert np.mean([one.objective_noises(one.trained_mixtures[:1])[0] for one in fits]) == pytest.approx(
+        np.hypot(0.02, 0.03 / 5**0.5), rel=0.2
+    )
 
 
 def test_difference_of_a_mixture_to_itself_has_no_error() -> None:

@@ -28,7 +28,7 @@ def test_noise_from_few_runs_is_not_too_low(make: Callable[..., Problem], runs: 
     for seed in range(6):
         problem = make(8, 8, seed=seed).with_noise(OWN)
         settings = FitSettings(family=problem.law.family, gamma=problem.law.common_gamma)
-        ratios += list(fit(problem.evidence(runs, seed=100 + seed), settings).noise() / OWN)
+        ratios += list(fit_law(problem.evidence(runs, seed=100 + seed), settings).covariance.noise / OWN)
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.08)
 
 
@@ -46,7 +46,8 @@ def test_noise_of_the_mean_where_few_runs_are_measured_on_all_tasks(complete: in
     evidence = diminishing_returns(6, TASKS).with_noise(OWN, SHARED).evidence(80, seed=1)
     Y = np.where(partly_measured(complete), evidence.Y, np.nan)
     surrogate = fit(replace(evidence, Y=Y), FitSettings(family=family))
-    assert surrogate.objective_noise() == pytest.approx(OF_MEAN, rel=0.15)
+    of_runs = surrogate.objective_noises(surrogate.trained_mixtures)
+    assert np.sqrt(np.mean(of_runs**2)) == pytest.approx(OF_MEAN, rel=0.15)
     assert not surrogate.flags
     assert not [note for note in surrogate.notes if "correlate" in note]
 
@@ -55,8 +56,10 @@ def test_tasks_measured_apart_are_taken_to_err_together() -> None:
     evidence = diminishing_returns(4, 2).with_noise(OWN, SHARED).evidence(60, seed=1)
     Y = evidence.Y.copy()
     Y[:30, 0], Y[30:, 1] = np.nan, np.nan
-    surrogate = fit(replace(evidence, Y=Y), FitSettings(family="diminishing_returns"))
-    assert surrogate.objective_noise() == pytest.approx(surrogate.noise().mean())
+    surrogate = fit_law(replace(evidence, Y=Y), FitSettings(family="diminishing_returns"))
+    assert surrogate.objective_noises(surrogate.trained_mixtures[:1])[0] == pytest.approx(
+        surrogate.covariance.noise.mean()
+    )
     assert any("taken to err together" in note for note in surrogate.notes)
 
 
@@ -66,7 +69,7 @@ def test_a_pair_of_tasks_measured_apart_has_the_correlation_of_the_others() -> N
     Y[:40, 0], Y[40:, 1] = np.nan, np.nan
     surrogate = fit_law(replace(evidence, Y=Y), FitSettings(family="diminishing_returns"))
     covariance = surrogate.covariance.noise_covariance
-    correlation = covariance / np.outer(surrogate.noise(), surrogate.noise())
+    correlation = covariance / np.outer(surrogate.covariance.noise, surrogate.covariance.noise)
     assert correlation[0, 1] == pytest.approx(SHARED**2 / (SHARED**2 + OWN**2), abs=0.15)
     assert any("1 of 6 pairs of tasks have fewer than 4 runs in common" in note for note in surrogate.notes)
 
@@ -99,8 +102,8 @@ def test_a_law_stored_without_its_noise_has_that_of_its_leave_one_out_errors() -
     del data["errors"]["noise"]
     stored = load_law(data)
     assert stored.predict(surrogate.trained_mixtures) == pytest.approx(surrogate.predict(surrogate.trained_mixtures))
-    assert (stored.noise() != surrogate.noise()).all()
+    assert (stored.covariance.noise != surrogate.covariance.noise).all()
     leave_one_out = np.sqrt(np.mean(surrogate.covariance.errors**2, axis=0))
-    assert (stored.noise() < leave_one_out).all()
+    assert (stored.covariance.noise < leave_one_out).all()
     again = load_law(json.loads(json.dumps(stored.to_json())))
-    assert again.noise() == pytest.approx(stored.noise(), rel=1e-12)
+    assert again.covariance.noise == pytest.approx(stored.covariance.noise, rel=1e-12)
