@@ -41,7 +41,7 @@ def large() -> SwarmData:
     random = np.random.default_rng(0)
     between = 0.5 * (released.X + np.roll(released.X, 1, axis=0))
     x = np.vstack([released.X, between])[:RUNS]
-    y = law.predict(x) + random.normal(size=(len(x), len(law.tasks))) * law.noises(x)
+    y = law.predict(x) + random.normal(size=(len(x), len(law.tasks))) * law.noise(x)
     return SwarmData(x, y, tuple(f"r{k:03d}" for k in range(len(x))), released.leaves, released.tasks)
 
 

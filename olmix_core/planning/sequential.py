@@ -194,20 +194,18 @@ def _drawn(
 ) -> tuple[Array, Array]:
     """g_z [S] of each drawn law at its own mixture Q [S, m], and its slope [S, m]."""
     law, p = surrogate.law, surrogate.parameters
-    phi, slopes = law.features(Q), np.stack([law.slopes(q) for q in Q])
+    phi = law.features(Q)
     decay = p.decay(phi)  # [S, T]
-    by_task = phi.ndim == 3  # tasks differ in gamma: phi [T, S, m], slopes [S, T, m]
-    bend = deviations[:, :, 1] + np.einsum("stm,tsm->st" if by_task else "stm,sm->st", deviations[:, :, 2:], phi)
+    # [S, T, m] where tasks differ in gamma, else [S, 1, m].
+    by_law = phi[:, None] if phi.ndim == 2 else phi.transpose(1, 0, 2)
+    slopes = np.stack([law.slopes(q) for q in Q]).reshape(by_law.shape)
+    bend = deviations[:, :, 1] + np.sum(deviations[:, :, 2:] * by_law, axis=2)
     has_reference = objective.reference > 0
     ratio = np.maximum(Q[:, has_reference], _LEAST) / objective.reference[has_reference]
     value = (p.c + decay + deviations[:, :, 0] + decay * bend) @ weights
     value += objective.kl * np.sum(Q[:, has_reference] * np.log(ratio), axis=1)
-    pull = decay * weights
-    if by_task:
-        tilted = (pull * (1 + bend))[:, :, None] * p.v + pull[:, :, None] * deviations[:, :, 2:]
-        slope = np.sum(slopes * tilted, axis=1)
-    else:
-        slope = slopes * ((pull * (1 + bend)) @ p.v + np.einsum("st,stm->sm", pull, deviations[:, :, 2:]))
+    pull = (decay * weights)[:, :, None]
+    slope = np.sum(slopes * pull * ((1 + bend)[:, :, None] * p.v + deviations[:, :, 2:]), axis=1)
     slope[:, has_reference] += objective.kl * (np.log(ratio) + 1)
     return value, slope
 

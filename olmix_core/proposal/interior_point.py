@@ -51,7 +51,7 @@ class _Smooth:
         assert fitted is not None
         law, parameters, kl = fitted.law, fitted.parameters, self.program.kl
         q, v = self.expansion @ r, parameters.v[:, self.leaves]
-        power = np.array(law.powers(len(v)) if isinstance(law.gamma, tuple) else [law.gamma or 1.0])[:, None]
+        power = np.atleast_1d(law.gamma or 1.0)[:, None]
         sign = 1.0 if law.gamma is None else -1.0
         exponent = sign * np.sum(q**power * v, axis=1)
         level = self.program.task_weights * np.exp(np.minimum(parameters.b + exponent, _STEEPEST))

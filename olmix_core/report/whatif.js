@@ -1,4 +1,4 @@
-// What if: the fitted law, evaluated in the page. The formulas are those of olmix_core/surrogate/regression/uncertainty.py.
+// What if: the fitted law, evaluated in the page, by the formulas of olmix_core/surrogate/regression/uncertainty.py.
 "use strict";
 (() => {
   const source = document.getElementById("whatif-data");

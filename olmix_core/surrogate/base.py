@@ -106,7 +106,7 @@ class Surrogate(Protocol):
         """
         ...
 
-    def noises(self, Q: Array) -> Array:
+    def noise(self, Q: Array) -> Array:
         """Estimate the scatter of runs around the prediction.
 
         Args:

@@ -161,4 +161,4 @@ def measured_task_stds(surrogate: Surrogate, Q: Array) -> Array:
     Returns:
         [n, T] standard deviations in BPB.
     """
-    return np.asarray(np.hypot(surrogate.std(Q), surrogate.noises(Q)))
+    return np.asarray(np.hypot(surrogate.std(Q), surrogate.noise(Q)))

@@ -139,7 +139,7 @@ class JackknifeSurrogate:
         """
         return self._refits.spread(lambda predict: predict(Q))
 
-    def noises(self, Q: Array) -> Array:
+    def noise(self, Q: Array) -> Array:
         """Estimate the scatter of runs from held-out errors.
 
         Args:
@@ -237,14 +237,14 @@ class JackknifeSurrogate:
             tasks=self.tasks,
             predicted=self._refits.held_out,
             observed=self.swarm.Y,
-            std=np.hypot(self.std(X), self.noises(X)),
+            std=np.hypot(self.std(X), self.noise(X)),
             objective_predicted=self._refits.held_out @ weights,
             objective_observed=self.swarm.Y @ weights,
             objective_std=np.hypot(self.objective_stds(X, task_weights), self.objective_noises(X, task_weights)),
         )
 
     def to_json(self) -> JackknifeJSON:
-        """Write the runs as JSON, which has no NaN.
+        """Write the runs as JSON; NaN becomes null.
 
         Returns:
             Plain JSON values, from which `from_json` makes an equal surrogate.

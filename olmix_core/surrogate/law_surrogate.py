@@ -206,7 +206,7 @@ class LawSurrogate:
         """
         return self.covariance.objective_std_gradient(self._mixtures(q[None])[0], normalised(task_weights, self.tasks))
 
-    def noises(self, Q: Array) -> Array:
+    def noise(self, Q: Array) -> Array:
         """Estimate the scatter of runs around the law; a prediction interval adds its square.
 
         Args:

@@ -1,11 +1,11 @@
-"""The noise of a run where its mixture lies: extreme mixtures, of high BPB, often scatter more than moderate ones.
+"""How the noise of a run depends on its mixture: mixtures of high BPB often scatter more than moderate ones.
 
 With y - c the part of the BPB that the mixture moves, the noise of task t at a mixture is::
 
     s_t ((y - c) / usual_t)^power
 
-The power, from 0 (the same noise everywhere) to 1 (the same in logs), is common to all tasks and is that which makes
-their residuals most likely. Beyond the runs the noise stays as it is at the nearest of them.
+The power, from 0 (the same noise everywhere) to 1 (the same in logs), is common to all tasks. It is the one that makes
+their residuals most likely. Below the lowest and above the highest run the noise no longer changes.
 
 Shapes: n mixtures, K runs, T tasks.
 """
@@ -21,7 +21,7 @@ _POWERS = np.linspace(0.0, 1.0, 11)
 
 @dataclass(frozen=True)
 class LocalNoise:
-    """By what the noise of a run is multiplied, as a function of y - c in BPB.
+    """The factor on the noise of a run, as a function of y - c in BPB.
 
     Attributes:
         power: Power of y - c.
@@ -41,11 +41,11 @@ class LocalNoise:
 
         Args:
             decay: [K, T] fitted y - c of the runs in BPB.
-            residuals: [K, T] their residuals in BPB, of equal variance where the noise is.
+            residuals: [K, T] their residuals in BPB, each divided by the root of 1 - leverage.
             weights: [K, T] weights of the runs in the covariance of the noise; 0 where a run was not evaluated.
 
         Returns:
-            The noise; its weighted mean square over the runs is that of the fit.
+            The factor, whose weighted mean square over the runs is 1.
         """
         seen = weights > 0
         logs = np.where(seen, np.log(np.maximum(decay, 1e-300)), 0.0)

@@ -26,11 +26,7 @@ from numpy.typing import NDArray
 from olmix_core.mixture import Array
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.regression.laws import DIMINISHING_RETURNS, Law
-from olmix_core.surrogate.regression.marginal_likelihood import (
-    Components,
-    learn_covariance,
-    task_scales,
-)
+from olmix_core.surrogate.regression.marginal_likelihood import Components, learn_covariance, task_scales
 from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.regression.responses import Responses, in_logs, level_indicators
 from olmix_core.surrogate.regression.ridge_path import filled, unfittable_tasks
@@ -46,7 +42,7 @@ _CENTRES = {"source": -1.0, "common": -1.0, "revision": 1.0, "level": -3.0}  # m
 
 
 class SharedPriorJSON(TypedDict):
-    """A `SharedPrior`; `gamma` in place of `gammas` where it was common to all tasks (before 0.3.0)."""
+    """A `SharedPrior`; an earlier form has one `gamma` of all tasks in place of `gammas`."""
 
     gammas: NotRequired[dict[str, float]]
     gamma: NotRequired[float]

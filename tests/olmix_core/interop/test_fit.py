@@ -11,7 +11,10 @@ import yaml
 
 from olmix_core.errors import ProposalError
 from olmix_core.interop.fit import PublishedFit, fit_published
+from olmix_core.surrogate.cross_validation import Folds
+from olmix_core.surrogate.fit import cross_validate
 from olmix_core.surrogate.law_surrogate import LawSurrogate
+from olmix_core.surrogate.settings import FitSettings
 from tests.support.published_swarm import DOMAINS, RUNS, Project, refused, run
 from tests.support.tables import number
 
@@ -43,6 +46,15 @@ def test_law_families(write: Project, ratios: pd.DataFrame, metrics: pd.DataFram
     fit = run(write(ratios, metrics, regression={"type": family}))
     assert fit.record.family in ("log_linear", "diminishing_returns")
     assert number(fit.diagnostics, "objective", "spearman") > 0.95
+
+
+def test_a_law_under_a_shared_prior_is_cross_validated_as_such(
+    write: Project, ratios: pd.DataFrame, metrics: pd.DataFrame
+) -> None:
+    fit = run(write(ratios, metrics, regression={"type": "shared_prior"}))
+    folds = Folds(5, fit.inputs.config.regression.seed)
+    expected = cross_validate(fit.inputs.training, FitSettings(family="shared_prior"), folds=folds)
+    np.testing.assert_allclose(fit.cross_validation.predicted, expected.predicted, atol=1e-9)
 
 
 def test_rows_are_joined_by_run_id(

@@ -94,4 +94,4 @@ def test_the_numbers_of_the_page_are_those_of_the_law(fitted: Path, make: Any) -
         noise, weights = doubles(data["noise"], len(bpb), len(bpb)), mix.task_weights
         scatter = np.sqrt((scale * weights) @ noise @ (scale * weights))
         assert scatter == pytest.approx(mix.surrogate.objective_noises(at[None], weights)[0], rel=1e-9)
-        np.testing.assert_allclose(scale * np.sqrt(np.diag(noise)), mix.surrogate.noises(at[None])[0], rtol=1e-9)
+        np.testing.assert_allclose(scale * np.sqrt(np.diag(noise)), mix.surrogate.noise(at[None])[0], rtol=1e-9)

@@ -61,4 +61,4 @@ def test_the_noise_of_an_objective_is_that_of_its_tasks() -> None:
     surrogate, test = study(1.0, seed=4)
     for t in range(TASKS):
         alone = surrogate.objective_noises(test.X, np.eye(TASKS)[t])
-        np.testing.assert_allclose(alone, surrogate.noises(test.X)[:, t], rtol=1e-9)
+        np.testing.assert_allclose(alone, surrogate.noise(test.X)[:, t], rtol=1e-9)

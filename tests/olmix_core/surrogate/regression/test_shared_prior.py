@@ -204,7 +204,7 @@ def test_intervals_hold_what_new_runs_measure() -> None:
         both = truth_with_sources(80, seed)
         data, test = both.rows(np.arange(20)), both.rows(np.arange(20, 80))
         surrogate = fit(data, replace(SHARED, prior=one_swarm(data)))
-        half = 1.645 * np.hypot(surrogate.std(test.X), surrogate.noises(test.X))
+        half = 1.645 * np.hypot(surrogate.std(test.X), surrogate.noise(test.X))
         inside.append(np.mean(np.abs(surrogate.predict(test.X) - test.Y) <= half))
     assert 0.8 < np.mean(inside) < 0.99
 
