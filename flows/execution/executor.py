@@ -145,6 +145,7 @@ class PrefectExecutor(Executor):
             ) from error
         # Prefect only logs it when a result cannot be written.
         if not getattr(future.state.data, "is_persisted", False):
+            self.store.check_reachable()  # names the reason where that is a server that has died
             raise StoreError(
                 f"store: {self.store.url}: a result of step {step.name!r} could not be written; expected a store"
                 " that stays writable: free some space or check its permissions, then run again"

@@ -4,6 +4,7 @@ A trained tokenizer belongs to the history of a mix: it is trained on the first 
 If it were trained again after each change of the data, every proxy would have to be trained again too.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -42,7 +43,8 @@ class Tokenizer:
     Attributes:
         eos: Id of the token that ends a document.
         vocab_size: One more than the largest id. Ids need not be contiguous.
-        ignored: Settings of the definition that would drop or add tokens and are switched off: "truncation", "padding".
+        ignored: Settings of the definition that would drop or add tokens and are switched off: "truncation", "padding",
+            and "post_processor" where it holds a template without the text, or with the text more than once.
     """
 
     def __init__(self, model: HFTokenizer | None, eos: int) -> None:
@@ -54,6 +56,10 @@ class Tokenizer:
             self.ignored = tuple(name for name in ("truncation", "padding") if getattr(model, name) is not None)
             model.no_truncation()
             model.no_padding()
+            # The library obeys such a template even where it is told to add no special tokens.
+            if not _holds_the_text_once(json.loads(model.to_str())["post_processor"]):
+                self.ignored += ("post_processor",)
+                model.post_processor = None
             # Text that spells a special token is text and must not end a document.
             model.encode_special_tokens = True
 
@@ -108,7 +114,9 @@ class Tokenizer:
             return [np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts]
         try:
             encoded = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
-        except Exception as error:  # the library raises plain Exception
+        except BaseException as error:
+            if not _is_of_the_library(error):
+                raise
             raise DataError(
                 f"tokenizer.json: a text cannot be encoded: {error}; expected a tokenizer with an unknown token, or one"
                 " that falls back on bytes"
@@ -162,7 +170,9 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
     """
     try:
         model = HFTokenizer.from_str(definition)
-    except Exception as error:  # the library raises plain Exception
+    except BaseException as error:
+        if not _is_of_the_library(error):
+            raise
         raise DataError(
             f"{where}: cannot be read as a tokenizer: {error}; expected a Hugging Face tokenizer.json"
         ) from error
@@ -175,6 +185,23 @@ def load_tokenizer(definition: str, where: str, eos: str | None = None) -> Token
         f"{where}: found no token {eos or 'that usually ends a document'}; expected tokenizer.eos to name the token"
         " of the vocabulary that ends a document"
     )
+
+
+def _is_of_the_library(error: BaseException) -> bool:
+    """Whether an error is one of the tokenizer library: a plain Exception, or a panic, which is a BaseException."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _holds_the_text_once(post_processor: JsonMapping | None) -> bool:
+    """Whether a post-processor keeps the text as it is, beside what it adds."""
+    if post_processor is None:
+        return True
+    if post_processor["type"] == "Sequence":
+        return all(_holds_the_text_once(part) for part in post_processor["processors"])
+    if post_processor["type"] != "TemplateProcessing":
+        return True
+    sequences = [piece["Sequence"]["id"] for piece in post_processor["single"] if "Sequence" in piece]
+    return sequences == ["A"]
 
 
 def _check_ids(model: HFTokenizer, where: str) -> None:

@@ -22,7 +22,8 @@ class TokenizerSettings(JsonRecord):
         kind: "bpe", "file" or "bytes".
         vocab_size: Entries of the vocabulary, of kind bpe.
         content: Content hash of the file, of kind file.
-        ignores: Settings of the file that are switched off (truncation, padding); None where it has none.
+        ignores: Settings of the file that are switched off (truncation, padding, a template of the post-processor that
+            drops or repeats the text); None where it has none.
         eos: Token that ends a document, of kind file; None where it is found by its usual names.
     """
 

@@ -45,15 +45,24 @@ def _base(kind: str) -> dict[str, Any]:
 
 BASES = {kind: _base(kind) for kind in ("bytes", "words", "pieces", "unigram")}
 SPECIAL = {"[CLS]": {"id": "[CLS]", "ids": [0], "tokens": [EOS]}}
+TEXT, PAIR = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
+CLS = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}
 POST_PROCESSORS: list[dict[str, Any] | None] = [
     None,
     {"type": "RobertaProcessing", "sep": [EOS, 0], "cls": [EOS, 0], "trim_offsets": True, "add_prefix_space": True},
     {"type": "BertProcessing", "sep": [EOS, 0], "cls": [EOS, 0]},
     {
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "single": [CLS, TEXT],
+        "pair": [TEXT, PAIR],
         "special_tokens": SPECIAL,
+    },
+    {"type": "TemplateProcessing", "single": [CLS], "pair": [TEXT, PAIR], "special_tokens": SPECIAL},
+    {
+        "type": "Sequence",
+        "processors": [
+            {"type": "TemplateProcessing", "single": [TEXT, TEXT], "pair": [TEXT, PAIR], "special_tokens": {}}
+        ],
     },
     {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
 ]

@@ -211,7 +211,9 @@ def saved_by_transformers(**settings: Any) -> str:
         model.enable_padding(length=settings["length"], pad_id=0, pad_token="<|endoftext|>")
     if "template" in settings:
         special = [("<|endoftext|>", 0)]
-        model.post_processor = processors.TemplateProcessing(single="<|endoftext|> $A", special_tokens=special)
+        template = processors.TemplateProcessing(single=settings["template"], special_tokens=special)
+        in_sequence = settings.get("in_sequence", False)
+        model.post_processor = processors.Sequence([processors.ByteLevel(), template]) if in_sequence else template
     return str(model.to_str())
 
 
@@ -222,7 +224,10 @@ def saved_by_transformers(**settings: Any) -> str:
         {"max_length": 64, "stride": 16},
         {"length": 512},
         {"max_length": 128, "length": 128},
-        {"template": True},
+        {"template": "<|endoftext|> $A"},
+        {"template": "<|endoftext|>"},
+        {"template": "$A $A"},
+        {"template": "$A $A", "in_sequence": True},
     ],
 )
 @pytest.mark.parametrize("text", [LONG_TEXT, "a", ""])
@@ -239,6 +244,22 @@ def test_a_tokenizer_names_what_it_ignores() -> None:
     both = load_tokenizer(saved_by_transformers(max_length=8, length=8), "t.json")
     assert both.ignored == ("truncation", "padding")
     assert both.fingerprint == load_tokenizer(saved_by_transformers(), "t.json").fingerprint
+
+
+@pytest.mark.parametrize("in_sequence", [False, True])
+@pytest.mark.parametrize(("template", "ignored"), [("<|endoftext|> $A", ()), ("$A $A", ("post_processor",))])
+def test_a_template_is_ignored_where_the_text_does_not_stand_in_it_once(
+    template: str, ignored: tuple[str, ...], in_sequence: bool
+) -> None:
+    saved = load_tokenizer(saved_by_transformers(template=template, in_sequence=in_sequence), "t.json")
+    assert saved.ignored == ignored
+
+
+def test_a_panic_of_the_library_is_refused_in_words() -> None:
+    record = json.loads(str(BPE.to_json()["definition"]))
+    record["model"]["continuing_subword_prefix"] = "x" * 1000
+    with pytest.raises(DataError, match=r"^t\.json: cannot be read as a tokenizer"):
+        load_tokenizer(json.dumps(record), "t.json")
 
 
 def test_a_vocabulary_may_have_holes() -> None:
