@@ -2,7 +2,9 @@
 
 Repeated random splits: K runs to fit, all others to test. The leaves of `all64` and `pdf22` come from several sources,
 which both are told. Coverage is how often 90 % intervals (law and noise)
-hold the measured value, of the mean over tasks and of single tasks; seconds are those of the processor.
+hold the measured value, of the mean over tasks and of single tasks; seconds are those of the processor. Optimism is the
+predicted over the measured gain, against the mean of the runs left out, of the five that are predicted best: of the
+mean over tasks, and of single tasks, of which each has its five.
 """
 
 import os
@@ -25,7 +27,17 @@ from olmix_core.surrogate.regression.prior import SwarmPrior
 from olmix_core.surrogate.settings import FitSettings
 
 SIZES = {"dclm24": (12, 25, 50, 75), "pdf22": (12, 23, 46), "all64": (16, 33, 65, 130)}
-COLUMNS = ("spearman", "mae", "task_mae", "regret5", "coverage90", "task_coverage90", "seconds")
+COLUMNS = (
+    "spearman",
+    "mae",
+    "task_mae",
+    "regret5",
+    "coverage90",
+    "task_coverage90",
+    "optimism",
+    "task_optimism",
+    "seconds",
+)
 
 
 def related(evidence: SwarmData) -> SwarmPrior | None:
@@ -35,6 +47,13 @@ def related(evidence: SwarmData) -> SwarmPrior | None:
         sources.setdefault(leaf.split(":")[0], []).append(leaf)
     groups = [leaves for leaves in sources.values() if len(leaves) > 1]
     return SwarmPrior(dict.fromkeys(evidence.runs, ""), "", groups) if groups else None
+
+
+def optimism(predicted: Array, measured: Array) -> float:
+    """Predicted over measured gain of the five best predicted runs, in total over tasks [n, T]."""
+    best = np.argsort(predicted, axis=0)[:5]
+    gains = [(Y.mean(axis=0) - np.take_along_axis(Y, best, axis=0).mean(axis=0)).sum() for Y in (predicted, measured)]
+    return float(gains[0] / gains[1])
 
 
 def held_out(evidence: SwarmData, count: int, seed: int, family: str) -> Array:
@@ -57,6 +76,8 @@ def held_out(evidence: SwarmData, count: int, seed: int, family: str) -> Array:
             best.mean() - measured.min(),
             inside.mean(),
             task_inside.mean(),
+            optimism(mean[:, None], measured[:, None]),
+            optimism(predicted, test.Y),
             seconds,
         ]
     )

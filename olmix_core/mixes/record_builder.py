@@ -24,6 +24,7 @@ from olmix_core.mixes.record_parts import (
     StepCounts,
     TaskRecord,
 )
+from olmix_core.mixes.undecided_gains import undecided_remarks
 from olmix_core.mixture import Array, LeafIndex
 from olmix_core.proposal.convex import NOT_PROVED
 from olmix_core.surrogate.base import Surrogate
@@ -150,7 +151,7 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         request=label_request(draft),
         solver=proposal.solver,
         flags={label_task(draft, task): reason for task, reason in flags.items()},
-        notes=_notes(draft),
+        notes=(*_notes(draft), *_undecided(draft, mixtures, task_weights)),
         swarms=tuple(law.swarms),
         base=descent.base,
         change=describe_change(draft),
@@ -265,6 +266,12 @@ def _notes(draft: MixDraft) -> tuple[str, ...]:
     about_proxies = (*draft.swarm.excluded, *solver_notes(solver), *([warning] if warning else []))
     twice = (*file_remarks(draft.domains), *overlap_remarks(draft.overlap, draft.labels))
     return (*samples, *twice, *draft.law.surrogate.notes, *about_proxies)
+
+
+def _undecided(draft: MixDraft, mixtures: Mapping[str, Array], task_weights: Array) -> tuple[str, ...]:
+    proxies = len(draft.swarm.proxies)
+    seconds = draft.swarm.seconds / proxies if proxies else None
+    return undecided_remarks(draft.law.surrogate, mixtures, task_weights, len(draft.law.runs), seconds)
 
 
 def solver_notes(solver: SolverRecord) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ def _describe(done: Sequence[Done[FitPayload, FitResult]], artifacts: Artifacts)
 
 @step(
     "fit",
-    4,
+    5,
     title="fit a law to each task",
     after="evidence",
     payload=FitPayload,

@@ -1,16 +1,21 @@
 """Estimation of diminishing returns under the prior that all tasks share (`shared_prior`).
 
-Per task, the coefficients are the non-negative maximum of the posterior in logs: the least squares of log(y - c), with
-Huber weights (Huber 1964), plus the prior. Leave-one-out errors are those of the closed form on the coefficients above
-0. The weights that go into the covariance are those of the regression in BPB which has the same solution: a run counts
-1 / (y - c)^2, so that runs of low BPB, where proposals lie, count most.
+Per task, the posterior in logs is the least squares of log(y - c), with Huber weights (Huber 1964), plus the prior. Its
+maximum may have coefficients below 0. The estimate is the non-negative point nearest to it in the metric of the
+posterior and of predictions: those of the mixtures halfway between each run and the mean of the runs count as well.
+The runs of a sparse swarm leave the sum of many small coefficients open. In the metric of the posterior alone, the
+constraint raises this sum, and mixtures of more leaves than the runs have are predicted too low.
+
+Leave-one-out errors are those of the closed form on the coefficients above 0. The weights that go into the covariance
+are those of the regression in BPB which has the same solution: a run counts 1 / (y - c)^2, so that runs of low BPB,
+where proposals lie, count most.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
 from olmix_core.mixture import Array
@@ -30,6 +35,7 @@ _HUBER = 1.345  # robust standard deviations beyond which a residual counts less
 _MAD = 1.4826  # standard deviations in a median absolute deviation
 _ROUNDS = 4  # of reweighting
 _LARGEST = 30.0  # logs beyond which a prediction is no BPB
+_HALFWAY = 0.1  # weight of the prediction of a mixture halfway to the mean, where a run has 1
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,11 @@ def estimate_shared(
     scale = np.full(len(evidence.tasks), 1e-9)
     m, shares = len(evidence.leaves), np.array([shared.shares[task] for task in evidence.tasks])
     for group in _responses(evidence, shared, levels, weights, fitted, shares):
+        probes = _probes(evidence, shared.law([evidence.tasks[group.tasks[0]]]), prior, group)
         scales = task_scales(group.moments, covariance)
         scale[group.tasks] = np.sqrt(scales.ratio * scales.noise)
         for i, t in enumerate(group.tasks):
-            solution = _TaskRegression(group, i, precision / scales.ratio[i], float(scales.noise[i]), m).solve()
+            solution = _TaskRegression(group, i, precision / scales.ratio[i], scales.noise[i], m, probes).solve()
             theta[t] = solution.theta
             errors[:, t] = np.where(group.weights > 0, solution.left_out - Y[:, t], 0.0)
             weights[:, t], leverage[:, t] = solution.weights, solution.leverage
@@ -118,6 +125,14 @@ def _responses(
     return groups
 
 
+def _probes(evidence: SwarmData, law: Law, prior: SwarmPrior | None, group: Responses) -> Array:
+    """Rows [n, p] of the design for the mixtures halfway between each run of the newest swarm and their mean."""
+    X = evidence.X if prior is None else evidence.X[prior.newest(evidence.runs)]
+    features = law.features((X + X.mean(axis=0)) / 2)
+    levels = np.zeros((len(X), len(group.centre) - features.shape[1]))
+    return np.asarray(np.hstack([features, levels]) - group.centre, dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class _Solution:
     """Parameters (c, b, v, d); of the runs [K]: predictions, the same with each left out, leverages and weights."""
@@ -131,13 +146,17 @@ class _Solution:
 
 @dataclass(frozen=True)
 class _TaskRegression:
-    """The regression of one task in logs: z ~ D theta, theta >= 0 on the first `bounded`, with prior precision."""
+    """The regression of one task in logs: z ~ D theta, theta >= 0 on the first `bounded`, with prior precision.
+
+    The predictions of `probes` [n, p], centred as D is, count in the choice of the non-negative solution.
+    """
 
     group: Responses
     index: int
     precision: Array
     noise: float
     bounded: int
+    probes: Array
 
     def solve(self) -> _Solution:
         """Reweight by the residuals until the weights are steady."""
@@ -179,7 +198,9 @@ class _TaskRegression:
         centre, mean = share @ design, float(share @ z)
         away = (design - centre) * weights[:, None]
         hessian = away.T @ (design - centre) + self.precision
-        coefficients = _nonnegative(hessian, away.T @ (z - mean), self.bounded)
+        maximum = np.linalg.solve(hessian, away.T @ (z - mean))
+        probes = self.probes - centre
+        coefficients = nearest_nonnegative(maximum, hessian + _HALFWAY * probes.T @ probes, self.bounded)
         return coefficients, mean - float(centre @ coefficients)
 
     def _leverage(self, weights: Array, coefficients: Array) -> Array:
@@ -193,18 +214,26 @@ class _TaskRegression:
         return np.asarray(weights * np.sum(design.T * solved, axis=0), dtype=np.float64)
 
 
-def _nonnegative(hessian: Array, slope: Array, bounded: int) -> Array:
-    """The minimum [p] of x' H x / 2 - slope . x with x >= 0 on the first `bounded` columns."""
-    inner, free = hessian[:bounded, :bounded], slice(bounded, None)
-    target = slope[:bounded]
-    if bounded < len(hessian):
-        factor = cho_factor(hessian[free, free])
-        eliminated = cho_solve(factor, hessian[free, :bounded])
-        inner = inner - hessian[:bounded, free] @ eliminated
-        target = target - eliminated.T @ slope[free]
+def nearest_nonnegative(point: Array, metric: Array, bounded: int) -> Array:
+    """Find the nearest point whose first coordinates are not negative.
+
+    Args:
+        point: [p].
+        metric: [p, p] positive definite M of the distance (x - point)' M (x - point).
+        bounded: How many coordinates, the first, are >= 0.
+
+    Returns:
+        [p] x.
+    """
+    if np.all(point[:bounded] >= 0):
+        return point
+    inner, free = metric[:bounded, :bounded], slice(bounded, None)
+    if bounded < len(metric):
+        factor = cho_factor(metric[free, free])
+        eliminated = cho_solve(factor, metric[free, :bounded])
+        inner = inner - metric[:bounded, free] @ eliminated
     root = np.linalg.cholesky(inner)
-    x = nnls(root.T, solve_triangular(root, target, lower=True), maxiter=50 * bounded)[0]
-    if bounded == len(hessian):
+    x = nnls(root.T, root.T @ point[:bounded], maxiter=50 * bounded)[0]
+    if bounded == len(metric):
         return np.asarray(x, dtype=np.float64)
-    rest = cho_solve(factor, slope[free] - hessian[free, :bounded] @ x)
-    return np.concatenate([x, rest])
+    return np.concatenate([x, point[free] - eliminated @ (x - point[:bounded])])

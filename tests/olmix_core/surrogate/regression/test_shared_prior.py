@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olmix_core.mixture import Array
 from olmix_core.surrogate.cross_validation import Folds
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import cross_validate, fit, fit_law, load_law
 from olmix_core.surrogate.regression.prior import SwarmPrior
-from olmix_core.surrogate.regression.shared_estimation import estimate_shared
+from olmix_core.surrogate.regression.shared_estimation import estimate_shared, nearest_nonnegative
 from olmix_core.surrogate.regression.shared_prior import SharedPrior, learn_shared_prior
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns
@@ -66,6 +67,42 @@ def test_a_noiseless_law_is_recovered() -> None:
     Q = problem.mixtures(50, seed=1)
     scatter = np.abs(data.Y - data.Y.mean(axis=0)).mean()
     assert np.abs(surrogate.predict(Q) - problem.bpb(Q)).mean() < 0.1 * scatter
+
+
+def test_a_mixture_of_more_leaves_than_the_runs_is_hardly_predicted_too_low() -> None:
+    """Many coefficients are 0; those that the runs leave open must not add up where every leaf has some weight."""
+
+    def missed(seed: int) -> float:
+        random = np.random.default_rng(seed)
+        a = random.gamma(1.0, 2.0, (6, 24)) * (random.random((6, 24)) < 0.3)
+
+        def bpb(Q: Array) -> Array:
+            return np.asarray(0.8 + np.exp(0.6 - Q**0.6 @ a.T))
+
+        X, uniform = random.dirichlet(np.full(24, 0.15), 24), np.full((1, 24), 1 / 24)
+        Y = bpb(X) * (1 + 0.04 * random.standard_normal((24, 6)))
+        runs, leaves, tasks = (
+            [f"{kind}{n:02d}" for n in range(size)] for kind, size in zip("rlt", (24, 24, 6), strict=True)
+        )
+        data = SwarmData(X, Y, tuple(runs), tuple(leaves), tuple(tasks))
+        return float((fit(data, SHARED).predict(uniform) - bpb(uniform)).mean())
+
+    assert abs(np.mean([missed(seed) for seed in range(4)])) < 0.02
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(0, 2))
+@examples(100)
+def test_the_nearest_non_negative_point_satisfies_the_optimality_conditions(seed: int, bounded: int, free: int) -> None:
+    random = np.random.default_rng(seed)
+    size = bounded + free
+    root = random.standard_normal((size, size + 2))
+    metric, point = root @ root.T + 0.1 * np.eye(size), random.standard_normal(size)
+    x = nearest_nonnegative(point, metric, bounded)
+    slope = metric @ (x - point)
+    assert np.all(x[:bounded] >= 0)
+    assert np.all(slope[:bounded] >= -1e-9)
+    assert np.abs(slope[:bounded] * x[:bounded]).max() < 1e-9
+    assert np.all(np.abs(slope[bounded:]) < 1e-9)
 
 
 def tasks_of_two_powers(runs: int, seed: int, tasks: int = 10) -> SwarmData:

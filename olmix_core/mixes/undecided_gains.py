@@ -1,0 +1,51 @@
+"""Remarks on gains within the noise: what would decide them, and how long that would take."""
+
+from collections.abc import Mapping
+
+from olmix_core.formatting import duration
+from olmix_core.mixture import Array
+from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.undecided import Remedy, remedy
+
+COMPARED = ("natural", "previous")  # mixtures, gains over which are explained
+
+
+def undecided_remarks(
+    surrogate: Surrogate, mixtures: Mapping[str, Array], task_weights: Array, runs: int, seconds: float | None
+) -> tuple[str, ...]:
+    """Say for each gain within the noise what would decide it.
+
+    Args:
+        surrogate: The law, of T tasks over m columns.
+        mixtures: {natural, proposed, ...: [m]}.
+        task_weights: [T] weights of the tasks in the objective.
+        runs: Runs of the fit.
+        seconds: Duration of the training of one proxy; None where it is not known.
+
+    Returns:
+        A remark for each.
+    """
+    remarks = []
+    for name in COMPARED:
+        if name in mixtures:
+            found = remedy(surrogate, mixtures["proposed"], mixtures[name], task_weights, runs)
+            if found is not None:
+                remarks.append(_worded(name, found, seconds))
+    return tuple(remarks)
+
+
+def _worded(name: str, found: Remedy, seconds: float | None) -> str:
+    def cost(proxies: int) -> str:
+        return "" if seconds is None else f" ({duration(proxies * seconds)} of training)"
+
+    ways = []
+    if found.runs is not None:
+        ways.append(f"about {found.runs} more proxies in the swarm{cost(found.runs)}")
+    if found.copies is not None:
+        both = f"{found.copies} proxies each of the {name} and the proposed mixture"
+        ways.append(f"{both}{cost(2 * found.copies)}, compared directly,")
+    if not ways:
+        return f"the gain over {name} is within the noise, and so small that 1,000 more proxies would not show it"
+    return (
+        f"the gain over {name} is within the noise; if it is as predicted, {' or '.join(ways)} show it in 4 of 5 cases"
+    )
