@@ -41,7 +41,7 @@ test-flows: $(DEVELOPMENT)  ## The tests of flows and the command line
 	$(PYTEST) -m "not long" tests/flows
 
 test-e2e: $(E2E) $(SERVERS)  ## Tests that need more than Python: a browser, servers
-	$(BIN)/pytest -m e2e
+	$(BIN)/pytest -m e2e --durations 20
 
 lint: $(DEVELOPMENT)  ## Check style and the layers of packages
 	$(BIN)/ruff check .

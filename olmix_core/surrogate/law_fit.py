@@ -94,7 +94,9 @@ def fit_under_shared_prior(swarm: SwarmData, settings: FitSettings, run_weights:
 def fit_best_law(
     swarm: SwarmData, settings: FitSettings, run_weights: Array, fitters: Sequence[LawFitter]
 ) -> LawSurrogate:
-    """Fit several laws and keep the one with the least held-out error, on the newest swarm where there are several.
+    """Fit several laws and keep the one with the least held-out error, weighted towards the best runs.
+
+    Where there are several swarms, the runs of the newest count.
 
     Args:
         swarm: The runs.
@@ -115,11 +117,11 @@ def fit_best_law(
     newest = np.ones(len(swarm.runs), dtype=bool) if settings.prior is None else settings.prior.newest(swarm.runs)
     refitters = [_refitter(swarm, settings, surrogate, bounded=False) for surrogate in surrogates]
     held_out = [out_of_fold(swarm, refitter, folds, run_weights, None) for refitter in refitters]
-    shares = [diagnostics.some_runs(newest).relative_error for diagnostics in held_out]
+    shares = [diagnostics.some_runs(newest).error_towards_the_best for diagnostics in held_out]
     best = int(np.argmin(shares))
     compared = ", ".join(f"{surrogate.name} {share:.3f}" for surrogate, share in zip(surrogates, shares, strict=True))
     note = (
-        f"{surrogates[best].name} chosen by {folds.count}-fold held-out error, "
+        f"{surrogates[best].name} chosen by {folds.count}-fold held-out error, weighted towards the best runs, "
         f"as a share of the scatter of the runs: {compared}"
     )
     return replace(surrogates[best], notes=(note, *surrogates[best].notes))

@@ -81,19 +81,19 @@ def environment(home: Path, tmp_path: Path) -> dict[str, str]:
     return own_environment(home, tmp_path / "cache")
 
 
-@pytest.fixture
-def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """A Prefect server of its own, without a worker."""
-    port = free_port()
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Prefect server of this file, without a worker; its folder is Prefect's home of the server."""
+    port, folder = free_port(), tmp_path_factory.mktemp("server")
     url = f"http://127.0.0.1:{port}/api"
+    environment = own_environment(folder, folder / "cache")
     settings = {
         **environment,
-        "PREFECT_HOME": str(tmp_path / "home"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_API_URL": url,
     }
-    log = tmp_path / "server.log"
+    log = folder / "server.log"
     with log.open("w") as output:
         running = subprocess.Popen(
             [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)],
@@ -111,8 +111,14 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[Server]:
                 time.sleep(0.5)
         else:
             pytest.fail(log.read_text())
-        yield Server(url, {**environment, "PREFECT_API_URL": url})
+        yield Server(url, environment, folder)
     running.wait(timeout=30)
+
+
+@pytest.fixture
+def server(own_server: Server, environment: dict[str, str]) -> Server:
+    """The server of this file, and the environment of the test that speaks to it."""
+    return Server(own_server.url, {**environment, "PREFECT_API_URL": own_server.url}, own_server.folder)
 
 
 @contextmanager

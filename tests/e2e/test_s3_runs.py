@@ -68,9 +68,11 @@ def test_a_run_on_s3_is_that_on_a_folder_and_leaves_no_secret(
     environment: dict[str, str],
     s3: "S3Server",
     bucket: str,
+    server: "Server",
     tmp_path: Path,
 ) -> None:
     outputs = []
+    assert server.folder is not None
 
     def run(config: Path) -> str:
         done = olmix("run", config, environment=environment)
@@ -106,17 +108,15 @@ def test_a_run_on_s3_is_that_on_a_folder_and_leaves_no_secret(
     assert "Traceback" not in outputs[-1]
 
     searched = 0
-    for folder in (
-        s3.folder / "devices",
-        tmp_path,
-    ):  # the store as it lies on the disk; outputs, caches, Prefect's home
+    # The store as it lies on the disk; outputs and caches; Prefect's home.
+    for folder in (s3.folder / "devices", tmp_path, server.folder):
         for path in (path for path in folder.rglob("*") if path.is_file()):
             content = path.read_bytes()
             searched += 1
             assert s3.secret.encode() not in content, path
             assert wrong["AWS_SECRET_ACCESS_KEY"].encode() not in content, path
     assert searched > 50
-    assert (tmp_path / "home/prefect.db").exists()
+    assert (server.folder / "prefect.db").exists()
     assert not any(s3.secret in output or wrong["AWS_SECRET_ACCESS_KEY"] in output for output in outputs)
 
 
@@ -126,8 +126,9 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
     config = on_s3(proxy=SLOW, proposal={"repetition": 1000})
     s3.requests()
     with (tmp_path / "run.log").open("w") as log:
+        impatient = {**environment, "AWS_MAX_ATTEMPTS": "2"}
         running = subprocess.Popen(
-            [OLMIX, "run", config, "--workers", "2"], env=environment, stdout=log, stderr=log, text=True
+            [OLMIX, "run", config, "--workers", "2"], env=impatient, stdout=log, stderr=log, text=True
         )
         finished: list[str] = []
         while len(finished) < 2:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from olmix_core.errors import FitError
-from olmix_core.surrogate.cross_validation import Folds
+from olmix_core.mixture import Array
+from olmix_core.surrogate.cross_validation import Diagnostics, Folds
 from olmix_core.surrogate.fit import cross_validate, fit
 from olmix_core.surrogate.settings import FitSettings
 from olmix_core.surrogate.test_problems import diminishing_returns, log_linear
@@ -42,3 +43,46 @@ def test_invalid_numbers_of_folds_are_refused(folds: int) -> None:
         cross_validate(
             log_linear(4, 2).with_noise(0.1).evidence(20, seed=0), FitSettings(family="log_linear"), folds=Folds(folds)
         )
+
+
+def predictions(predicted: Array, observed: Array) -> Diagnostics:
+    runs, tasks = observed.shape
+    nothing = np.zeros(runs)
+    return Diagnostics(
+        family="",
+        gamma=None,
+        runs=tuple(f"r{k:02d}" for k in range(runs)),
+        tasks=tuple(f"t{t}" for t in range(tasks)),
+        predicted=predicted,
+        observed=observed,
+        std=np.ones(observed.shape),
+        objective_predicted=nothing,
+        objective_observed=nothing,
+        objective_std=nothing,
+    )
+
+
+def test_an_error_among_the_best_runs_counts_more_than_one_among_the_worst() -> None:
+    observed = np.linspace(1.0, 2.0, 20)[:, None]
+    best, worst = observed.copy(), observed.copy()
+    best[1] -= 0.05
+    worst[-2] += 0.05
+    errors = [predictions(one, observed).error_towards_the_best for one in (observed, worst, best)]
+    assert errors[0] == 0.0
+    assert errors[2] == pytest.approx(errors[1] / 0.3)
+
+
+def test_a_poor_run_that_is_predicted_to_be_the_best_counts_fully() -> None:
+    observed = np.linspace(1.0, 2.0, 20)[:, None]
+    far, near = observed.copy(), observed.copy()
+    far[-1] = 0.9  # predicted best
+    near[-1] += 1.1  # the same error, but predicted worst
+    assert predictions(far, observed).error_towards_the_best > 2 * predictions(near, observed).error_towards_the_best
+
+
+def test_runs_without_a_measurement_and_tasks_that_do_not_move_do_not_count() -> None:
+    observed = np.column_stack([np.linspace(1.0, 2.0, 20), np.full(20, 3.0), np.full(20, np.nan)])
+    observed[3, 0] = np.nan
+    predicted = np.nan_to_num(observed, nan=50.0)
+    predicted[:, 1] += 0.5
+    assert predictions(predicted, observed).error_towards_the_best == 0.0
