@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,13 +91,7 @@ def _shot(page: "Page", name: str) -> None:
 
 def watched_every_20_seconds(local: Any, config: Path) -> None:
     schedule = {"schedule": {"interval": 20}, "active": True, "parameters": {"config_file": str(config)}}
-    request = urllib.request.Request(
-        f"{local.url}/deployments/{deployment_id(local, 'watch')}/schedules",
-        json.dumps([schedule]).encode(),
-        {"Content-Type": "application/json"},
-        method="POST",
-    )
-    urllib.request.urlopen(request, timeout=30).close()
+    local.post(f"deployments/{deployment_id(local, 'watch')}/schedules", [schedule])
 
 
 def looks(local: Any, config: Path) -> list[dict[str, Any]]:

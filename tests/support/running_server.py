@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +29,21 @@ class Server:
         return self.url.removesuffix("/api")
 
     def ask(self, path: str, **body: Any) -> Any:
-        """What the API answers to a POST."""
+        """What the API answers to a POST of an object."""
+        return self.post(path, body)
+
+    def post(self, path: str, body: Any, attempts: int = 4) -> Any:
+        """What the API answers to a POST. A busy server (503) is asked again, as Prefect's own client does."""
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/{path}", json.dumps(body).encode(), headers, method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or attempts == 1:
+                raise
+        time.sleep(3)
+        return self.post(path, body, attempts - 1)
 
     def prefect(self, *words: str) -> str:
         done = subprocess.run(
