@@ -1,14 +1,17 @@
-"""From small models to large ones: laws fitted to losses of small models, judged on larger models of other mixtures.
+"""From small models to large ones: laws fitted to losses of small models, judged on larger models.
 
 Two swarms that others trained, with models of several sizes:
 
-- RegMix (arXiv 2407.01492): 17 domains of the Pile, 13 losses, 512 runs of 1M parameters; judged on 60M and 1B;
-- SlimPajama: 7 domains and their losses, 22 runs of 122M at their last checkpoint; judged on 1.2B.
+- RegMix (arXiv 2407.01492): 17 domains of the Pile, 13 losses, 512 runs of 1M parameters; judged on other mixtures at
+  1M, 60M and 1B; its focus is the loss of Pile-CC;
+- SlimPajama: 7 domains and their losses, 22 runs of 122M at their last checkpoint; judged on the same mixtures at 310M
+  to 1.2B; its focus is the loss of OpenHermes, which is none of the domains.
 
 Each row is the mean over random draws of the runs. Losses are in nats per token.
 
-- spearman: mean over losses of the correlation over the large models; of Pile-CC alone;
-- regret: the loss of the large model whose mixture is predicted best, less the least of all.
+- spearman: mean over losses of the correlation over the large models, and that of the focus;
+- regret: the loss of the large model whose mixture is predicted best, less the least of all, of the mean over losses
+  and of the focus.
 
     make bench-transfer        (ten minutes on one core)
 """
@@ -34,7 +37,7 @@ from olmix_core.surrogate.settings import FitSettings
 FOREIGN = Path(__file__).resolve().parents[2] / "shared" / "foreign"
 FAMILIES = ("log_linear", "diminishing_returns", "shared_prior", "auto")
 _FEWEST = 5  # models of one size that can be ranked
-COLUMNS = ("spearman", "spearman_pile_cc", "regret", "regret_pile_cc")
+COLUMNS = ("spearman", "focus_spearman", "regret", "focus_regret")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def slimpajama() -> Transfer:
     losses = [name for name in table_of_runs.columns.astype(str) if name.endswith("_loss")]
     last = table_of_runs.sort_values("n_tokens").groupby([*weights, "model_size"], as_index=False).last()
 
-    def runs(size: object) -> SwarmData:
+    def runs(size: float) -> SwarmData:
         chosen = last[last["model_size"] == size]
         X = chosen[weights].to_numpy(dtype=float)
         return SwarmData(
@@ -94,8 +97,9 @@ def slimpajama() -> Transfer:
             tuple(name.removesuffix("_loss") for name in losses),
         )
 
-    sizes = [size for size, count in last["model_size"].value_counts().sort_index().items() if count >= _FEWEST]
-    return Transfer(runs(sizes[0]), {str(size): runs(size) for size in sizes}, (8, 12, 22), "openhermes")
+    models = last["model_size"].astype(float)
+    sizes = [size for size in sorted(set(models)) if (models == size).sum() >= _FEWEST]
+    return Transfer(runs(sizes[0]), {f"{size / 1e6:.0f}m": runs(size) for size in sizes[1:]}, (8, 12, 22), "openhermes")
 
 
 def judged(predicted: Array, large: SwarmData, focus: str) -> Array:
@@ -140,7 +144,7 @@ def main() -> None:
                     row = dict(zip(COLUMNS, means, strict=True))
                     results.append({"swarm": name, "runs": count, "family": family, "judged_on": size, **row})
                     rows.append((count, family, size, *means))
-        print(f"\n{name}: {transfer.small.X.shape[1]} domains; pile_cc stands for {transfer.focus}")
+        print(f"\n{name}: {transfer.small.X.shape[1]} domains; the focus is {transfer.focus}")
         table(("runs", "family", "on", *COLUMNS), rows)
     write("transfer", {"draws": arguments.draws, "results": results})
 

@@ -1,4 +1,4 @@
-"""Remarks on gains within the noise: what would decide them, and how long that would take."""
+"""Remarks on gains within the noise: what would show them, and how long that would take."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ COMPARED = ("natural", "previous")  # mixtures, gains over which are explained
 def undecided_remarks(
     surrogate: Surrogate, mixtures: Mapping[str, Array], task_weights: Array, runs: int, seconds: float | None
 ) -> tuple[str, ...]:
-    """Say for each gain within the noise what would decide it.
+    """Say for each gain within the noise what would show it.
 
     Args:
         surrogate: The law, of T tasks over m columns.
@@ -36,16 +36,18 @@ def undecided_remarks(
 
 def _worded(name: str, found: Remedy, seconds: float | None) -> str:
     def cost(proxies: int) -> str:
-        return "" if seconds is None else f" ({duration(proxies * seconds)} of training)"
+        return "" if not seconds or proxies * seconds < 1 else f" ({duration(proxies * seconds)} of training)"
 
     ways = []
     if found.runs is not None:
-        ways.append(f"about {found.runs} more proxies in the swarm{cost(found.runs)}")
+        more = "one more proxy" if found.runs == 1 else f"about {found.runs} more proxies"
+        ways.append(f"{more} in the swarm{cost(found.runs)}")
     if found.copies is not None:
         both = f"{found.copies} proxies each of the {name} and the proposed mixture"
         ways.append(f"{both}{cost(2 * found.copies)}, compared directly,")
     if not ways:
         return f"the gain over {name} is within the noise, and so small that 1,000 more proxies would not show it"
     return (
-        f"the gain over {name} is within the noise; if it is as predicted, {' or '.join(ways)} show it in 4 of 5 cases"
+        f"the gain over {name} is within the noise; if it is as large as predicted, {' or '.join(ways)} would show it"
+        " in 4 of 5 cases"
     )

@@ -28,6 +28,7 @@ from olmix_core.surrogate.base import Surrogate
 
 NORMAL_90 = 1.6448536269514722  # half width of a 90 % interval in standard deviations
 REAL = "real"
+UNDECIDED = "within the noise: not to be relied on"
 
 _SAME = 1e-6  # BPB; solvers agree no better
 
@@ -87,7 +88,7 @@ class Interval:
             return "the same mixture"
         if self.low > 0:
             return REAL
-        return "a loss" if self.high < 0 else "within the noise: not to be relied on"
+        return "a loss" if self.high < 0 else UNDECIDED
 
     @property
     def caution(self) -> str:

@@ -118,7 +118,7 @@ def fit_best_law(
     refitters = [_refitter(swarm, settings, surrogate, bounded=False) for surrogate in surrogates]
     held_out = [out_of_fold(swarm, refitter, folds, run_weights, None) for refitter in refitters]
     shares = [diagnostics.some_runs(newest).error_towards_the_best for diagnostics in held_out]
-    best = int(np.argmin(shares))
+    best = int(np.argmin(np.nan_to_num(shares, nan=np.inf)))
     compared = ", ".join(f"{surrogate.name} {share:.3f}" for surrogate, share in zip(surrogates, shares, strict=True))
     note = (
         f"{surrogates[best].name} chosen by {folds.count}-fold held-out error, weighted towards the best runs, "

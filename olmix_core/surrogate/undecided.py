@@ -1,8 +1,8 @@
-"""What would tell a gain within the noise from none: more runs for the law, or copies of the two proxies compared.
+"""What would show that a gain is real: more runs for the law, or copies of the two proxies compared.
 
-The variance of a predicted gain has two parts (`intervals`): the error of the law, which falls as 1 / K with the number
-of runs K, and the scatter n of a pair of proxies, which no further run of other mixtures lessens. A gain g is found to
-be real in four of five cases if it exceeds
+The variance of a predicted gain has two parts (`intervals`): the error of the law, which falls roughly as 1 / K with
+the number of runs K, and the scatter n of a pair of proxies, which no further run of other mixtures lessens. A gain g
+is found to be real in four of five cases if it exceeds
 
 - with more runs: 1.645 sqrt(s^2 + n^2) + 0.842 s, where s is the error of the law with these runs;
 - with both mixtures trained N times each and compared directly: (1.645 + 0.842) n / sqrt(N).
@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 
 from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.intervals import NORMAL_90, interval
+from olmix_core.surrogate.intervals import NORMAL_90, UNDECIDED, interval
 
 POWER_80 = 0.8416212335729143  # standard deviations that a normal value exceeds the negative of in four of five cases
 _MOST = 1000  # proxies beyond which nobody is advised to train them
@@ -26,7 +26,7 @@ _MOST = 1000  # proxies beyond which nobody is advised to train them
 
 @dataclass(frozen=True)
 class Remedy:
-    """How many more proxies would find a gain to be real in four of five cases, if it is as large as predicted.
+    """How many more proxies would show a gain in four of five cases, if it is as large as predicted.
 
     Attributes:
         runs: More runs of mixtures like those of the swarm; None where no number would do.
@@ -38,7 +38,7 @@ class Remedy:
 
 
 def remedy(surrogate: Surrogate, q: Array, reference: Array, task_weights: Array | None, runs: int) -> Remedy | None:
-    """Find what would decide a gain.
+    """Find what would show a gain.
 
     Args:
         surrogate: The fit.
@@ -48,23 +48,23 @@ def remedy(surrogate: Surrogate, q: Array, reference: Array, task_weights: Array
         runs: K, the runs of the fit.
 
     Returns:
-        What would decide it; None where it is decided, or is no gain.
+        What would show it; None where it is not within the noise, or is no gain.
     """
     gain = interval(surrogate, q, task_weights, reference)
-    if gain.bpb <= 0 or gain.low > 0:
+    if gain.verdict != UNDECIDED or not gain.bpb > 0:
         return None
     law = surrogate.objective_std(q, task_weights, reference)
     pair = math.hypot(*surrogate.objective_noises(np.array([q, reference]), task_weights))
-    copies = max(2, math.ceil(((NORMAL_90 + POWER_80) * pair / gain.bpb) ** 2))
-    return Remedy(_more_runs(gain.bpb, law, pair, runs), copies if 2 * copies <= _MOST else None)
+    copies = ((NORMAL_90 + POWER_80) * pair / gain.bpb) ** 2
+    return Remedy(_more_runs(gain.bpb, law, pair, runs), max(2, math.ceil(copies)) if 2 * copies <= _MOST else None)
 
 
 def _more_runs(gain: float, law: float, pair: float, runs: int) -> int | None:
     def missing(error: float) -> float:
         return NORMAL_90 * math.hypot(error, pair) + POWER_80 * error - gain
 
-    if law <= 0 or missing(0.0) >= 0:
+    if not (missing(0.0) < 0 < law < math.inf):
         return None
     error = brentq(missing, 0.0, law) if missing(law) > 0 else law
-    more = max(1, math.ceil(runs * ((law / error) ** 2 - 1))) if error > 0 else _MOST + 1
-    return more if more <= _MOST else None
+    more = runs * ((law / error) ** 2 - 1) if error > 0 else math.inf
+    return max(1, math.ceil(more)) if more <= _MOST else None

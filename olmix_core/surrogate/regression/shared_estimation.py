@@ -6,9 +6,9 @@ posterior and of predictions: those of the mixtures halfway between each run and
 The runs of a sparse swarm leave the sum of many small coefficients open. In the metric of the posterior alone, the
 constraint raises this sum, and mixtures of more leaves than the runs have are predicted too low.
 
-Leave-one-out errors are those of the closed form on the coefficients above 0. The weights that go into the covariance
-are those of the regression in BPB which has the same solution: a run counts 1 / (y - c)^2, so that runs of low BPB,
-where proposals lie, count most.
+Leave-one-out errors are those of the closed form on the coefficients above 0, which is approximate where the constraint
+binds. In the covariance a run counts 1 / (y - c)^2, as in the regression in BPB that corresponds to this one: runs of
+low BPB, where proposals lie, count most.
 """
 
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ def estimate_shared(
     scale = np.full(len(evidence.tasks), 1e-9)
     m, shares = len(evidence.leaves), np.array([shared.shares[task] for task in evidence.tasks])
     for group in _responses(evidence, shared, levels, weights, fitted, shares):
-        probes = _probes(evidence, shared.law([evidence.tasks[group.tasks[0]]]), prior, group)
+        probes = _Probes.halfway(evidence, shared.law([evidence.tasks[group.tasks[0]]]), prior, group)
         scales = task_scales(group.moments, covariance)
         scale[group.tasks] = np.sqrt(scales.ratio * scales.noise)
         for i, t in enumerate(group.tasks):
@@ -125,12 +125,33 @@ def _responses(
     return groups
 
 
-def _probes(evidence: SwarmData, law: Law, prior: SwarmPrior | None, group: Responses) -> Array:
-    """Rows [n, p] of the design for the mixtures halfway between each run of the newest swarm and their mean."""
-    X = evidence.X if prior is None else evidence.X[prior.newest(evidence.runs)]
-    features = law.features((X + X.mean(axis=0)) / 2)
-    levels = np.zeros((len(X), len(group.centre) - features.shape[1]))
-    return np.asarray(np.hstack([features, levels]) - group.centre, dtype=np.float64)
+@dataclass(frozen=True)
+class _Probes:
+    """Mixtures whose predictions count in the choice of a non-negative estimate.
+
+    Attributes:
+        design: [n, p] their rows, centred as those of the runs.
+        weights: [n] those of the runs.
+    """
+
+    design: Array
+    weights: Array
+
+    @classmethod
+    def halfway(cls, evidence: SwarmData, law: Law, prior: SwarmPrior | None, group: Responses) -> "_Probes":
+        """The mixtures halfway between each run of the newest swarm and their mean."""
+        counted = group.weights > 0
+        newest = counted if prior is None else counted & prior.newest(evidence.runs)
+        rows = newest if newest.any() else counted
+        X, weights = evidence.X[rows], group.weights[rows]
+        features = law.features((X + weights @ X / weights.sum()) / 2)
+        levels = np.zeros((len(X), len(group.centre) - features.shape[1]))
+        return cls(np.hstack([features, levels]) - group.centre, weights)
+
+    def information(self, centre: Array) -> Array:
+        """Their sums of squares and products [p, p] about a centre [p]."""
+        away = self.design - centre
+        return np.asarray((away * self.weights[:, None]).T @ away, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -148,7 +169,7 @@ class _Solution:
 class _TaskRegression:
     """The regression of one task in logs: z ~ D theta, theta >= 0 on the first `bounded`, with prior precision.
 
-    The predictions of `probes` [n, p], centred as D is, count in the choice of the non-negative solution.
+    The predictions of `probes` count in the choice of the non-negative solution.
     """
 
     group: Responses
@@ -156,7 +177,7 @@ class _TaskRegression:
     precision: Array
     noise: float
     bounded: int
-    probes: Array
+    probes: _Probes
 
     def solve(self) -> _Solution:
         """Reweight by the residuals until the weights are steady."""
@@ -199,8 +220,8 @@ class _TaskRegression:
         away = (design - centre) * weights[:, None]
         hessian = away.T @ (design - centre) + self.precision
         maximum = np.linalg.solve(hessian, away.T @ (z - mean))
-        probes = self.probes - centre
-        coefficients = nearest_nonnegative(maximum, hessian + _HALFWAY * probes.T @ probes, self.bounded)
+        metric = hessian + _HALFWAY * self.probes.information(centre)
+        coefficients = nearest_nonnegative(maximum, metric, self.bounded)
         return coefficients, mean - float(centre @ coefficients)
 
     def _leverage(self, weights: Array, coefficients: Array) -> Array:

@@ -26,14 +26,18 @@ def test_a_gain_that_is_real_has_no_remark() -> None:
 def test_a_gain_within_the_noise_names_proxies_and_their_cost() -> None:
     [remark] = remarks(diminishing_returns(4, 3).with_noise(0.1), 0.5, seconds=600.0)
     assert remark == (
-        "the gain over natural is within the noise; if it is as predicted, 3 proxies each of the natural and the"
-        " proposed mixture (60 min of training), compared directly, show it in 4 of 5 cases"
+        "the gain over natural is within the noise; if it is as large as predicted, 3 proxies each of the natural and"
+        " the proposed mixture (60 min of training), compared directly, would show it in 4 of 5 cases"
     )
 
 
 def test_a_tiny_gain_says_that_no_sensible_number_of_proxies_would_do() -> None:
     [remark] = remarks(diminishing_returns(4, 3).with_noise(0.1), 0.002)
     assert remark == "the gain over natural is within the noise, and so small that 1,000 more proxies would not show it"
+
+
+def test_mixtures_that_are_the_same_but_for_the_solver_have_no_remark() -> None:
+    assert remarks(diminishing_returns(4, 3).with_noise(0.1), 1e-9) == ()
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5])

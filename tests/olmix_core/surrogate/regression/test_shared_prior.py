@@ -90,6 +90,16 @@ def test_a_mixture_of_more_leaves_than_the_runs_is_hardly_predicted_too_low() ->
     assert abs(np.mean([missed(seed) for seed in range(4)])) < 0.02
 
 
+def test_a_run_of_weight_0_is_as_good_as_left_out() -> None:
+    data = truth_with_sources(24, seed=5)
+    weights = np.repeat([0.0, 1.0], [6, 18])
+    unweighted = data.rows(np.arange(6, 24))
+    shared = learn_shared_prior(unweighted, np.ones(18), None, gamma=0.6)
+    left_out = estimate_shared(unweighted, shared, np.ones(18), None, 0.02).estimate.parameters
+    weighted = estimate_shared(data, shared, weights, None, 0.02).estimate.parameters
+    np.testing.assert_allclose(weighted.v, left_out.v, rtol=1e-6, atol=1e-9)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(0, 2))
 @examples(100)
 def test_the_nearest_non_negative_point_satisfies_the_optimality_conditions(seed: int, bounded: int, free: int) -> None:
