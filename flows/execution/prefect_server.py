@@ -1,11 +1,19 @@
-"""The Prefect server that PREFECT_API_URL names: asked once before a run, so that a wrong address is one message."""
+"""The Prefect server of a run: the one that PREFECT_API_URL names, or a temporary one that the run starts.
+
+It is asked once before the run, so that a wrong address, or a server that does not start, is one message.
+"""
 
 from urllib.parse import urlsplit
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 
 from flows.execution.prefect_settings import API_URL as _URL
 from flows.execution.prefect_settings import SERVER_EXPECTED as _EXPECTED
@@ -18,11 +26,15 @@ _CREDENTIALS = "PREFECT_API_AUTH_STRING=USER:PASSWORD as on the server, or PREFE
 def check_server() -> None:
     """Ask the configured Prefect server for something that needs the credentials of this process.
 
+    Without a configured one, start the temporary server.
+
     Raises:
-        ConfigError: If the address is no URL, or the server does not answer as a Prefect server.
+        ConfigError: If the address is no URL, the server does not answer as a Prefect server, or the temporary server
+            does not start in time.
     """
     url = PREFECT_API_URL.value()
     if not url:
+        _start_temporary_server()
         return
     name = _without_password(url)
     try:
@@ -42,6 +54,17 @@ def check_server() -> None:
     except (ValueError, RuntimeError) as error:  # another page; the client's own check of the address
         found = f"{name}, which does not answer as a Prefect server"
         raise ConfigError("environment", _URL, found, _EXPECTED) from error
+
+
+def _start_temporary_server() -> None:
+    """Start the server that Prefect's clients in this process share; it ends with the process."""
+    limit = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS
+    try:
+        get_client(sync_client=True)
+    except (RuntimeError, httpx.HTTPError) as error:
+        found = f"{limit.value()} seconds, in which the temporary Prefect server did not start"
+        expected = "more seconds where the machine is busy, or PREFECT_API_URL with the address of a running server"
+        raise ConfigError("environment", limit.name, found, expected) from error
 
 
 def _refused(name: str, status: int) -> ConfigError:

@@ -30,8 +30,8 @@ DEFAULTS = {
     # The command line prints errors once; Prefect's logs stay in its database, with the run.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "WARNING",
-    # The first start on a machine migrates a database, which may take longer than Prefect's default of 20 s.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # The first start on a machine migrates a database. On a busy machine that takes minutes; Prefect's default is 20 s.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
 }
 
 

@@ -136,3 +136,16 @@ def test_a_run_ends_with_one_line_and_status_1(url: str, project: Callable[..., 
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1
     assert run.stderr.startswith(f"error environment: PREFECT_API_URL: found {url}, which ")
+
+
+def test_a_temporary_server_that_does_not_start_in_time_is_told(tmp_path: Path) -> None:
+    late = {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | late
+    script = "from flows.execution.prefect_server import check_server; check_server()"
+    told = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert told.returncode == 1
+    last = told.stderr.strip().splitlines()[-1]
+    assert "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: found 1 seconds, in which the temporary" in last
+    assert "PREFECT_API_URL with the address of a running server" in last
