@@ -30,7 +30,7 @@ def study(power: float, seed: int) -> tuple[LawSurrogate, SwarmData]:
 def test_intervals_hold_low_and_high_runs_more_alike_than_with_one_noise(power: float) -> None:
     local: list[list[float]] = []
     everywhere: list[list[float]] = []
-    for seed in range(3):
+    for seed in range(6):
         surrogate, test = study(power, seed)
         predicted = surrogate.predict(test.X)
         error = np.abs(predicted - test.Y)
