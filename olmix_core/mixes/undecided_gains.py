@@ -7,7 +7,7 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.undecided import Remedy, remedy
 
-COMPARED = ("natural", "previous")  # mixtures, gains over which are explained
+_COMPARED = ("natural", "previous")  # mixtures that the proposed one is compared with
 
 
 def undecided_remarks(
@@ -26,7 +26,7 @@ def undecided_remarks(
         A remark for each.
     """
     remarks = []
-    for name in COMPARED:
+    for name in _COMPARED:
         if name in mixtures:
             found = remedy(surrogate, mixtures["proposed"], mixtures[name], task_weights, runs)
             if found is not None:

@@ -20,8 +20,8 @@ from olmix_core.mixture import Array
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.intervals import NORMAL_90, UNDECIDED, interval
 
-POWER_80 = 0.8416212335729143  # standard deviations that a normal value exceeds the negative of in four of five cases
-_MOST = 1000  # proxies beyond which nobody is advised to train them
+POWER_80 = 0.8416212335729143  # 80 % quantile of the normal distribution, in standard deviations
+_MOST = 1000  # proxies; more are not advised
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Remedy:
     """How many more proxies would show a gain in four of five cases, if it is as large as predicted.
 
     Attributes:
-        runs: More runs of mixtures like those of the swarm; None where no number would do.
-        copies: Proxies of each of the two mixtures; None where it is more than a thousand.
+        runs: More runs of mixtures like those of the swarm; None where a thousand would not do.
+        copies: Proxies of each of the two mixtures; None where that takes more than a thousand proxies.
     """
 
     runs: int | None
