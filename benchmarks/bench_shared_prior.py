@@ -1,9 +1,9 @@
 """Held-out error with few runs: the shared prior against a ridge of each task, on the released swarms.
 
 Repeated random splits: K runs to fit, all others to test. The leaves of `all64` and `pdf22` come from several sources,
-which both are told. Coverage is how often 90 % intervals (law and noise) hold the measured value, of the mean over tasks
-and of single tasks; seconds are those of the processor. Optimism is the predicted over the measured gain of the five
-runs that are predicted best, against the mean of the runs left out: for the mean over tasks, and for each task by
+which both are told. Coverage is how often 90 % intervals (law and noise) hold the measured value, of the mean over
+tasks and of single tasks; seconds are those of the processor. Optimism is the predicted over the measured gain of the
+five runs that are predicted best, against the mean of the runs left out: for the mean over tasks, and for each task by
 itself.
 """
 
