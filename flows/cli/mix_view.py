@@ -1,5 +1,7 @@
 """How a mixture looks in a terminal."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from rich.bar import Bar
 from rich.console import Group
@@ -10,6 +12,7 @@ from olmix_core.evidence.compatibility import describe_exclusions
 from olmix_core.formatting import amount
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.tables import SAMPLE_COLUMN
+from olmix_core.surrogate.intervals import Interval
 
 
 def mixture_table(mixture: pd.DataFrame) -> Table:
@@ -72,14 +75,27 @@ def _heading(record: MixRecord) -> Text:
 
 
 def _prediction(record: MixRecord) -> Text:
-    predicted = record.predicted
+    text = _predictions("at the size of the proxies", record.predicted, record.gain)
+    if record.target is not None:
+        target = record.target
+        text.append("\n")
+        text.append(_predictions(target.words, target.predicted, target.gain))
+        slopes = sorted(task.slope for task in target.tasks)
+        text.append(
+            f"\n  a difference at the size of the proxies is {slopes[0]:.2f} to {slopes[-1]:.2f} of it here, by task;"
+            f" learnt from {target.anchors} larger runs\n"
+        )
+    return text
+
+
+def _predictions(where: str, predicted: Mapping[str, Interval], gains: Mapping[str, Interval]) -> Text:
     text = Text()
-    text.append("\npredicted mean BPB (lower is better), with 90 % interval", style="bold")
+    text.append(f"\npredicted mean BPB (lower is better) {where}, with 90 % interval", style="bold")
     for name in ("natural", "previous", "proposed"):
         if name in predicted:
             bpb = predicted[name]
             text.append(f"\n  {name:<9} {bpb.bpb:.4f}  ({bpb.low:.4f} to {bpb.high:.4f})")
-    for name, gain in record.gain.items():
+    for name, gain in gains.items():
         reference = predicted[name.removeprefix("over_")].bpb
         text.append(
             f"\n  gain {name.replace('_', ' ')}: {gain.bpb:.4f}"

@@ -80,7 +80,11 @@ def _json_of(store: "Store", record: "MixRecord") -> "JsonObject":
         "target_tokens": record.target_tokens,
         "mixture": _records(table),
         "tasks": [{name: task[name] for name in TASK_COLUMNS if name in task} for task in tasks],
-        **{name: fields[name] for name in ("predicted", "gain", "proxies", "flags", "notes")},
+        **{
+            name: fields[name]
+            for name in ("predicted", "gain", "target", "proxies", "flags", "notes")
+            if name in fields
+        },
     }
 
 

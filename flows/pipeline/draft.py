@@ -16,12 +16,16 @@ from olmix_core.storage.layout import (
     DIAGNOSTICS_FILE,
     RUNS_FILE,
     SURROGATE_FILE,
+    TARGET_FILE,
     TRADE_OFFS_FILE,
     fit_path,
     proposal_path,
+    target_path,
 )
 from olmix_core.storage.results import file_of
 from olmix_core.surrogate.fit import load as load_surrogate
+from olmix_core.surrogate.scaling.target_json import read_target
+from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 from tasks.runtime import progress
 from tasks.steps.evidence import evidence
 from tasks.steps.plan import plan
@@ -66,6 +70,7 @@ def _draft(context: RunContext, keys: Mapping[str, Sequence[str]]) -> MixDraft:
         tokenizer=TokenizerRecord.model_validate(tokenizer),
         proposal=_proposal(context),
         law=_law(context),
+        target=_target(context),
         swarm=SwarmSummary(
             proxies=[SwarmProxy(run.proxy, run.parameters, run.tokens, run.seconds) for run in state.trained],
             excluded=state.excluded,
@@ -101,6 +106,11 @@ def _proposal(context: RunContext) -> ProposedMixture:
         solver=SolverRecord(status=result.status, gap=result.gap, residual=result.residual),
         trade_offs=file_of(context.store, result.files, proposal_path(result.proposal, TRADE_OFFS_FILE)),
     )
+
+
+def _target(context: RunContext) -> TargetSurrogate | None:
+    key = context.state.transfer.transfer
+    return read_target(context.store.read_json(target_path(key, TARGET_FILE))) if key else None
 
 
 def _law(context: RunContext) -> FittedLaw:

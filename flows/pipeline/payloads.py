@@ -51,7 +51,7 @@ def proposal_request(context: RunContext) -> ProposalRequest:
         natural=state.natural,
         tokens=state.tokens,
         kl=settings.kl,
-        target_tokens=settings.target_tokens,
+        target_tokens=settings.run_tokens,
         repetition=settings.repetition,
         pessimism=settings.pessimism,
         sequence_length=settings.sequence_length,

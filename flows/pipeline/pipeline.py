@@ -1,9 +1,10 @@
 """The chain of steps: what each depends on, from a configuration to a proposed mixture.
 
     tokenizer -> statistics (a leaf) -> overlap -> plan -> swarm -> train (a mixture)
-              -> evaluate (a proxy and a task) -> evidence -> fit -> propose
+              -> evaluate (a proxy and a task) -> evidence -> fit [-> transfer] -> propose
 
-A swarm may be trained in rounds: from the law of one round, `choose` gives the mixtures of the next.
+A swarm may be trained in rounds: from the law of one round, `choose` gives the mixtures of the next. If the
+configuration states the size of the target run, `transfer` carries the law there.
 The chain is written once and carried out by an executor: for real (the flow), or as a dry run.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import replace
 from flows.pipeline.context import RunContext
 from flows.pipeline.payloads import proposal_request, reuse_base, round_sizes, swarm_payload, tokenizer_settings
 from flows.pipeline.swarm_round import SwarmProgress, train_round
+from flows.pipeline.target import carry_to_target, train_anchors
 from flows.pipeline.task_text import task_text
 from olmix_core.config.tokenizer import TokenizerFile, TrainedBPE
 from olmix_core.data.corpus import LeafStatistics
@@ -20,6 +22,7 @@ from olmix_core.data.domains import Leaf
 from olmix_core.data.overlap import Overlap
 from olmix_core.evidence.atoms import extend_splits
 from olmix_core.evidence.pooling import PinnedEvidence, evidence_of_versions
+from olmix_core.evidence.rows import EvidenceRow
 from olmix_core.identity import step_key
 from olmix_core.mixes.versions import read_latest
 from olmix_core.mixture import LeafIndex, Mixture
@@ -71,10 +74,10 @@ def run_chain(context: RunContext) -> None:
         files={leaf.fingerprint: leaf.files for leaf in inputs.domains.leaves},
     )
     state.request = proposal_request(context)
-    _train_swarm(context)
+    carry_to_target(context, *_train_swarm(context))
     state.proposal = executor.run(
         propose,
-        ProposePayload(state.fit.fit, state.request),
+        ProposePayload(state.fit.fit, state.request, state.transfer.transfer or None),
         labels=inputs.domains.labels,
         bound_names=list(inputs.bounds.names),
     )
@@ -168,12 +171,16 @@ def _carry_over(context: RunContext) -> None:
     )
 
 
-def _train_swarm(context: RunContext) -> None:
-    """Train the swarm, in rounds where the configuration asks for them, and fit the law after each."""
+def _train_swarm(context: RunContext) -> tuple[FitPayload, list[EvidenceRow]]:
+    """Train the swarm, in rounds where the configuration asks for them, and fit the law after each.
+
+    Returns what the last law is fitted to, and the rows of larger proxies.
+    """
     state, executor = context.state, context.executor
     first = swarm_payload(context)
     mixtures = executor.run(swarm, first).mixtures if first else ()
     progress = SwarmProgress(swarm.key(first) if first else "", _corpora(context))
+    anchors = train_anchors(context, mixtures, progress.corpora)
     sizes = round_sizes(context.config, state.plan.runs)
     for number in range(len(sizes)):
         state.to_come = sizes[number + 1 :]
@@ -182,6 +189,7 @@ def _train_swarm(context: RunContext) -> None:
         if not mixtures:
             break
     state.to_come = ()
+    return fitted, anchors
 
 
 def _fit_and_choose(

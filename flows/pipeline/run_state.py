@@ -14,6 +14,7 @@ from olmix_core.proposal.request import ProposalRequest
 from tasks.steps.fit import FitResult
 from tasks.steps.propose import ProposeResult
 from tasks.steps.train import TrainResult
+from tasks.steps.transfer import TransferResult
 
 
 @dataclass
@@ -40,6 +41,7 @@ class RunState:
         to_come: Proxies of each round that was not reached, at most.
         evidence: Name of the set of ledger rows that the law is fitted to.
         fit: The fitted law.
+        transfer: That law at the size of the target run.
         request: The proposal request; None until the natural mixture is known.
         proposal: The proposed mixture.
     """
@@ -63,6 +65,7 @@ class RunState:
     to_come: Sequence[int] = ()
     evidence: str = ""
     fit: FitResult = field(default_factory=FitResult)
+    transfer: TransferResult = field(default_factory=TransferResult)
     request: ProposalRequest | None = None
     proposal: ProposeResult = field(default_factory=ProposeResult)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from flows.pipeline.context import RunContext
 from flows.pipeline.evaluate_swarm import measure
-from flows.pipeline.train_swarm import proxy_keys, train_swarm
+from flows.pipeline.train_swarm import TrainedSwarm, proxy_keys, train_swarm
+from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.evidence.atoms import in_atoms
 from olmix_core.evidence.compatibility import Requirements
 from olmix_core.evidence.ledger import set_name
@@ -53,24 +54,11 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
     if is_first:
         _select_pool(context, progress.swarm, proxy_keys(context, mixtures))
     number = len(state.trained) + len(state.excluded)
-    trained = train_swarm(context, mixtures, progress.corpora, number)
+    numbers = [f"{number + index:03d}" for index in range(len(mixtures))]
+    trained = train_swarm(context, mixtures, progress.corpora, context.inputs.recipe, numbers)
     state.trained += trained.proxies
     state.excluded += trained.excluded
-    own = {
-        proxy.proxy: EvidenceRow(
-            proxy=proxy.proxy,
-            mixture=mixture,
-            bpb={},
-            recipe=context.recipe,
-            tokenizer=state.tokenizer,
-            swarm=progress.swarm,
-            seed=config.proxy.seed,
-            tokens=proxy.tokens,
-            seconds=proxy.seconds,
-            labels={leaf: context.inputs.domains.labels[leaf] for leaf in mixture},
-        )
-        for mixture, proxy in zip(trained.mixtures, trained.proxies, strict=True)
-    }
+    own = {row.proxy: row for row in unmeasured_rows(context, trained, context.inputs.recipe, progress.swarm)}
     earlier = {row.proxy: row for row in state.lineage.proxies if row.proxy not in own}
     source = f"{config.name}@{next_version(context.store, config.name)}"
     # What is on record is measured on tasks that are new since; once is enough.
@@ -91,29 +79,70 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
     return _fit_payload(context, progress.swarm, mixtures_on_record)
 
 
+def unmeasured_rows(context: RunContext, trained: TrainedSwarm, recipe: ProxyRecipe, swarm: str) -> list[EvidenceRow]:
+    """Begin the rows of trained proxies, without BPB.
+
+    Args:
+        context: The run.
+        trained: The proxies.
+        recipe: Their recipe.
+        swarm: Key of their swarm.
+
+    Returns:
+        A row for each.
+    """
+    return [
+        EvidenceRow(
+            proxy=proxy.proxy,
+            mixture=mixture,
+            bpb={},
+            recipe=recipe.identity(),
+            tokenizer=context.state.tokenizer,
+            swarm=swarm,
+            seed=recipe.seed,
+            tokens=proxy.tokens,
+            seconds=proxy.seconds,
+            labels={leaf: context.inputs.domains.labels[leaf] for leaf in mixture},
+        )
+        for mixture, proxy in zip(trained.mixtures, trained.proxies, strict=True)
+    ]
+
+
+def requirements(context: RunContext) -> Requirements:
+    """Say which rows of the ledger are evidence for a run.
+
+    Args:
+        context: The run, once its domains are split.
+
+    Returns:
+        The requirements.
+    """
+    state, inputs = context.state, context.inputs
+    split = {leaf for whole, parts in state.splits.items() for leaf in (whole, *parts)}
+    return Requirements(
+        recipe_key=recipe_key(context.recipe),
+        tokenizer=state.tokenizer,
+        evaluation=evaluate.code_version,
+        tasks=[task.fingerprint for task in inputs.tasks],
+        contents=sorted({*inputs.domains.fingerprints, *split}),
+        task_text=state.task_text,
+    )
+
+
 def _select_pool(context: RunContext, swarm: str, own: Sequence[str]) -> None:
     """Choose what else of the ledger the law is fitted to, under strategy `auto`; `own` are the first proxies.
 
     Rows of later rounds are excluded, so that a resumed run gives the same result.
     """
-    state, inputs = context.state, context.inputs
+    state = context.state
     if not context.config.reuse.is_automatic or not context.store.exists(tokenizer_path(state.tokenizer)):
         return
-    leaves = inputs.domains.fingerprints
-    split = {leaf for whole, parts in state.splits.items() for leaf in (whole, *parts)}
     state.pool = select_from_ledger(
         context.store,
         {*own, *(row.proxy for row in state.lineage.proxies)},
         swarm,
-        Requirements(
-            recipe_key=recipe_key(context.recipe),
-            tokenizer=state.tokenizer,
-            evaluation=evaluate.code_version,
-            tasks=[task.fingerprint for task in inputs.tasks],
-            contents=sorted({*leaves, *split}),
-            task_text=state.task_text,
-        ),
-        RunIdentity(list(leaves), sorted(own), state.lineage.rows),
+        requirements(context),
+        RunIdentity(list(context.inputs.domains.fingerprints), sorted(own), state.lineage.rows),
         state.base.pools,
     )
 

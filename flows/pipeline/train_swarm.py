@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flows.pipeline.context import RunContext
+from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.errors import DivergenceError
 from olmix_core.mixture import Mixture
 from olmix_core.proxies.mixture_description import describe_mixture
@@ -39,12 +40,17 @@ def proxy_keys(context: RunContext, mixtures: Sequence[Mixture]) -> list[str]:
     Returns:
         Their keys, second attempts too.
     """
-    attempts = (0, 1) if context.config.proxy.retry_diverged else (0,)
-    return [train.key(_payload(context, mixture, attempt)) for mixture in mixtures for attempt in attempts]
+    recipe = context.inputs.recipe
+    attempts = (0, 1) if recipe.retry_diverged else (0,)
+    return [train.key(_payload(context, recipe, mixture, attempt)) for mixture in mixtures for attempt in attempts]
 
 
 def train_swarm(
-    context: RunContext, mixtures: Sequence[Mixture], corpora: Mapping[str, str], first: int = 0
+    context: RunContext,
+    mixtures: Sequence[Mixture],
+    corpora: Mapping[str, str],
+    recipe: ProxyRecipe,
+    labels: Sequence[str],
 ) -> TrainedSwarm:
     """Train a proxy on every mixture.
 
@@ -52,7 +58,8 @@ def train_swarm(
         context: The run, once its tokenizer is known.
         mixtures: The mixtures.
         corpora: {leaf: folder of its tokens}.
-        first: Number of the first mixture in the swarm.
+        recipe: The recipe, with its number of tokens.
+        labels: What the mixtures are called.
 
     Returns:
         The trained proxies.
@@ -66,17 +73,17 @@ def train_swarm(
         calls = []
         for number in numbers:
             mixture = mixtures[number]
-            where = _where(context, mixture, corpora, first + number)
-            calls.append(Call(_payload(context, mixture, attempt), where))
+            where = _where(context, recipe, mixture, corpora, labels[number])
+            calls.append(Call(_payload(context, recipe, mixture, attempt), where))
         return context.executor.run_all(train, calls)
 
     results = dict(enumerate(train_some(range(len(mixtures)), attempt=0)))
     diverged = [number for number, result in results.items() if result.diverged]
-    if diverged and context.config.proxy.retry_diverged:
+    if diverged and recipe.retry_diverged:
         results |= zip(diverged, train_some(diverged, attempt=1), strict=True)
         diverged = [number for number in diverged if results[number].diverged]
     excluded = [
-        f"proxy {results[number].proxy[:12]} of mixture {first + number:03d} is left out: {results[number].diverged}"
+        f"proxy {results[number].proxy[:12]} of mixture {labels[number]} is left out: {results[number].diverged}"
         for number in diverged
     ]
     if len(excluded) > max(1, int(MAX_EXCLUDED * len(mixtures))) or len(excluded) == len(mixtures) > 0:
@@ -85,23 +92,25 @@ def train_swarm(
     return TrainedSwarm([mixtures[number] for number in kept], [results[number] for number in kept], excluded)
 
 
-def _payload(context: RunContext, mixture: Mixture, attempt: int) -> TrainPayload:
+def _payload(context: RunContext, recipe: ProxyRecipe, mixture: Mixture, attempt: int) -> TrainPayload:
     exclusions = context.state.overlap.exclusions
     return TrainPayload(
         dict(mixture),
-        context.recipe,
+        recipe.identity(),
         context.state.tokenizer,
         attempt or None,
         {leaf: exclusions[leaf] for leaf in sorted(mixture) if leaf in exclusions} or None,
     )
 
 
-def _where(context: RunContext, mixture: Mixture, corpora: Mapping[str, str], number: int) -> dict[str, object]:
+def _where(
+    context: RunContext, recipe: ProxyRecipe, mixture: Mixture, corpora: Mapping[str, str], label: str
+) -> dict[str, object]:
     """Where the things are that a proxy is trained from, and how an external trainer is run."""
-    execution, label = context.config.execution, f"{number:03d}"
+    execution = context.config.execution
     where: dict[str, object] = {"label": label, "corpora": corpora, "timeout_hours": execution.timeout_hours}
     if execution.command is not None:
         name = f"{context.config.name}-{label}"
-        description = describe_mixture(name, mixture, context.inputs.domains, context.inputs.recipe)
+        description = describe_mixture(name, mixture, context.inputs.domains, recipe)
         where["external"] = ExternalTrainer(execution.command, description).to_json()
     return where

@@ -8,7 +8,9 @@ from flows.execution.dry_run import Counts
 from flows.pipeline.forecast import Forecast, forecast
 from flows.reports.plan_notes import plan_notes
 from olmix_core.config.config import Config
+from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.config.reuse import Reuse
+from olmix_core.identity import digest
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import Speed
 from olmix_core.mixes.versions import read_latest
@@ -19,7 +21,7 @@ from tasks.steps.evidence import evidence
 from tasks.steps.plan import plan as plan_step
 from tasks.steps.publish import PUBLISH
 from tasks.steps.statistics import StatisticsPayload
-from tasks.steps.train import train
+from tasks.steps.train import TrainPayload, train
 
 ALTERNATIVES = ("full_recompute", "full_reuse")  # the paper's two ends of reuse
 UNTOUCHED = ("unchanged", "renamed")  # kinds of change that leave the content as it was
@@ -235,14 +237,29 @@ def _cost(prospect: Forecast, last: MixRecord | None, workers: int | None) -> Co
     counts = prospect.counts
     proxies = counts.get(train.name, Counts()).executed
     evaluations = counts.get(evaluate.name, Counts()).executed
-    tokens = proxies * (prospect.inputs.recipe.tokens or 0)
+    own, vocab_size, larger = prospect.inputs.recipe, prospect.inputs.vocab_size, _larger_proxies(prospect)
+    tokens = (proxies - len(larger)) * (own.tokens or 0) + sum(recipe.tokens or 0 for recipe in larger)
     seconds = None
     same_recipe = last is not None and last.settings.proxy.to_json() == prospect.inputs.recipe.identity()
     speed = last.speed if last is not None and same_recipe else Speed()
     if speed.train_seconds_per_token is not None:
-        work = tokens * speed.train_seconds_per_token + evaluations * (speed.evaluate_seconds or 0.0)
+        # The time of a token is taken to grow with the parameters.
+        growth = [recipe.parameters(vocab_size) / own.parameters(vocab_size) - 1 for recipe in larger]
+        work = tokens + sum((recipe.tokens or 0) * more for recipe, more in zip(larger, growth, strict=True))
+        work = work * speed.train_seconds_per_token + evaluations * (speed.evaluate_seconds or 0.0)
         seconds = work / (workers or os.cpu_count() or 1)
     return Cost(proxies, tokens, evaluations, seconds)
+
+
+def _larger_proxies(prospect: Forecast) -> list[ProxyRecipe]:
+    """The recipe of each larger proxy that would be trained."""
+    recipes = {digest(recipe.identity()): recipe for recipe, _ in prospect.inputs.anchors}
+    trained = [
+        digest(dict(entry.payload.recipe))
+        for entry in prospect.run.entries
+        if isinstance(entry.payload, TrainPayload) and not entry.cached
+    ]
+    return [recipes[recipe] for recipe in trained if recipe in recipes]
 
 
 def _alternatives(

@@ -17,7 +17,7 @@ from olmix_core.config.domains import Domain, check_siblings
 from olmix_core.config.evaluation import Evaluation
 from olmix_core.config.execution import Execution
 from olmix_core.config.proposal import ProposalSettings
-from olmix_core.config.recipe import ProxyRecipe
+from olmix_core.config.recipe import AnchorRecipe, ProxyRecipe
 from olmix_core.config.reuse import Reuse
 from olmix_core.config.surrogate import SurrogateSettings
 from olmix_core.config.swarm import Swarm
@@ -38,6 +38,9 @@ class Config(Section):
         TrainedBPE(), description="How text is tokenised."
     )
     proxy: ProxyRecipe = Field(ProxyRecipe(), description="The recipe of the proxies.")
+    anchors: list[AnchorRecipe] = Field(
+        [], description="Larger proxies, a few of each, that show how the effect of the mixture changes with size."
+    )
     execution: Execution = Field(Execution(), description="Where and how long proxies may run.")
     evaluation: Evaluation = Field(description="The tasks whose mean BPB the mixture minimises.")
     swarm: Swarm = Field(Swarm(), description="The mixtures that the proxies train on.")
@@ -54,8 +57,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _a_share_to_match_has_a_target(self) -> "Config":
-        if self.proxy.leaf_share == "match" and self.proposal.target_tokens is None:
+        if self.proxy.leaf_share == "match" and self.proposal.run_tokens is None:
             raise ValueError("found proxy.leaf_share: match without a target; expected proposal.target_tokens with it")
+        if self.anchors and self.proposal.target is None:
+            raise ValueError("found anchors without a target; expected proposal.target, the run that they are for")
         return self
 
     @model_validator(mode="after")

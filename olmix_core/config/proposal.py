@@ -14,6 +14,13 @@ from olmix_core.config.base import Label, Section, check_ranges
 from olmix_core.config.defaults import PAPER_KL
 
 
+class Target(Section):
+    """The size of the run that the mixture is for."""
+
+    parameters: PositiveFloat = Field(description="Parameters of its model, without embeddings.")
+    tokens: PositiveFloat = Field(description="Tokens that it trains on.")
+
+
 class ProposalSettings(Section):
     """Objective and constraints of the proposed mixture (paper, section 3)."""
 
@@ -21,6 +28,10 @@ class ProposalSettings(Section):
     target_tokens: PositiveFloat | None = Field(
         None,
         description="Tokens R of the run that the mixture is for; default: all available tokens.",
+    )
+    target: Target | None = Field(
+        None,
+        description="Size of that run. The mixture is proposed, and its gains are stated, at this size.",
     )
     repetition: PositiveFloat = Field(4.0, description="Maximum number k of epochs over any leaf in that run.")
     reference: Literal["natural", "previous"] | dict[str, NonNegativeFloat] = Field(
@@ -40,6 +51,20 @@ class ProposalSettings(Section):
     sequence_length: PositiveInt = Field(
         4096, description="Tokens per training sequence of that run; the proposal is in whole sequences."
     )
+
+    @property
+    def run_tokens(self) -> float | None:
+        """Tokens of the run that the mixture is for; None where nothing says."""
+        return self.target_tokens or (self.target.tokens if self.target else None)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "ProposalSettings":
+        if self.target and self.target_tokens not in (None, self.target.tokens):
+            raise ValueError(
+                f"found target_tokens {self.target_tokens:g} beside target.tokens {self.target.tokens:g}; expected one"
+                " of them, or the same number"
+            )
+        return self
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> "ProposalSettings":

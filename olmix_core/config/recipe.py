@@ -191,6 +191,17 @@ class ProxyRecipe(Section):
         return settings
 
 
+class AnchorRecipe(ProxyRecipe):
+    """The recipe of larger proxies, and how many there are: fields as in `proxy`."""
+
+    runs: PositiveInt = Field(4, description="Number of these proxies, which train on mixtures of the swarm.")
+
+    @property
+    def proxy(self) -> ProxyRecipe:
+        """The recipe of one of them."""
+        return ProxyRecipe.model_validate(self.model_dump(exclude={"runs"}))
+
+
 def caution(parameters: int) -> str | None:
     """Word a caution about proxies that are too small to rank mixtures reliably.
 

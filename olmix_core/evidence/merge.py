@@ -134,9 +134,24 @@ class MergedEvidence:
             KeyError: A proxy trained on content that is not among the atoms.
         """
         kept = np.flatnonzero(self.bpb.runs_with(tasks, len(self)))
-        x = self._over_atoms(atoms, splits)[kept]
-        y = self._measured(tasks)[kept]
-        return SwarmData(x, y, tuple(self.proxies[k] for k in kept), tuple(atoms), tuple(tasks))
+        x, y = self.matrices(atoms, splits, tasks)
+        return SwarmData(x[kept], y[kept], tuple(self.proxies[k] for k in kept), tuple(atoms), tuple(tasks))
+
+    def matrices(self, atoms: Sequence[str], splits: Split, tasks: Sequence[str]) -> tuple[Array, Array]:
+        """Arrange mixtures and BPB.
+
+        Args:
+            atoms: The columns of the mixtures.
+            splits: {leaf: {finer leaf: share}}.
+            tasks: Fingerprints of the tasks.
+
+        Returns:
+            Mixtures [K, atoms], and BPB [K, tasks], NaN where a proxy was not measured.
+
+        Raises:
+            KeyError: A proxy trained on content that is not among the atoms.
+        """
+        return self._over_atoms(atoms, splits), self._measured(tasks)
 
     def _over_atoms(self, atoms: Sequence[str], splits: Split) -> Array:
         """[K, atoms] mixtures."""

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, model_validator
 
 from olmix_core.config.base import Section
 from olmix_core.config.recipe import ProxyRecipe
@@ -62,7 +62,7 @@ Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]
 Share = Annotated[float, Field(ge=0)]
 
 
-_DETAILS = ("text_field", "dtype", "eos", "skip")  # fields beside the one that is given
+_DETAILS = ("text_field", "dtype", "eos", "skip", "parameters", "tokens")  # fields beside the one that is given
 
 
 class Choice(Section):
@@ -106,9 +106,15 @@ class RecipeEntry(Choice):
 
     proxy: ProxyRecipe | None = None
     declared: str | None = None
+    parameters: PositiveFloat | None = None
+    tokens: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _is_in_numbers(self) -> "RecipeEntry":
+        if self.proxy is not None and (self.parameters or self.tokens):
+            raise ValueError("found parameters or tokens beside proxy; expected them beside declared only")
+        if (self.parameters is None) != (self.tokens is None):
+            raise ValueError("found one of parameters and tokens; expected both, or neither")
         if self.proxy is not None and (self.proxy.tokens is None or self.proxy.leaf_share == "match"):
             raise ValueError(
                 "found a recipe with chinchilla or leaf_share: match; expected tokens and leaf_share as numbers"

@@ -220,4 +220,5 @@ def _recipe(import_map: ImportMap) -> JsonObject:
     """The recipe as in rows of proxies trained here, or as declared."""
     if import_map.recipe.proxy is not None:
         return import_map.recipe.proxy.identity()
-    return {DECLARED: import_map.recipe.declared}
+    scale = {"parameters": import_map.recipe.parameters, "tokens": import_map.recipe.tokens}
+    return {DECLARED: import_map.recipe.declared, **{name: value for name, value in scale.items() if value is not None}}

@@ -36,7 +36,13 @@ HARMLESS: tuple[Kind, ...] = ("unfinished", "orphan", "unknown")
 _SMALL = (layout.step_result_path, layout.job_path, layout.payload_path, layout.watched_path)  # quick to make again
 _SEALED_JSON = (layout.job_path, layout.payload_path, layout.tokenizer_path, layout.watched_path)
 _PROXY_TENSORS = (layout.proxy_model_path, layout.proxy_checkpoint_path)
-_OUTPUTS = (layout.corpus_path, layout.exclusion_path, layout.fit_path, layout.proposal_path)  # named by results
+_OUTPUTS = (
+    layout.corpus_path,
+    layout.exclusion_path,
+    layout.fit_path,
+    layout.target_path,
+    layout.proposal_path,
+)  # named by results
 _MADE_BY_RUNS = (layout.CACHE_FOLDER, layout.PROXIES_FOLDER, layout.TOKENIZERS_FOLDER)
 
 

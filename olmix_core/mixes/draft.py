@@ -16,6 +16,7 @@ from olmix_core.mixes.record_settings import MixSettings, TokenizerRecord
 from olmix_core.mixes.runs import FittedRun
 from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate
+from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ class MixDraft:
         settings: The sections of the configuration that it rests on.
         tokenizer: The tokenizer.
         proposal: The proposed mixture.
-        law: The law that it was proposed by.
+        law: The law of the proxies.
+        target: That law at the size of the target run, where it was proposed; None if no size was stated.
         swarm: The proxies of this version.
         descent: What it builds on.
         keys: {step: keys of all its results}.
@@ -178,6 +180,7 @@ class MixDraft:
     tokenizer: TokenizerRecord
     proposal: ProposedMixture
     law: FittedLaw
+    target: TargetSurrogate | None
     swarm: SwarmSummary
     descent: Descent
     keys: Mapping[str, Sequence[str]]

@@ -32,6 +32,7 @@ from olmix_core.mixes.record_parts import (
     TaskRecord,
 )
 from olmix_core.mixes.record_settings import FitRecordSettings, MixSettings, TokenizerRecord
+from olmix_core.mixes.target_record import TargetRecord
 from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.intervals import Interval
 
@@ -40,6 +41,8 @@ FORMAT_VERSION = 2  # of mix.json; records of release 0.1.0 have none, and are v
 
 class MixRecord(RecordPart):
     """mix.json of a published version, in the current format; docs/store.md describes every field."""
+
+    OMITTED = frozenset({"target"})
 
     format_version: int = FORMAT_VERSION
     kind: Literal["mix"] = "mix"
@@ -52,6 +55,7 @@ class MixRecord(RecordPart):
     weights_by_content: dict[str, float]
     predicted: dict[str, Interval]
     gain: dict[str, Interval]
+    target: TargetRecord | None = None
     tasks: tuple[TaskRecord, ...]
     domain_set: tuple[LeafRecord, ...]
     target_tokens: float

@@ -24,6 +24,7 @@ from olmix_core.mixes.record_parts import (
     StepCounts,
     TaskRecord,
 )
+from olmix_core.mixes.target_record import TargetRecord, target_record, target_remarks
 from olmix_core.mixes.undecided_gains import undecided_remarks
 from olmix_core.mixture import Array, LeafIndex
 from olmix_core.proposal.convex import NOT_PROVED
@@ -138,6 +139,7 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         weights_by_content=dict(draft.proposal.weights),
         predicted=values.predicted,
         gain=values.gain,
+        target=_target(draft, mixtures, task_weights),
         tasks=_tasks(draft, values.by_task),
         domain_set=_leaves(draft),
         target_tokens=proposal.target_tokens,
@@ -166,6 +168,13 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
         versions=package_versions(PACKAGES),
         files=dict(publication.files),
     )
+
+
+def _target(draft: MixDraft, mixtures: Mapping[str, Array], task_weights: Array) -> TargetRecord | None:
+    if draft.target is None:
+        return None
+    names = [label_task(draft, task) for task in draft.target.tasks]
+    return target_record(draft.target, mixtures, task_weights, names)
 
 
 def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Array]:
@@ -271,7 +280,8 @@ def _notes(draft: MixDraft) -> tuple[str, ...]:
 def _undecided(draft: MixDraft, mixtures: Mapping[str, Array], task_weights: Array) -> tuple[str, ...]:
     proxies = len(draft.swarm.proxies)
     seconds = draft.swarm.seconds / proxies if proxies else None
-    return undecided_remarks(draft.law.surrogate, mixtures, task_weights, len(draft.law.runs), seconds)
+    at_target = target_remarks(draft.target, mixtures, task_weights) if draft.target else ()
+    return (*undecided_remarks(draft.law.surrogate, mixtures, task_weights, len(draft.law.runs), seconds), *at_target)
 
 
 def solver_notes(solver: SolverRecord) -> tuple[str, ...]:

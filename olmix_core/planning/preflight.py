@@ -40,6 +40,7 @@ class ResolvedInputs:
         tokenizer_ignores: Settings of the tokenizer file that are switched off.
         vocab_size: Entries of the vocabulary.
         recipe: Recipe of the proxies, with its number of tokens.
+        anchors: Recipes of larger proxies, and how many there are of each.
         bounds: Bounds and reference of the mixture, by leaf.
         store: The store.
     """
@@ -50,6 +51,7 @@ class ResolvedInputs:
     tokenizer_ignores: tuple[str, ...]
     vocab_size: int
     recipe: ProxyRecipe
+    anchors: tuple[tuple[ProxyRecipe, int], ...]
     bounds: NamedBounds
     store: Store
 
@@ -97,7 +99,10 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
             )
     _check_samples(config, config_file, domains)
     vocab_size = _vocab_size(config, tokenizer)
-    recipe = config.proxy.counted(vocab_size, config.proposal.target_tokens)
+    recipe = config.proxy.counted(vocab_size, config.proposal.run_tokens)
+    anchors = tuple(
+        (anchor.proxy.counted(vocab_size, config.proposal.run_tokens), anchor.runs) for anchor in config.anchors
+    )
     files = [file for leaf in domains.leaves for file in leaf.files]
     if all(text_bytes(file.url, 1) == 1 for file in files):
         # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
@@ -107,7 +112,7 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
             if not any(may_unpack(file) for file in files):
                 raise
     ignores = () if tokenizer is None else tokenizer.ignored
-    return ResolvedInputs(domains, tasks, content, ignores, vocab_size, recipe, bounds, store)
+    return ResolvedInputs(domains, tasks, content, ignores, vocab_size, recipe, anchors, bounds, store)
 
 
 def check_statistics(
@@ -185,13 +190,11 @@ def _check_surrogate(config: Config, config_file: str) -> None:
         expected = "one of " + ", ".join(family.name for family in families)
         raise ConfigError(config_file, "surrogate.family", repr(name), expected)
     laws = [family.name for family in families if family.has_law]
-    if rounds > 1 and name not in laws:
-        raise ConfigError(
-            config_file,
-            "swarm.rounds",
-            f"{rounds} with surrogate.family {name!r}",
-            f"one of the laws ({', '.join(laws)}), whose error says which proxies tell most",
-        )
+    needs = {"swarm.rounds": rounds if rounds > 1 else None, "proposal.target": config.proposal.target}
+    for field, value in needs.items():
+        if value is not None and name not in laws:
+            expected = f"one of the laws ({', '.join(laws)}), whose parameters have an error"
+            raise ConfigError(config_file, field, f"{value} with surrogate.family {name!r}", expected)
 
 
 def _check_reachable(config: Config, config_file: str, store: Store) -> None:

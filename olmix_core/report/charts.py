@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 
 from olmix_core.errors import OlmixError
 from olmix_core.mixes.published_mix import PublishedMix
+from olmix_core.mixes.record import FitRecord
 from olmix_core.report import law, mixture, swarm, tradeoffs
 from olmix_core.report.style import report_style
+from olmix_core.report.target import over_size
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def charts(mix: PublishedMix) -> dict[str, Chart]:
     makers: dict[str, Callable[[PublishedMix], Chart | None]] = {
         "mixture": _mixture,
         "tasks": _tasks,
+        "target": _target,
         "lineage": _lineage,
         "predictions": _predictions,
         "effects": _effects,
@@ -104,6 +107,20 @@ def _tasks(mix: PublishedMix) -> Chart:
         "Predicted BPB of the proposed mixture against the natural one.",
         f"A bar per task. Best: {best}, {changes[best]:+.1%}; least: {least}, {changes[least]:+.1%}.",
         lambda: mixture.by_task(mix),
+    )
+
+
+def _target(mix: PublishedMix) -> Chart | None:
+    target = None if isinstance(mix.record, FitRecord) else mix.record.target
+    if target is None:
+        return None
+    gain = target.gain["over_natural"]
+    return Chart(
+        "From the size of the proxies to that of the target run",
+        "Predicted mean BPB with 90 % bands. The further from the sizes measured, the wider they are.",
+        f"Two lines that fall with size. {target.words}, the gain over natural is {gain.bpb:.4f} BPB"
+        f" ({gain.low:.4f} to {gain.high:.4f}).",
+        lambda: over_size(target),
     )
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from olmix_core.mixes.record import MixRecord
+from olmix_core.mixes.target_record import TargetRecord
 from olmix_core.report.style import to_png
+from olmix_core.surrogate.intervals import Interval
 
 MAX_ROWS = 600  # of a table
 
@@ -60,7 +62,6 @@ def mix_summary(record: MixRecord, mix_table: pd.DataFrame, accounting: Mapping[
         Predictions, the mixture and the accounting.
     """
     predicted, gain = record.predicted, record.gain["over_natural"]
-    natural, proposed = predicted["natural"].bpb, predicted["proposed"].bpb
     rows = [
         {
             "domain": row["domain"],
@@ -76,14 +77,26 @@ def mix_summary(record: MixRecord, mix_table: pd.DataFrame, accounting: Mapping[
     lines = [
         f"# {record.name} {record.version}",
         "",
-        f"Predicted mean BPB: natural **{natural:.4f}**, proposed **{proposed:.4f}**; gain {gain.bpb:.4f}"
-        f" ({gain.bpb / natural:.1%}; 90 % interval {gain.low:.4f} to {gain.high:.4f}): **{gain.verdict}**.",
+        _predictions("at the size of the proxies", predicted, gain),
         "",
+        *([_at_target(record.target), ""] if record.target else []),
         *table(rows),
         "",
         *table(steps),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _predictions(where: str, predicted: Mapping[str, Interval], gain: Interval) -> str:
+    natural, proposed = predicted["natural"].bpb, predicted["proposed"].bpb
+    return (
+        f"Predicted mean BPB {where}: natural **{natural:.4f}**, proposed **{proposed:.4f}**; gain {gain.bpb:.4f}"
+        f" ({gain.bpb / natural:.1%}; 90 % interval {gain.low:.4f} to {gain.high:.4f}): **{gain.verdict}**."
+    )
+
+
+def _at_target(target: TargetRecord) -> str:
+    return _predictions(target.words, target.predicted, target.gain["over_natural"])
 
 
 def _is_number(value: Cell) -> bool:

@@ -44,6 +44,7 @@ def report_html(mix: PublishedMix) -> bytes:
     page = environment.get_template("report.html.j2").render(
         mix=mix,
         record=mix.record,
+        target=mix.record.target if isinstance(mix.record, MixRecord) else None,
         is_published=isinstance(mix.record, MixRecord),
         settings=mix.record.settings.to_json(),
         figures=drawn,

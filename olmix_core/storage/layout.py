@@ -22,6 +22,7 @@ TABLE_FILE = "mix.csv"
 SURROGATE_FILE = "surrogate.json"
 DIAGNOSTICS_FILE = "diagnostics.csv"
 TRADE_OFFS_FILE = "trade_offs.csv"
+TARGET_FILE = "target.json"
 RUNS_FILE = "runs.parquet"
 PLAN_FILE = "plan.json"
 REPORT_FILE = "report.html"
@@ -104,10 +105,12 @@ step_result_path = PathKind("cache/{step}/{key}.json")
 payload_path = PathKind("cache/{step}/{key}.payload.json")
 # The calls of a deployment job, by a digest of them.
 job_path = PathKind("cache/jobs/{key}.json")
-# Files that results name: of a tokenised leaf, its passages that are not trained on, a fit, a proposal.
+# Files that results name: of a tokenised leaf, its passages that are not trained on, a fit, a law carried to a target,
+# a proposal.
 corpus_path = PathKind("cache/tokens/{key}/{corpus_file}")
 exclusion_path = PathKind("cache/exclusions/{key}/passages.safetensors")
 fit_path = PathKind("cache/surrogates/{key}/{output_file}")
+target_path = PathKind("cache/targets/{key}/{output_file}")
 proposal_path = PathKind("cache/proposals/{key}/{output_file}")
 # A trained proxy; its run is written last.
 proxy_run_path = PathKind("proxies/{key}/run.json")
@@ -138,6 +141,7 @@ KINDS = (
     corpus_path,
     exclusion_path,
     fit_path,
+    target_path,
     proposal_path,
     proxy_run_path,
     proxy_model_path,

@@ -13,11 +13,20 @@ from olmix_core.proposal.tradeoffs import trade_off_curves
 from olmix_core.report import mixture
 from olmix_core.report.markdown import picture, table
 from olmix_core.report.style import report_style
-from olmix_core.serialization import INLINE, JsonRecord
+from olmix_core.serialization import INLINE, OMIT_NONE, JsonRecord
 from olmix_core.storage.integrity import checksum
-from olmix_core.storage.layout import SURROGATE_FILE, TRADE_OFFS_FILE, fit_path, proposal_path
+from olmix_core.storage.layout import (
+    SURROGATE_FILE,
+    TARGET_FILE,
+    TRADE_OFFS_FILE,
+    fit_path,
+    proposal_path,
+    target_path,
+)
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.fit import load as load_surrogate
+from olmix_core.surrogate.scaling.target_json import read_target
 from tasks.runtime.artifacts import Artifacts, Done
 from tasks.runtime.payload import DATA, EVAL, parts, result_of
 from tasks.runtime.step import step
@@ -35,10 +44,17 @@ REQUEST_SOURCES = parts(
 
 @dataclass(frozen=True)
 class ProposePayload(JsonRecord):
-    """What a proposal depends on: the key of the fitted law, and the request."""
+    """What a proposal depends on.
+
+    Attributes:
+        fit: Key of the fitted law.
+        request: The request.
+        transfer: Key of that law at the size of the target; None to propose at the size of the proxies.
+    """
 
     fit: str = field(metadata=result_of("fit"))
     request: ProposalRequest = field(metadata=INLINE | REQUEST_SOURCES)
+    transfer: str | None = field(default=None, metadata=OMIT_NONE | result_of("transfer"))
 
 
 @dataclass(frozen=True)
@@ -138,7 +154,11 @@ def propose(
         ProposalError: No mixture meets the request.
     """
     key = propose.key(payload)
-    surrogate = load_surrogate(store.read_json(fit_path(payload.fit, SURROGATE_FILE)))
+    surrogate: Surrogate
+    if payload.transfer is None:
+        surrogate = load_surrogate(store.read_json(fit_path(payload.fit, SURROGATE_FILE)))
+    else:
+        surrogate = read_target(store.read_json(target_path(payload.transfer, TARGET_FILE)))
     request = payload.request
     answer = propose_for_leaves(surrogate, request, labels=labels, bound_names=bound_names)
     reused = None

@@ -20,7 +20,7 @@ from tasks.runtime.artifacts import publish_markdown
 from tasks.runtime.registry import Stage
 
 PUBLISH = Stage(name="publish", title="write the record", after="propose", weight=0.0)
-PICTURES = ("mixture", "tasks", "lineage")  # charts of the artifact
+PICTURES = ("mixture", "tasks", "target", "lineage")  # charts of the artifact
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)

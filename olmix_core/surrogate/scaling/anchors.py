@@ -6,6 +6,7 @@ import numpy as np
 
 from olmix_core.errors import FitError
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.scaling.scale import Scale
 
 
@@ -34,6 +35,18 @@ class Anchors:
             )
         if np.isinf(self.Y).any() or (self.Y <= 0).any():
             raise FitError("an anchor has a BPB that is not a finite number > 0")
+
+    def to_json(self) -> JsonMapping:
+        """Write the anchors as JSON.
+
+        Returns:
+            Plain JSON values; a BPB that was not measured is null.
+        """
+        return {
+            "mixtures": self.X.tolist(),
+            "bpb": [[None if np.isnan(value) else float(value) for value in row] for row in self.Y],
+            "scales": [scale.to_json() for scale in self.scales],
+        }
 
     @classmethod
     def none(cls, leaves: int, tasks: int) -> "Anchors":

@@ -1,6 +1,5 @@
-"""A law at a target as JSON: the law of the proxies, the anchors, and what was learnt from them."""
+"""Reading a law at a target from JSON: the law of the proxies, the anchors, and what was learnt from them."""
 
-from dataclasses import asdict
 from typing import cast
 
 import numpy as np
@@ -11,39 +10,13 @@ from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.scaling.anchors import Anchors
 from olmix_core.surrogate.scaling.base_law import BaseLaw
 from olmix_core.surrogate.scaling.scale import Scale
-from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
+from olmix_core.surrogate.scaling.target_surrogate import TARGET_FORMAT, TargetSurrogate
 from olmix_core.surrogate.scaling.transfer import Hyperparameters
 from olmix_core.surrogate.surrogate_json import LawJSON
 
-_FORMAT = 1
-
-
-def target_json(surrogate: TargetSurrogate) -> JsonMapping:
-    """Write a surrogate at a target as JSON.
-
-    Args:
-        surrogate: The surrogate.
-
-    Returns:
-        Plain JSON values, from which `read_target` makes an equal surrogate.
-    """
-    measured = [[None if np.isnan(value) else float(value) for value in row] for row in surrogate.anchors.Y]
-    return {
-        "format_version": _FORMAT,
-        "law": surrogate.base.law.to_json(),
-        "scale": surrogate.base.scale.to_json(),
-        "target": surrogate.target.to_json(),
-        "anchors": {
-            "mixtures": surrogate.anchors.X.tolist(),
-            "bpb": measured,
-            "scales": [scale.to_json() for scale in surrogate.anchors.scales],
-        },
-        "hyperparameters": {name: np.asarray(value).tolist() for name, value in asdict(surrogate.hyper).items()},
-    }
-
 
 def read_target(data: JsonMapping) -> TargetSurrogate:
-    """Read what `target_json` wrote.
+    """Read what `TargetSurrogate.to_json` wrote.
 
     Args:
         data: The JSON.
@@ -55,8 +28,8 @@ def read_target(data: JsonMapping) -> TargetSurrogate:
         FitError: A field is missing or has another shape, or a newer version wrote it.
     """
     version = data.get("format_version")
-    if version != _FORMAT:
-        raise FitError(f"found format_version {version!r} of a law at a target; expected {_FORMAT}")
+    if version != TARGET_FORMAT:
+        raise FitError(f"found format_version {version!r} of a law at a target; expected {TARGET_FORMAT}")
     try:
         law = LawSurrogate.from_json(cast(LawJSON, data["law"]))
         anchors, hyper = data["anchors"], data["hyperparameters"]

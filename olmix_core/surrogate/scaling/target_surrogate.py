@@ -5,13 +5,14 @@ the law (`fitted_law`) with other coefficients, so that a proposal stays a conve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from olmix_core.mixture import Array
+from olmix_core.serialization import JsonMapping
 from olmix_core.surrogate.law_surrogate import LawSurrogate
 from olmix_core.surrogate.regression.laws import Parameters
 from olmix_core.surrogate.scaling.anchors import Anchors
@@ -22,6 +23,7 @@ from olmix_core.surrogate.scaling.scale import Scale
 from olmix_core.surrogate.scaling.transfer import Hyperparameters, TransferModel
 from olmix_core.surrogate.task_weights import normalised
 
+TARGET_FORMAT = 1  # of `to_json`
 _STEP = 1e-5  # of a weight, for slopes of the error
 _LEAST_SLOPE = 0.02  # of s at the target, so that a law keeps its direction
 
@@ -73,6 +75,11 @@ class TargetSurrogate:
     def _errors(self) -> TargetErrors:
         model = TransferModel(self.base, self.target, self.anchors)
         return TargetErrors(model, self.hyper, model.gains(self.hyper))
+
+    @property
+    def largest(self) -> Scale:
+        """The largest scale that was measured, by FLOPs."""
+        return max((self.base.scale, *self.anchors.scales), key=lambda scale: scale.flops)
 
     @property
     def slopes(self) -> Array:
@@ -264,3 +271,18 @@ class TargetSurrogate:
         """
         scaled = self.noise(Q) * normalised(task_weights, self.tasks)
         return np.asarray(np.sqrt(np.sum((scaled @ task_correlation(self._errors.model)) * scaled, axis=1)))
+
+    def to_json(self) -> JsonMapping:
+        """Write the surrogate as JSON.
+
+        Returns:
+            Plain JSON values, from which `target_json.read_target` makes an equal surrogate.
+        """
+        return {
+            "format_version": TARGET_FORMAT,
+            "law": self.base.law.to_json(),
+            "scale": self.base.scale.to_json(),
+            "target": self.target.to_json(),
+            "anchors": self.anchors.to_json(),
+            "hyperparameters": {name: np.asarray(value).tolist() for name, value in asdict(self.hyper).items()},
+        }

@@ -52,8 +52,11 @@ def swarm(diverging: dict[int, int], **proxy: Any) -> tuple[TrainedSwarm, Diverg
         }
     )
     executor, state = Diverging(diverging), RunState(Base(None, None), tokenizer="tokenizer")
-    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, NamedBounds((), (), None), executor.store)
-    return train_swarm(RunContext(config, "mix.yaml", inputs, executor, state), MIXTURES, {}), executor
+    bounds = NamedBounds((), (), None)
+    inputs = ResolvedInputs(DomainSet(()), (), None, (), 512, config.proxy, (), bounds, executor.store)
+    context = RunContext(config, "mix.yaml", inputs, executor, state)
+    labels = [f"{number:03d}" for number in range(len(MIXTURES))]
+    return train_swarm(context, MIXTURES, {}, config.proxy, labels), executor
 
 
 def test_all_is_well() -> None:

@@ -29,6 +29,7 @@ KEYED = (
     "cache/tokens",
     "cache/exclusions",
     "cache/surrogates",
+    "cache/targets",
     "cache/proposals",
     "proxies",
     "tokenizers",

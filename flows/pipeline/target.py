@@ -1,0 +1,101 @@
+"""The law at the size of the target run, and the larger proxies that it is carried there with."""
+
+from collections.abc import Mapping, Sequence
+
+from flows.pipeline.context import RunContext
+from flows.pipeline.evaluate_swarm import measure
+from flows.pipeline.swarm_round import requirements, unmeasured_rows
+from flows.pipeline.train_swarm import train_swarm
+from olmix_core.errors import ConfigError
+from olmix_core.evidence.anchors import anchors_on_record
+from olmix_core.evidence.ledger import set_name
+from olmix_core.evidence.rows import EvidenceRow
+from olmix_core.evidence.scales import scale_of
+from olmix_core.mixes.versions import next_version
+from olmix_core.mixture import Mixture
+from olmix_core.surrogate.scaling.scale import Scale
+from tasks.steps.evidence import EvidencePayload, evidence
+from tasks.steps.fit import FitPayload
+from tasks.steps.transfer import TransferPayload, transfer
+
+
+def carry_to_target(context: RunContext, fitted: FitPayload, rows: Sequence[EvidenceRow]) -> None:
+    """Carry the law to the size of the target run, if the configuration states one.
+
+    Args:
+        context: The run, once its law is fitted; its state is filled.
+        fitted: What the law was fitted to.
+        rows: Larger proxies of this run; those on record are added.
+
+    Raises:
+        OlmixError: A step failed.
+    """
+    target, state, executor = context.config.proposal.target, context.state, context.executor
+    if target is None:
+        return
+    on_record = anchors_on_record(context.store, requirements(context), fitted.atoms, fitted.splits)
+    carried = [row for row in on_record if row not in {own.id for own in rows}]
+    anchors = None
+    if rows or carried:
+        anchors = executor.run(
+            evidence,
+            EvidencePayload(set_name({*carried, *(row.id for row in rows)}), None),
+            added=rows,
+            carried=carried,
+            pooled=[],
+        ).evidence
+    state.transfer = executor.run(
+        transfer,
+        TransferPayload(
+            fit=state.fit.fit,
+            scale=proxy_scale(context),
+            target=Scale(target.parameters, target.tokens),
+            atoms=fitted.atoms,
+            splits=fitted.splits,
+            tasks=fitted.tasks,
+            anchors=anchors,
+        ),
+    )
+
+
+def proxy_scale(context: RunContext) -> Scale:
+    """Return the size of the proxies of a run.
+
+    Args:
+        context: The run.
+
+    Returns:
+        Its parameters and tokens.
+
+    Raises:
+        ConfigError: The recipe does not say.
+    """
+    scale = scale_of(context.recipe)
+    if scale is None:
+        raise ConfigError(context.config_file, "proxy", "no size", "layers, width and tokens of the proxies")
+    return scale
+
+
+def train_anchors(context: RunContext, mixtures: Sequence[Mixture], corpora: Mapping[str, str]) -> list[EvidenceRow]:
+    """Train and evaluate the larger proxies that the configuration asks for.
+
+    Args:
+        context: The run, once its swarm is drawn.
+        mixtures: Mixtures of the swarm; they train on the first of them.
+        corpora: {leaf: folder of its tokens}.
+
+    Returns:
+        Their rows.
+
+    Raises:
+        OlmixError: A proxy could not be trained or measured, or too many diverged.
+    """
+    config, rows = context.config, []
+    for recipe, count in context.inputs.anchors:
+        parameters = recipe.parameters(vocab_size=0)
+        names = [f"anchor {parameters / 1e6:.3g}M {number:03d}" for number in range(min(count, len(mixtures)))]
+        trained = train_swarm(context, mixtures[: len(names)], corpora, recipe, names)
+        context.state.excluded += trained.excluded
+        rows += unmeasured_rows(context, trained, recipe, "anchors")
+    source = f"{config.name}@{next_version(context.store, config.name)}"
+    return list(measure(context, rows, [], corpora, source).rows) if rows else []
