@@ -21,7 +21,6 @@ from olmix_core.surrogate.scaling.scale import Scale
 # Hoffmann et al. 2022, equation 10, in nats per token.
 _E, _A, _ALPHA, _B, _BETA = 1.69, 406.4, 0.34, 410.7, 0.28
 _SPREADS = np.array([1.0, 1.0, 0.3, 0.3])  # standard deviations of theta
-_STEP = 1e-5  # of theta, for slopes
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,8 @@ class LevelLaw:
         Returns:
             [T, n].
         """
-        sizes = np.log([scale.parameters / self.base.parameters for scale in scales])
-        tokens = np.log([scale.tokens / self.base.tokens for scale in scales])
-        share, size = expit(theta[:, :1]), expit(theta[:, 1:2])
-        alpha, beta = np.exp(theta[:, 2:3]), np.exp(theta[:, 3:])
-        rest = size * np.exp(-alpha * sizes) + (1 - size) * np.exp(-beta * tokens)
-        return np.asarray(np.log(share + (1 - share) * rest), dtype=np.float64)
+        share, _, (of_size, of_tokens), _ = self._parts(theta, scales)
+        return np.asarray(np.log(share + (1 - share) * (of_size + of_tokens)), dtype=np.float64)
 
     def slopes(self, theta: Array, scales: Sequence[Scale]) -> Array:
         """Differentiate `logs`.
@@ -73,6 +68,19 @@ class LevelLaw:
         Returns:
             [T, n, 4].
         """
-        steps = _STEP * np.eye(4)
-        pairs = [(self.logs(theta + step, scales), self.logs(theta - step, scales)) for step in steps]
-        return np.stack([(above - below) / (2 * _STEP) for above, below in pairs], axis=2)
+        share, size, (of_size, of_tokens), (size_log, tokens_log) = self._parts(theta, scales)
+        rest = of_size + of_tokens
+        by_share = share * (1 - rest)
+        by_size = (1 - size) * of_size - size * of_tokens
+        slopes = np.stack([by_share, by_size, of_size * size_log, of_tokens * tokens_log], axis=2)
+        return np.asarray(slopes * ((1 - share) / (share + (1 - share) * rest))[:, :, None], dtype=np.float64)
+
+    def _parts(
+        self, theta: Array, scales: Sequence[Scale]
+    ) -> tuple[Array, Array, tuple[Array, Array], tuple[Array, Array]]:
+        """[T, 1] e and k, and [T, n] the terms of N and D in the bracket and their logs without k and 1 - k."""
+        sizes = np.log([scale.parameters / self.base.parameters for scale in scales])
+        tokens = np.log([scale.tokens / self.base.tokens for scale in scales])
+        share, size = expit(theta[:, :1]), expit(theta[:, 1:2])
+        logs = (-np.exp(theta[:, 2:3]) * sizes, -np.exp(theta[:, 3:]) * tokens)
+        return share, size, (size * np.exp(logs[0]), (1 - size) * np.exp(logs[1])), logs

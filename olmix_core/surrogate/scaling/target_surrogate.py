@@ -189,7 +189,7 @@ class TargetSurrogate:
         """
         influence = self._errors.influence(self.base.terms(Q), self.predict(Q))
         rows = [self._errors.variances(influence, unit) for unit in np.eye(len(self.tasks))]
-        return np.sqrt(np.array(rows).T)
+        return np.hypot(np.sqrt(np.array(rows).T), self._doubt(Q))
 
     def noise(self, Q: Array) -> Array:
         """Estimate the scatter of runs at the target around the prediction.
@@ -225,11 +225,13 @@ class TargetSurrogate:
         Returns:
             [n] standard deviations in BPB.
         """
-        influence = self._errors.influence(self.base.terms(Q), self.predict(Q))
+        weights = normalised(task_weights, self.tasks)
+        influence, doubt = self._errors.influence(self.base.terms(Q), self.predict(Q)), self._doubt(Q) @ weights
         if reference is not None:
             one = reference[None]
             influence = influence.minus(self._errors.influence(self.base.terms(one), self.predict(one)))
-        return np.sqrt(self._errors.variances(influence, normalised(task_weights, self.tasks)))
+            doubt = doubt + self._doubt(one)[0] @ weights
+        return np.hypot(np.sqrt(self._errors.variances(influence, weights)), doubt)
 
     def objective_std(self, q: Array, task_weights: Array | None = None, reference: Array | None = None) -> float:
         """Estimate the error of the objective at one mixture, without the noise of a new run.
@@ -286,3 +288,7 @@ class TargetSurrogate:
             "anchors": self.anchors.to_json(),
             "hyperparameters": {name: np.asarray(value).tolist() for name, value in asdict(self.hyper).items()},
         }
+
+    def _doubt(self, Q: Array) -> Array:
+        """[n, T] error of predictions that a bound of the law holds, as at the scale of the proxies."""
+        return self.fitted_law.parameters.doubt(self.base.law.law.features(Q))
