@@ -3,7 +3,7 @@
 A proxy of any mixture and seed, measured on the held-out text of every domain and on further tasks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ class Laboratory:
     leaves [m] and tasks [T] are names; tokens [m] what each leaf holds, natural [m] its share of them.
     """
 
-    def __init__(self, folder: str, config: Path, listed: Sequence[Task], recipe: dict[str, int]) -> None:
+    def __init__(self, folder: str, config: Path, listed: Sequence[Task], recipe: Mapping[str, float]) -> None:
         self._folder, self._recipe, self._config = folder, recipe, load_config(config)
         inputs = resolve_inputs(self._config, str(config))
         store, leaves = Store(folder), inputs.domains.leaves
@@ -68,13 +68,19 @@ class Laboratory:
         ones = np.ones(len(self.leaves))
         return sample_swarm(count, SwarmSpace(self.natural, np.eye(len(ones)), 0 * ones, ones), settings)
 
-    def measure(self, mixtures: Array, seeds: Sequence[int]) -> tuple[Array, list[float]]:
-        """BPB [n, seeds, T] of proxies trained on `mixtures` [n, m], and the seconds that each of them took."""
+    def measure(
+        self, mixtures: Array, seeds: Sequence[int], recipe: Mapping[str, float] | None = None
+    ) -> tuple[Array, list[float]]:
+        """BPB [n, seeds, T] of proxies trained on `mixtures` [n, m], and the seconds that each of them took.
+
+        `recipe` holds fields in place of those of the laboratory.
+        """
+        chosen = self._recipe if recipe is None else recipe
 
         def run(job: tuple[int, int]) -> tuple[float, list[float]]:
             number, seed = job
-            recipe = ProxyRecipe(seed=seed, **self._recipe).identity()
-            proxy = ProxyReference(self._folder, f"{self._trained + number}-{seed}", recipe, "tokenizer.json")
+            identity = ProxyRecipe.model_validate({"seed": seed, **chosen}).identity()
+            proxy = ProxyReference(self._folder, f"{self._trained + number}-{seed}", identity, "tokenizer.json")
             weights = zip(self._corpora, mixtures[number].tolist(), strict=True)
             mixture = {leaf: weight for leaf, weight in weights if weight > 0}
             seconds = worker_pool.run(TrainJob(proxy, mixture, self._corpora)).training.seconds
