@@ -10,9 +10,11 @@ from olmix_core.config.config import Config
 from olmix_core.planning.preflight import ResolvedInputs, resolve_inputs
 from tasks.steps import STEPS
 from tasks.steps.evaluate import evaluate
+from tasks.steps.evidence import evidence
 from tasks.steps.next_round import next_round
 from tasks.steps.publish import PUBLISH
 from tasks.steps.train import train
+from tasks.steps.transfer import transfer
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Forecast:
         inputs: What the configuration refers to.
         outcome: The state of the run as far as it can be told.
         run: The dry run.
+        carries: Whether the law is carried to the size of a target run.
         reached: False where a step has to be executed to know what comes after it.
     """
 
     inputs: ResolvedInputs
     outcome: RunState
     run: DryRun
+    carries: bool
     reached: bool
 
     @property
@@ -40,11 +44,13 @@ class Forecast:
         for stage in STEPS.following(evaluate.name):
             if stage.name != PUBLISH.name:
                 counts.setdefault(stage.name, Counts(executed=1))
-        proxies, rounds = sum(self.outcome.to_come), len(self.outcome.to_come)
+        proxies, rounds, larger = sum(self.outcome.to_come), len(self.outcome.to_come), self.outcome.anchors_to_come
         for name, more in (
             (train.name, proxies),
-            (evaluate.name, proxies * len(self.inputs.tasks)),
+            (evaluate.name, (proxies + larger) * len(self.inputs.tasks)),
             (next_round.name, rounds),
+            (evidence.name, int(larger > 0)),
+            (transfer.name, int(self.carries and transfer.name not in counts)),
         ):
             if more:
                 before = counts.get(name, Counts())
@@ -81,8 +87,9 @@ def forecast(
     else:
         dry_run = DryRun(earlier.run.store, lookups=earlier.run.lookups)
         context = RunContext(config, config_file, inputs, dry_run, RunState(earlier.outcome.base))
+    carries = config.proposal.target is not None
     try:
         run_chain(context)
     except Unpredictable:
-        return Forecast(inputs, context.state, dry_run, reached=False)
-    return Forecast(inputs, context.state, dry_run, reached=True)
+        return Forecast(inputs, context.state, dry_run, carries, reached=False)
+    return Forecast(inputs, context.state, dry_run, carries, reached=True)

@@ -74,7 +74,8 @@ def run_chain(context: RunContext) -> None:
         files={leaf.fingerprint: leaf.files for leaf in inputs.domains.leaves},
     )
     state.request = proposal_request(context)
-    carry_to_target(context, *_train_swarm(context))
+    fitted, larger = _train_swarm(context)
+    carry_to_target(context, fitted, larger, _corpora(context))
     state.proposal = executor.run(
         propose,
         ProposePayload(state.fit.fit, state.request, state.transfer.transfer or None),
@@ -174,7 +175,7 @@ def _carry_over(context: RunContext) -> None:
 def _train_swarm(context: RunContext) -> tuple[FitPayload, list[EvidenceRow]]:
     """Train the swarm, in rounds where the configuration asks for them, and fit the law after each.
 
-    Returns what the last law is fitted to, and the rows of larger proxies.
+    Returns what the last law is fitted to, and the larger proxies, not measured yet.
     """
     state, executor = context.state, context.executor
     first = swarm_payload(context)

@@ -39,6 +39,7 @@ class RunState:
         evaluation_seconds: Mean over proxies and tasks; None where nothing had to be measured.
         standard_errors: {sampled task: standard error}, mean over proxies.
         to_come: Proxies of each round that was not reached, at most.
+        anchors_to_come: Larger proxies that were not measured yet.
         evidence: Name of the set of ledger rows that the law is fitted to.
         fit: The fitted law.
         transfer: That law at the size of the target run.
@@ -63,6 +64,7 @@ class RunState:
     evaluation_seconds: float | None = None
     standard_errors: Mapping[str, float] = field(default_factory=dict)
     to_come: Sequence[int] = ()
+    anchors_to_come: int = 0
     evidence: str = ""
     fit: FitResult = field(default_factory=FitResult)
     transfer: TransferResult = field(default_factory=TransferResult)

@@ -19,13 +19,16 @@ from tasks.steps.fit import FitPayload
 from tasks.steps.transfer import TransferPayload, transfer
 
 
-def carry_to_target(context: RunContext, fitted: FitPayload, rows: Sequence[EvidenceRow]) -> None:
+def carry_to_target(
+    context: RunContext, fitted: FitPayload, trained: Sequence[EvidenceRow], corpora: Mapping[str, str]
+) -> None:
     """Carry the law to the size of the target run, if the configuration states one.
 
     Args:
         context: The run, once its law is fitted; its state is filled.
         fitted: What the law was fitted to.
-        rows: Larger proxies of this run; those on record are added.
+        trained: Larger proxies of this run, not measured yet; those on record are added.
+        corpora: {leaf: folder of its tokens}.
 
     Raises:
         OlmixError: A step failed.
@@ -33,6 +36,7 @@ def carry_to_target(context: RunContext, fitted: FitPayload, rows: Sequence[Evid
     target, state, executor = context.config.proposal.target, context.state, context.executor
     if target is None:
         return
+    rows = _measured(context, trained, corpora)
     on_record = anchors_on_record(context.store, requirements(context), fitted.atoms, fitted.splits)
     carried = [row for row in on_record if row not in {own.id for own in rows}]
     anchors = None
@@ -77,7 +81,7 @@ def proxy_scale(context: RunContext) -> Scale:
 
 
 def train_anchors(context: RunContext, mixtures: Sequence[Mixture], corpora: Mapping[str, str]) -> list[EvidenceRow]:
-    """Train and evaluate the larger proxies that the configuration asks for.
+    """Train the larger proxies that the configuration asks for.
 
     Args:
         context: The run, once its swarm is drawn.
@@ -85,17 +89,24 @@ def train_anchors(context: RunContext, mixtures: Sequence[Mixture], corpora: Map
         corpora: {leaf: folder of its tokens}.
 
     Returns:
-        Their rows.
+        Their rows, to be measured.
 
     Raises:
-        OlmixError: A proxy could not be trained or measured, or too many diverged.
+        OlmixError: A proxy could not be trained, or too many diverged.
     """
-    config, rows = context.config, []
+    rows: list[EvidenceRow] = []
     for recipe, count in context.inputs.anchors:
         parameters = recipe.parameters(vocab_size=0)
         names = [f"anchor {parameters / 1e6:.3g}M {number:03d}" for number in range(min(count, len(mixtures)))]
         trained = train_swarm(context, mixtures[: len(names)], corpora, recipe, names)
         context.state.excluded += trained.excluded
         rows += unmeasured_rows(context, trained, recipe, "anchors")
-    source = f"{config.name}@{next_version(context.store, config.name)}"
-    return list(measure(context, rows, [], corpora, source).rows) if rows else []
+    context.state.anchors_to_come = len(rows)
+    return rows
+
+
+def _measured(context: RunContext, rows: Sequence[EvidenceRow], corpora: Mapping[str, str]) -> list[EvidenceRow]:
+    source = f"{context.config.name}@{next_version(context.store, context.config.name)}"
+    measured = list(measure(context, rows, [], corpora, source).rows) if rows else []
+    context.state.anchors_to_come = 0
+    return measured

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from olmix_core.mixes.target_record import TargetRecord
 from olmix_core.mixture import Array
@@ -39,6 +40,7 @@ def over_size(target: TargetRecord) -> Figure:
         va="top",
     )
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda flop, _: f"{flop:.0e}".replace("e+", "e")))
     axis.set_xlabel("training FLOPs (6 x parameters x tokens)")
     axis.set_ylabel("predicted mean BPB")
     axis.grid(axis="y")

@@ -93,6 +93,15 @@ def test_larger_proxies_are_trained_once_and_inform_the_target(run: Run, edit: E
     assert "at 2M parameters and 300k tokens, extrapolated" in text
 
 
+def test_the_plan_of_a_first_run_counts_the_larger_proxies(run: Run, project: Callable[..., Path]) -> None:
+    path = project(file="first.yaml", store="first", proposal={"target": TARGET}, anchors=ANCHORS)
+    plan = plan_of(path)
+    record, _ = run(path)
+    done = {step: counts["executed"] for step, counts in record["run"].items() if step != "publish"}
+    assert {step: plan.steps[step].executed for step in done} == done
+    assert plan.cost.proxies == done["train"]
+
+
 def test_a_larger_proxy_is_no_evidence_for_the_law_itself(run: Run, edit: Edit) -> None:
     before, _ = run(edit())
     after, _ = run(edit(with_anchors))
