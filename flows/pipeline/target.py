@@ -37,7 +37,8 @@ def carry_to_target(
     if target is None:
         return
     rows = _measured(context, trained, corpora)
-    on_record = anchors_on_record(context.store, requirements(context), fitted.atoms, fitted.splits)
+    scale = proxy_scale(context)
+    on_record = anchors_on_record(context.store, requirements(context), fitted.atoms, fitted.splits, scale)
     carried = [row for row in on_record if row not in {own.id for own in rows}]
     anchors = None
     if rows or carried:
@@ -52,7 +53,7 @@ def carry_to_target(
         transfer,
         TransferPayload(
             fit=state.fit.fit,
-            scale=proxy_scale(context),
+            scale=scale,
             target=Scale(target.parameters, target.tokens),
             atoms=fitted.atoms,
             splits=fitted.splits,

@@ -14,21 +14,28 @@ from olmix_core.evidence.merge import COLUMNS, MergedEvidence, merge
 from olmix_core.evidence.scales import scale_of
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.scaling.anchors import Anchors
+from olmix_core.surrogate.scaling.scale import Scale
 
+LEAST_FACTOR = 2.0  # FLOPs of an anchor over those of the proxies
+MOST_ANCHORS = 256
 _SCALE = ("recipe", "tokens")  # columns that say how large a proxy is
 _NOTHING = 1e-9  # weight below which content that the law does not know is overlooked
 
 
 def anchors_on_record(
-    store: Store, requirements: Requirements, atoms: Collection[str], splits: Split
+    store: Store, requirements: Requirements, atoms: Collection[str], splits: Split, scale: Scale
 ) -> tuple[str, ...]:
-    """Find the rows of proxies of other recipes that tell something of a law at other sizes.
+    """Find the rows of larger proxies, which tell something of a law at other sizes.
+
+    Proxies of about the same size differ by their recipe rather than by their size, and are none. Of more than
+    `MOST_ANCHORS` rows the largest are taken.
 
     Args:
         store: The store.
         requirements: The requirements on the evidence of the swarm itself; anchors meet all but that on the recipe.
         atoms: The columns of the law; a proxy that trained on other content is no anchor.
         splits: {leaf: {finer leaf: share}}.
+        scale: Scale of the proxies of the law.
 
     Returns:
         Ids of the rows, sorted.
@@ -38,14 +45,15 @@ def anchors_on_record(
     """
     table = ledger.read(store, (*NEEDED, *_SCALE))
     recipes = dict(zip(table["recipe_key"].to_pylist(), table["recipe"].to_pylist(), strict=True))
-    known: set[str] = set()
+    known: list[tuple[float, str]] = []
     for key in sorted(recipes.keys() - {requirements.recipe_key}):
-        if scale_of(json.loads(recipes[key])) is None:
+        size = scale_of(json.loads(recipes[key]))
+        if size is None or size.flops < LEAST_FACTOR * scale.flops:
             continue
         of_recipe = table.filter(pc.equal(table["recipe_key"], key))
         usable = select_compatible(of_recipe, replace(requirements, recipe_key=key)).usable
-        known |= {row for row, mixture in _mixtures(usable) if _is_known(mixture, atoms, splits)}
-    return tuple(sorted(known))
+        known += [(-size.flops, row) for row, mixture in _mixtures(usable) if _is_known(mixture, atoms, splits)]
+    return tuple(sorted(row for _, row in sorted(known)[:MOST_ANCHORS]))
 
 
 def read_anchors(store: Store, evidence: str, atoms: Sequence[str], splits: Split, tasks: Sequence[str]) -> Anchors:

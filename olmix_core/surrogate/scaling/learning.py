@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import minimize
 
+from olmix_core.blas_threads import one_blas_thread
 from olmix_core.mixture import Array
 from olmix_core.surrogate.scaling.transfer import Hyperparameters, TransferModel
 
@@ -23,6 +24,7 @@ _LINEARISATIONS = 4
 _STEP = 1e-4
 
 
+@one_blas_thread()
 def learn(model: TransferModel) -> Hyperparameters:
     """Estimate the hyperparameters.
 

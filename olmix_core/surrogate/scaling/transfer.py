@@ -32,6 +32,8 @@ UNIT = float(np.log(100.0))  # log FLOPs in a unit of distance
 COMMON_RESPONSE = 0.5  # share of the variance of d that all tasks have in common
 COMMON_LEVEL = 0.8  # the same of the level
 _LEVEL_SPREAD = 0.03  # deviation of log L from its law, per root of distance
+_RECIPE_SPREAD = 0.02  # deviation of log L that the runs of one scale have in common: recipes differ by more than size
+_LEAST_NOISE = 1e-6  # of a run, as a share of its BPB
 _ABSENT = 1e6  # noise of a run that was not evaluated
 
 
@@ -170,7 +172,8 @@ class TransferModel:
         L = self.levels(hyper.theta)[:, :-1]
         errors = (L * (1 + hyper.slope * self.ramp[:-1]))[:, :, None] * self.terms.errors
         total = sum(self.process_covariance(hyper)) + errors @ errors.transpose(0, 2, 1)
-        noise = np.where(np.isnan(self.anchors.Y.T), _ABSENT, L * hyper.noise * self.terms.noise)
+        least = _LEAST_NOISE * self.expected(hyper)
+        noise = np.where(np.isnan(self.anchors.Y.T), _ABSENT, np.maximum(L * hyper.noise * self.terms.noise, least))
         return np.asarray(total + noise[:, :, None] ** 2 * np.eye(len(self.anchors.X)), dtype=np.float64)
 
     def process_covariance(self, hyper: Hyperparameters) -> tuple[Array, Array, Array]:
@@ -191,18 +194,21 @@ class TransferModel:
         return level, _outer(slope) * walk, (response @ response.transpose(0, 2, 1)) * walk
 
     def level_sources(self, hyper: Hyperparameters) -> Array:
-        """Compute the deviations of log L by independent sources: theta, and a Brownian motion.
+        """Compute the deviations of log L by independent sources: theta, a Brownian motion, and the recipe of a scale.
 
         Args:
             hyper: The hyperparameters.
 
         Returns:
-            [T, A + 1, 4 + A + 1] at the scales.
+            [T, A + 1, sources] at the scales.
         """
         of_theta = self._level_slopes(hyper) @ np.linalg.cholesky(self.level_law.covariance)
         values, vectors = np.linalg.eigh(self.brownian)
         drift = _LEVEL_SPREAD * vectors * np.sqrt(np.maximum(values, 0.0))
-        return np.concatenate([of_theta, np.broadcast_to(drift, (len(of_theta), *drift.shape))], axis=2)
+        distinct = [scale for scale in dict.fromkeys(self.scales) if scale != self.base.scale]
+        recipe = _RECIPE_SPREAD * np.array([[float(scale == other) for other in distinct] for scale in self.scales])
+        common = np.hstack([drift, recipe])
+        return np.concatenate([of_theta, np.broadcast_to(common, (len(of_theta), *common.shape))], axis=2)
 
     def target_covariances(self, hyper: Hyperparameters) -> tuple[Array, Array, Array]:
         """Compute the covariances of log L, s and d at the target with the anchors' residuals.

@@ -13,11 +13,13 @@ from olmix_core.evidence.anchors import anchors_on_record, read_anchors
 from olmix_core.evidence.compatibility import Requirements
 from olmix_core.evidence.rows import EvidenceRow, recipe_key
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.scaling.scale import Scale
 
 OWN = ProxyRecipe().identity()
 LARGER = ProxyRecipe(layers=4, width=128).identity()
 REQUIREMENTS = Requirements(recipe_key(OWN), "tok", 2, ["arc", "code"], ["web", "wiki"])
 ANCHOR = EvidenceRow("p", {"web": 0.75, "wiki": 0.25}, {"arc": 1.0}, LARGER, "tok", "s", evaluation=2, tokens=500)
+BASE = Scale(ProxyRecipe().parameters(0), ProxyRecipe().tokens or 0)
 ATOMS = ("web", "wiki")
 
 
@@ -28,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 def chosen(store: Store, *rows: EvidenceRow) -> tuple[str, ...]:
     ledger.append(store, rows)
-    return anchors_on_record(store, REQUIREMENTS, ATOMS, {})
+    return anchors_on_record(store, REQUIREMENTS, ATOMS, {}, BASE)
 
 
 def test_proxies_of_another_recipe_are_anchors_and_those_of_the_swarm_are_not(store: Store) -> None:
@@ -43,6 +45,7 @@ def test_proxies_of_another_recipe_are_anchors_and_those_of_the_swarm_are_not(st
         {"bpb": {"other": 1.0}},
         {"mixture": {"web": 0.5, "unknown": 0.5}},
         {"recipe": {"declared": "of no size"}},
+        {"recipe": ProxyRecipe(learning_rate=1e-3).identity()},
     ],
 )
 def test_a_row_that_tells_nothing_of_the_law_is_no_anchor(store: Store, change: dict[str, Any]) -> None:
@@ -65,6 +68,6 @@ def test_leaves_that_were_split_are_known_by_their_parts(store: Store) -> None:
     ledger.append(store, [replace(ANCHOR, mixture={"whole": 1.0})])
     requirements = replace(REQUIREMENTS, contents=["whole", *ATOMS])
     splits = {"whole": {"web": 0.25, "wiki": 0.75}}
-    [row] = anchors_on_record(store, requirements, ATOMS, splits)
+    [row] = anchors_on_record(store, requirements, ATOMS, splits, BASE)
     anchors = read_anchors(store, ledger.pin(store, [row]), ATOMS, splits, ("arc",))
     assert anchors.X.tolist() == [[0.25, 0.75]]
