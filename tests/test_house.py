@@ -127,6 +127,7 @@ CODEC = """
     olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:parse_result
     olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
     olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
+    olmix_core.surrogate.scaling.target_json:read_target olmix_core.surrogate.scaling.target_json:target_json
     olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
     tasks.runtime.results:known_result tasks.runtime.results:read_result"""
 UNTYPED = {
