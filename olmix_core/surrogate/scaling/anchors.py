@@ -60,3 +60,13 @@ class Anchors:
             Anchors of 0 runs.
         """
         return cls(np.empty((0, leaves)), np.empty((0, tasks)), ())
+
+    def canonical(self) -> "Anchors":
+        """Sort by scale, mixture and BPB, so that the order of the runs changes nothing that is learnt from them.
+
+        Returns:
+            The same runs.
+        """
+        sizes = np.array([(scale.parameters, scale.tokens) for scale in self.scales]).reshape(-1, 2)
+        order = np.lexsort(np.hstack([sizes, self.X, self.Y]).T[::-1])
+        return Anchors(self.X[order], self.Y[order], tuple(self.scales[k] for k in order))

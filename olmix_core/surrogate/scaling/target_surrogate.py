@@ -58,7 +58,7 @@ class TargetSurrogate:
             The surrogate at the target.
         """
         base = BaseLaw(law, scale)
-        return cls(base, target, anchors, learn(TransferModel(base, target, anchors)))
+        return cls(base, target, anchors, learn(TransferModel(base, target, anchors.canonical())))
 
     def at(self, target: Scale) -> Self:
         """Predict at another scale, with what was learnt.
