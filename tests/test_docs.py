@@ -181,6 +181,7 @@ def test_what_a_run_leaves_is_what_the_record_writes() -> None:
         layout.SURROGATE_FILE,
         layout.DIAGNOSTICS_FILE,
         layout.TRADE_OFFS_FILE,
+        layout.TARGET_FILE,
         layout.PLAN_FILE,
         layout.RUNS_FILE,
         layout.REPORT_FILE,

@@ -35,11 +35,17 @@ def predict(
     from olmix_core.interop.mixture_file import read_mixture
 
     published = find_mix(name, store_url, version)
-    prediction = published.predict(None if mix is None else read_mixture(mix))
+    mixture = None if mix is None else read_mixture(mix)
+    prediction = published.predict(mixture)
+    at_target = None if published.target is None else published.predict(mixture, at_target=True)
     if as_json:
-        print_json({"name": published.record.name, "version": published.version, **prediction.to_json()})
+        target = {} if at_target is None else {"target": at_target.to_json()}
+        print_json({"name": published.record.name, "version": published.version, **prediction.to_json(), **target})
     else:
-        console.print(view(published, prediction, "the proposed mixture" if mix is None else str(mix)))
+        subject = "the proposed mixture" if mix is None else str(mix)
+        console.print(view(published, prediction, subject))
+        if at_target is not None:
+            console.print(target_view(published, at_target))
 
 
 def view(mix: "PublishedMix", prediction: "Prediction", subject: str) -> Group:
@@ -75,6 +81,25 @@ def view(mix: "PublishedMix", prediction: "Prediction", subject: str) -> Group:
     if len(prediction.tasks) > len(prediction.families):
         words.append("--json has every task\n")
     return Group(*parts, words)
+
+
+def target_view(mix: "PublishedMix", prediction: "Prediction") -> Text:
+    """Make the view of a prediction at the size of the target run.
+
+    Args:
+        mix: The published mix, with a target.
+        prediction: What is predicted there.
+
+    Returns:
+        The view.
+    """
+    assert mix.target is not None
+    bpb = prediction.objective
+    words = Text(f"at {mix.target.target}\n", style="bold")
+    words.append(f"weighted mean: {bpb.bpb:.4f} ({bpb.low:.4f} to {bpb.high:.4f})\n")
+    for reference, gain in prediction.gain.items():
+        words.append(f"gain over {reference}: {gain.bpb:.4f} ({gain.low:.4f} to {gain.high:.4f}){gain.caution}\n")
+    return words
 
 
 def _cells(value: "Interval", proposed: "Interval") -> tuple[str, str, str]:

@@ -11,8 +11,10 @@ import pandas as pd
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.record_parts import BoundRecord, Column, CouplingRecord, PlanRecord, RequestRecord
 from olmix_core.mixes.runs import FittedRun, from_parquet
+from olmix_core.serialization import JsonMapping
 from olmix_core.storage.layout import RUNS_FILE, proxy_run_path, version_path
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 from olmix_core.surrogate.surrogate_json import SurrogateJSON
 
 _READERS = 16  # files of the store read at once
@@ -46,6 +48,19 @@ def label_surrogate(draft: MixDraft) -> SurrogateJSON:
     law["tasks"] = {label_task(draft, task): parameters for task, parameters in law["tasks"].items()}
     law["flags"] = {label_task(draft, task): reason for task, reason in law["flags"].items()}
     return law
+
+
+def label_target(draft: MixDraft, target: TargetSurrogate) -> JsonMapping:
+    """Make the content of target.json.
+
+    Args:
+        draft: The mix.
+        target: Its law at the size of the target run.
+
+    Returns:
+        The JSON of the law at the target, with the law itself as in surrogate.json.
+    """
+    return {**target.to_json(), "law": label_surrogate(draft)}
 
 
 def label_diagnostics(draft: MixDraft) -> bytes:

@@ -24,12 +24,15 @@ from olmix_core.storage.layout import (
     RUNS_FILE,
     SURROGATE_FILE,
     TABLE_FILE,
+    TARGET_FILE,
     TRADE_OFFS_FILE,
     version_folder,
 )
 from olmix_core.storage.store import Store
 from olmix_core.surrogate.fit import load as load_surrogate
+from olmix_core.surrogate.scaling.target_json import read_target
 
+OPTIONAL_FILES = (TRADE_OFFS_FILE, TARGET_FILE)
 FILES = (RECORD_FILE, TABLE_FILE, SURROGATE_FILE, RUNS_FILE, DIAGNOSTICS_FILE)
 
 
@@ -92,8 +95,9 @@ def read_folder(store: Store, folder: str, lineage: Sequence[VersionSummary]) ->
                 f"{store.url}/{prefix}{file}: found no such file; expected the folder of a mix as this version writes"
                 " it: run or fit it again"
             ) from error
-    if store.exists(prefix + TRADE_OFFS_FILE):
-        contents[TRADE_OFFS_FILE] = store.read_bytes(prefix + TRADE_OFFS_FILE)
+    for file in OPTIONAL_FILES:
+        if store.exists(prefix + file):
+            contents[file] = store.read_bytes(prefix + file)
     return read_files(contents, lineage)
 
 
@@ -120,6 +124,7 @@ def read_files(contents: Mapping[str, bytes], lineage: Sequence[VersionSummary] 
         record=record,
         table=table,
         surrogate=load_surrogate(law),
+        target=read_target(unseal(contents[TARGET_FILE], TARGET_FILE)) if TARGET_FILE in contents else None,
         columns=_columns(record, list(table["domain"]), LeafIndex(tuple(names))),
         runs=from_parquet(contents[RUNS_FILE]),
         diagnostics=read_labelled(contents[DIAGNOSTICS_FILE], "task").set_index("task"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from olmix_core.mixes.draft import MixDraft
-from olmix_core.mixes.labels import label_diagnostics, label_plan, label_runs, label_surrogate
+from olmix_core.mixes.labels import label_diagnostics, label_plan, label_runs, label_surrogate, label_target
 from olmix_core.mixes.record import MixRecord, as_mix, parse_record
 from olmix_core.mixes.record_builder import Publication, build_record
 from olmix_core.mixes.record_parts import StepCounts
@@ -26,6 +26,7 @@ from olmix_core.storage.layout import (
     RUNS_FILE,
     SURROGATE_FILE,
     TABLE_FILE,
+    TARGET_FILE,
     TRADE_OFFS_FILE,
     latest_path,
     version_path,
@@ -105,7 +106,9 @@ def _claim(
 
 def _contents(store: Store, draft: MixDraft, version: str, parent: str | None, table: pd.DataFrame) -> dict[str, bytes]:
     """The files of a version beside mix.json."""
+    target = {} if draft.target is None else {TARGET_FILE: seal(label_target(draft, draft.target))}
     return {
+        **target,
         TABLE_FILE: table.to_csv(index=False, lineterminator="\n").encode(),
         SURROGATE_FILE: seal(label_surrogate(draft)),
         DIAGNOSTICS_FILE: label_diagnostics(draft),

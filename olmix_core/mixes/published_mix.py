@@ -31,6 +31,7 @@ from olmix_core.proposal.leaf_proposal import propose_for_leaves
 from olmix_core.proposal.request import ProposalRequest
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.prediction import Prediction, PredictionContext, predict
+from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 from olmix_core.surrogate.task_weights import normalised
 
 _FAMILY_ENDS = ":_"  # where the family ends in the name of a task
@@ -44,6 +45,7 @@ class PublishedMix:
         record: mix.json.
         table: mix.csv, a row per leaf, the heaviest first.
         surrogate: The law. Its columns are named by label, or by fingerprint where they are no leaf of today.
+        target: That law at the size of the target run; None if none was stated.
         columns: [law columns, m] the leaves, in the order of `table`, over the columns of the law.
         runs: Runs.parquet.
         diagnostics: Diagnostics.csv by task.
@@ -54,6 +56,7 @@ class PublishedMix:
     record: MixRecord | FitRecord
     table: pd.DataFrame
     surrogate: Surrogate
+    target: TargetSurrogate | None
     columns: Array
     runs: Sequence[FittedRun]
     diagnostics: pd.DataFrame
@@ -159,20 +162,27 @@ class PublishedMix:
         return shares
 
     def predict(
-        self, mixture: Mapping[str, float] | None = None, task_weights: Mapping[str, float] | None = None
+        self,
+        mixture: Mapping[str, float] | None = None,
+        task_weights: Mapping[str, float] | None = None,
+        *,
+        at_target: bool = False,
     ) -> Prediction:
         """Predict a mixture by the law, with 90 % intervals.
 
         Args:
             mixture: {label: weight}; None for the proposed mixture.
             task_weights: {task: weight} in place of those on record; tasks that are not named get 0.
+            at_target: Whether to predict at the size of the target run, rather than at that of the proxies.
 
         Returns:
             BPB of the objective, of every family and task, gains, and broken caps.
 
         Raises:
-            OlmixError: A name is unknown, or the weights are no mixture.
+            OlmixError: A name is unknown, the weights are no mixture, or the mix has no target.
         """
+        if at_target and self.target is None:
+            raise OlmixError("predict: found a mix without a target; expected one that has proposal.target")
         q = self.mixtures["proposed"] if mixture is None else self.vector(mixture)
         context = PredictionContext(
             leaves=self.leaves,
@@ -183,7 +193,7 @@ class PublishedMix:
             caps=self.table["cap"].to_numpy(np.float64),
             epochs=self.epochs,
         )
-        return predict(self.surrogate, q, context)
+        return predict(self.target if at_target and self.target else self.surrogate, q, context)
 
     @property
     def can_propose(self) -> bool:
@@ -194,7 +204,9 @@ class PublishedMix:
         return single and not self.record.settings.filtering.fixed_weight
 
     def propose(self, **changes: Unpack[ProposalChanges]) -> dict[str, float]:
-        """Propose by the same law under other terms; those that are not given stay as published.
+        """Propose by the same law, at the target where there is one, under other terms.
+
+        Terms that are not given stay as published.
 
         Args:
             **changes: Any of `kl`, `repetition`, `target_tokens`, `pessimism`, `task_weights`, `lower`, `upper` and
@@ -208,7 +220,7 @@ class PublishedMix:
                 domains or fixed weights.
         """
         check_changes(changes, self.leaves)
-        proposal = propose_for_leaves(self.surrogate, self._request(changes))
+        proposal = propose_for_leaves(self.target or self.surrogate, self._request(changes))
         weights = proposal.leaves.mapping(proposal.weights)
         return {leaf: weights[leaf] for leaf in self.leaves}
 

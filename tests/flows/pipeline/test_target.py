@@ -10,11 +10,13 @@ from rich.console import Console
 from flows.cli.mix_view import mix_view
 from flows.reports.plan import Plan, make_plan
 from olmix_core.config.load import load_config
-from olmix_core.errors import ConfigError
+from olmix_core.errors import ConfigError, OlmixError
+from olmix_core.mixes.loading import load
 from olmix_core.mixes.tables import read_table
 from olmix_core.mixes.versions import read_latest
 from olmix_core.storage.layout import TABLE_FILE, version_path
 from olmix_core.storage.store import Store
+from tests.support.json_output import printed, validate
 
 Run = Callable[[Path], tuple[dict[str, Any], dict[str, int]]]
 Edit = Callable[..., Path]
@@ -91,6 +93,26 @@ def test_larger_proxies_are_trained_once_and_inform_the_target(run: Run, edit: E
     text = console.export_text()
     assert "at the size of the proxies" in text
     assert "at 2M parameters and 300k tokens, extrapolated" in text
+
+
+def test_a_published_mix_predicts_and_proposes_at_its_target(run: Run, edit: Edit, tmp_path: Path) -> None:
+    record, _ = run(edit(with_target))
+    mix = load(str(tmp_path / "store"), record["name"])
+    there = mix.predict(at_target=True)
+    assert there.objective.to_json() == pytest.approx(record["target"]["predicted"]["proposed"])
+    assert there.gain["natural"].to_json() == pytest.approx(record["target"]["gain"]["over_natural"])
+    assert mix.predict().objective.to_json() == pytest.approx(record["predicted"]["proposed"])
+    assert mix.propose() == pytest.approx(record["weights"], abs=1e-6)
+    told = printed("predict", edit(with_target))
+    assert told["target"]["objective"] == pytest.approx(there.objective.to_json())
+    validate("predict", told)
+    validate("show", printed("show", edit(with_target)))
+
+
+def test_a_mix_without_a_target_predicts_at_the_size_of_the_proxies_only(run: Run, edit: Edit, tmp_path: Path) -> None:
+    record, _ = run(edit())
+    with pytest.raises(OlmixError, match=r"expected one that has proposal\.target"):
+        load(str(tmp_path / "store"), record["name"]).predict(at_target=True)
 
 
 def test_the_plan_of_a_first_run_counts_the_larger_proxies(run: Run, project: Callable[..., Path]) -> None:
