@@ -171,10 +171,8 @@ def build_record(draft: MixDraft, publication: Publication, table: pd.DataFrame)
 
 
 def _target(draft: MixDraft, mixtures: Mapping[str, Array], task_weights: Array) -> TargetRecord | None:
-    if draft.target is None:
-        return None
-    names = [label_task(draft, task) for task in draft.target.tasks]
-    return target_record(draft.target, mixtures, task_weights, names)
+    labels = [label_task(draft, task) for task in draft.law.surrogate.tasks]
+    return None if draft.target is None else target_record(draft.target, mixtures, task_weights, labels)
 
 
 def _known_mixtures(draft: MixDraft, previous: MixRecord | None) -> dict[str, Array]:
@@ -280,7 +278,8 @@ def _notes(draft: MixDraft) -> tuple[str, ...]:
 def _undecided(draft: MixDraft, mixtures: Mapping[str, Array], task_weights: Array) -> tuple[str, ...]:
     proxies = len(draft.swarm.proxies)
     seconds = draft.swarm.seconds / proxies if proxies else None
-    at_target = target_remarks(draft.target, mixtures, task_weights) if draft.target else ()
+    labels = [label_task(draft, task) for task in draft.law.surrogate.tasks]
+    at_target = target_remarks(draft.target, mixtures, task_weights, labels) if draft.target else ()
     return (*undecided_remarks(draft.law.surrogate, mixtures, task_weights, len(draft.law.runs), seconds), *at_target)
 
 

@@ -131,17 +131,30 @@ def target_record(
     )
 
 
-def target_remarks(surrogate: TargetSurrogate, mixtures: Mapping[str, Array], task_weights: Array) -> tuple[str, ...]:
-    """Say which larger runs would decide a gain at the target that is within the noise.
+def target_remarks(
+    surrogate: TargetSurrogate, mixtures: Mapping[str, Array], task_weights: Array, names: Sequence[str]
+) -> tuple[str, ...]:
+    """Name tasks whose slope is negative, and larger runs that would decide a gain that is within the noise.
 
     Args:
         surrogate: The law at the target, of T tasks over m columns.
         mixtures: {natural, proposed, ...: [m]}.
         task_weights: [T] weights of the tasks in the objective.
+        names: [T] labels of the tasks.
 
     Returns:
-        A remark, or none.
+        The remarks.
     """
+    reversed_tasks = tuple(
+        f"task {name}: the larger runs say that differences between mixtures reverse at the target (slope {slope:.2f});"
+        " the task hardly counts there"
+        for name, slope in sorted(zip(names, surrogate.slopes, strict=True))
+        if slope < 0
+    )
+    return (*reversed_tasks, *_further(surrogate, mixtures, task_weights))
+
+
+def _further(surrogate: TargetSurrogate, mixtures: Mapping[str, Array], task_weights: Array) -> tuple[str, ...]:
     more = further_anchors(surrogate, mixtures["proposed"], mixtures["natural"], task_weights)
     if more is None:
         return ()

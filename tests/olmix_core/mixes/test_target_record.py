@@ -5,6 +5,7 @@ import pytest
 
 from olmix_core.mixes.target_record import TargetRecord, target_record, target_remarks
 from olmix_core.surrogate.intervals import interval
+from olmix_core.surrogate.scaling.anchors import Anchors
 from olmix_core.surrogate.scaling.scale import Scale
 from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 from tests.support.scaled_truth import BASE, TARGET, scaled_truth
@@ -71,8 +72,20 @@ def test_a_gain_that_is_within_the_noise_names_what_would_decide_it(carried: Tar
     natural, best = TRUTH.problem.natural, TRUTH.problem.optimum
     for share in np.linspace(1.0, 0.05, 20):
         mixtures = {"natural": natural, "proposed": share * best + (1 - share) * natural}
-        if remarks := target_remarks(alone, mixtures, WEIGHTS):
+        if remarks := target_remarks(alone, mixtures, WEIGHTS, NAMES):
             assert "half of them on the natural and half on the proposed mixture, would narrow it to" in remarks[0]
             assert "of the target run" in remarks[0]
             return
     pytest.fail("found no gain within the noise that further anchors decide")
+
+
+def test_a_task_whose_differences_reverse_is_named(carried: TargetSurrogate) -> None:
+    anchors = carried.anchors
+    measured = anchors.Y.copy()
+    measured[:, 0] = 2 * measured[:, 0].mean() - measured[:, 0]
+    many = Anchors(np.repeat(anchors.X, 8, axis=0), np.repeat(measured, 8, axis=0), anchors.scales * 8)
+    turned = TargetSurrogate.carry(carried.base.law, BASE, TARGET, many)
+    assert turned.slopes[0] < 0 < turned.slopes[1]
+    remarks = target_remarks(turned, MIXTURES, WEIGHTS, NAMES)
+    assert remarks[0].startswith("task c: the larger runs say that differences between mixtures reverse at the target")
+    assert turned.fitted_law.is_convex
