@@ -20,6 +20,7 @@ _CENTRE = np.array([0.1, np.log(0.2), np.log(0.9), np.log(0.15)])
 _SPREAD = np.array([0.2, 0.7, 0.4, 0.7])
 _TASK_SPREAD = 0.7  # of the log of a task's response around the usual one
 _GLOBAL = len(_CENTRE)
+_FARTHEST = 6.0  # prior standard deviations that the search goes from the prior mean
 _LINEARISATIONS = 4
 _STEP = 1e-4
 
@@ -55,7 +56,12 @@ def _most_likely(model: TransferModel, point: Array, theta: Array) -> Array:
     def surprise(x: Array) -> tuple[float, Array]:
         return float(_surprises(model, x, theta).sum() + _prior(x)), _slope(model, x, theta)
 
-    return np.asarray(minimize(surprise, point, jac=True, method="L-BFGS-B").x, dtype=np.float64)
+    # A step of the search may be huge, and covariances of its end singular.
+    centres = np.concatenate([_CENTRE, np.full(len(point) - _GLOBAL, _CENTRE[-1])])
+    farthest = _FARTHEST * np.concatenate([_SPREAD, np.full(len(point) - _GLOBAL, _TASK_SPREAD)])
+    bounds = list(zip(centres - farthest, centres + farthest, strict=True))
+    found = minimize(surprise, point, jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(found.x, dtype=np.float64)
 
 
 def _surprises(model: TransferModel, point: Array, theta: Array) -> Array:

@@ -57,3 +57,14 @@ def test_a_response_that_changes_is_seen() -> None:
         learnt(truth, truth.anchors(ANCHORS, 3))[1] for truth in (scaled_truth(3), scaled_truth(3, change=0.4))
     )
     assert (moved.response > still.response).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_anchors_that_contradict_the_law_leave_finite_settings(seed: int) -> None:
+    truth = scaled_truth(seed)
+    X = truth.anchors(4, seed).X
+    Y = np.random.default_rng(seed).lognormal(0.0, 1.0, (4, 3))
+    model, hyper = learnt(truth, Anchors(X, Y, (TARGET,) * 4))
+    settings = [hyper.slope, hyper.slope_error, hyper.slope_spread, hyper.noise, *hyper.response]
+    assert np.isfinite(settings).all()
+    assert np.isfinite(model.gains(hyper).theta).all()
