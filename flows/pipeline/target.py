@@ -13,6 +13,7 @@ from olmix_core.evidence.rows import EvidenceRow
 from olmix_core.evidence.scales import scale_of
 from olmix_core.mixes.versions import next_version
 from olmix_core.mixture import Mixture
+from olmix_core.planning.anchor_choice import representative
 from olmix_core.surrogate.scaling.scale import Scale
 from tasks.steps.evidence import EvidencePayload, evidence
 from tasks.steps.fit import FitPayload
@@ -86,7 +87,7 @@ def train_anchors(context: RunContext, mixtures: Sequence[Mixture], corpora: Map
 
     Args:
         context: The run, once its swarm is drawn.
-        mixtures: Mixtures of the swarm; they train on the first of them.
+        mixtures: Mixtures of the swarm; they train on those that represent it best.
         corpora: {leaf: folder of its tokens}.
 
     Returns:
@@ -98,8 +99,9 @@ def train_anchors(context: RunContext, mixtures: Sequence[Mixture], corpora: Map
     rows: list[EvidenceRow] = []
     for recipe, count in context.inputs.anchors:
         parameters = recipe.parameters(vocab_size=0)
-        names = [f"anchor {parameters / 1e6:.3g}M {number:03d}" for number in range(min(count, len(mixtures)))]
-        trained = train_swarm(context, mixtures[: len(names)], corpora, recipe, names)
+        numbers = sorted(representative(mixtures, count))
+        names = [f"anchor {parameters / 1e6:.3g}M {number:03d}" for number in numbers]
+        trained = train_swarm(context, [mixtures[number] for number in numbers], corpora, recipe, names)
         context.state.excluded += trained.excluded
         rows += unmeasured_rows(context, trained, recipe, "anchors")
     context.state.anchors_to_come = len(rows)

@@ -194,7 +194,9 @@ class ProxyRecipe(Section):
 class AnchorRecipe(ProxyRecipe):
     """The recipe of larger proxies, and how many there are: fields as in `proxy`."""
 
-    runs: PositiveInt = Field(4, description="Number of these proxies, which train on mixtures of the swarm.")
+    runs: PositiveInt = Field(
+        4, description="Number of these proxies; they train on the mixtures that represent the swarm best."
+    )
 
     @property
     def proxy(self) -> ProxyRecipe:
