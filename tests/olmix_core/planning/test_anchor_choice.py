@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from olmix_core.planning.anchor_choice import representative
 from tests.support.properties import examples
 
-GROUPS = [{"a": 0.9 - e, "b": 0.1 + e} for e in (0.0, 0.02, 0.04)] + [
-    {"c": 1.0 - e, "a": e} for e in (0.02, 0.04, 0.06)
-]
+NEAR_A = [{"a": 0.9 - e, "b": 0.1 + e} for e in (0.0, 0.02, 0.04)]
+GROUPS = [*NEAR_A, *({"c": 1.0 - e, "a": e} for e in (0.02, 0.04, 0.06))]
 
 
 def test_one_mixture_of_each_group_is_chosen() -> None:
