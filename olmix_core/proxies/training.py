@@ -31,7 +31,9 @@ REPORT_SECONDS = 0.5
 LOSS_POINTS = 64  # of the loss curve that is kept
 REASON = 300  # characters of the reason why something could not be compiled
 
-# Training has diverged when its loss exceeds that of uniform guessing by this factor; it starts near 1 and falls.
+# Training has diverged when its loss exceeds, by this factor, the larger of that of uniform guessing and that at the
+# beginning: the output layer is that of the embeddings, so that the first prediction is the token just read, with a
+# logit of sqrt(width).
 EXPLODED = 1.5
 
 # Tokens in one pass through the model on a CPU. A GPU tries whole batches, and halves them when its memory is full.
@@ -89,7 +91,8 @@ def train(
 
     saved = None if checkpoints is None else checkpoints.load(model, optimiser)
     state, resumed = (saved, saved.resumed + 1) if saved else (LoopState(), 0)
-    curve = _LossCurve(state, recipe.steps, vocab_size, device)
+    beginning = max(math.log(vocab_size), math.sqrt(recipe.width))
+    curve = _LossCurve(state, recipe.steps, beginning, device)
 
     started = reported = time.monotonic()
     for step in range(state.step, recipe.steps):
@@ -125,11 +128,11 @@ def train(
 class _LossCurve:
     """The mean loss at `LOSS_POINTS` points of the training; raises where it has exploded."""
 
-    def __init__(self, state: LoopState, steps: int, vocab_size: int, device: torch.device) -> None:
+    def __init__(self, state: LoopState, steps: int, beginning: float, device: torch.device) -> None:
         self.points = list(state.losses)
         self._since_point = torch.full((), state.since_point, device=device)
         self._steps, self._every = steps, max(1, steps // LOSS_POINTS)
-        self._guessing = math.log(vocab_size)
+        self._beginning = beginning
 
     def add(self, loss: Tensor) -> None:
         self._since_point += loss
@@ -139,10 +142,10 @@ class _LossCurve:
         if (step + 1) % self._every and step + 1 < self._steps:
             return
         mean = float(self._since_point) / (step - (self.points[-1][0] if self.points else -1))
-        if not mean < EXPLODED * self._guessing:  # or it is no number
+        if not mean < EXPLODED * self._beginning:  # or it is no number
             raise DivergenceError(
-                f"the loss is {mean:.4g} at step {step + 1} of {self._steps}, where guessing gives"
-                f" {self._guessing:.4g}: training diverged; expected a smaller proxy.learning_rate"
+                f"the loss is {mean:.4g} at step {step + 1} of {self._steps}, where training begins"
+                f" at about {self._beginning:.4g}: training diverged; expected a smaller proxy.learning_rate"
             )
         self.points.append((step, mean))
         self._since_point.zero_()
