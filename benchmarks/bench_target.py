@@ -19,6 +19,7 @@ from benchmarks import report
 from benchmarks.laboratory import QUICKSTART, Laboratory, tasks_of
 from olmix_core.config.recipe import ProxyRecipe
 from olmix_core.mixture import Array
+from olmix_core.planning.anchor_choice import representative
 from olmix_core.proposal.solve import ProposalProblem, propose
 from olmix_core.surrogate.base import Surrogate
 from olmix_core.surrogate.data import SwarmData
@@ -35,7 +36,7 @@ TOKENS = 262_144  # of every model
 # Learning rates fall with the cube root of the parameters, as those of the presets do.
 PROXY: dict[str, float] = {"tokens": TOKENS}
 ANCHOR: dict[str, float] = {"tokens": TOKENS, "width": 128, "learning_rate": 5e-3}
-TARGET: dict[str, float] = {"tokens": TOKENS, "width": 256, "layers": 4, "learning_rate": 2.5e-3}
+TARGET: dict[str, float] = {"tokens": TOKENS, "width": 256, "layers": 4, "heads": 4, "learning_rate": 2.5e-3}
 
 
 def scale(recipe: dict[str, float]) -> Scale:
@@ -72,9 +73,10 @@ def main() -> None:
         bpb, _ = text.measure(drawn, [SEED])
         names = tuple(f"{number:03d}" for number in range(RUNS))
         law = fit_law(SwarmData(drawn, bpb[:, 0], names, text.leaves, text.tasks))
-        larger, _ = text.measure(drawn[:ANCHORS], [SEED], ANCHOR)
+        chosen = drawn[representative([dict(zip(text.leaves, row, strict=True)) for row in drawn.tolist()], ANCHORS)]
+        larger, _ = text.measure(chosen, [SEED], ANCHOR)
         none = Anchors.none(len(text.leaves), len(text.tasks))
-        anchors = Anchors(drawn[:ANCHORS], larger[:, 0], (scale(ANCHOR),) * ANCHORS)
+        anchors = Anchors(chosen, larger[:, 0], (scale(ANCHOR),) * ANCHORS)
         carried = {
             name: TargetSurrogate.carry(law, scale(PROXY), scale(TARGET), runs)
             for name, runs in (("without anchors", none), ("with anchors", anchors))

@@ -112,7 +112,8 @@ def test_training_that_diverges_is_an_error(corpora: dict[str, Corpus]) -> None:
 
 
 def test_a_loss_far_above_guessing_is_divergence(corpora: dict[str, Corpus]) -> None:
-    with pytest.raises(DivergenceError, match=r"the loss is \d+\S* at step \d+ of 128, where training begins at about 5\.657"):
+    message = r"the loss is \d+\S* at step \d+ of 128, where training begins at about 5\.657"
+    with pytest.raises(DivergenceError, match=message):
         trained({"code": 1.0}, corpora, learning_rate=3.0, warmup=0.0)
 
 
