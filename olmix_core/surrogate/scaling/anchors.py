@@ -33,6 +33,8 @@ class Anchors:
                 f"anchors have {len(self.X)} mixtures, {len(self.Y)} rows of BPB and {len(self.scales)} scales;"
                 " expected one of each per run"
             )
+        if not (np.isfinite(self.X).all() and (self.X >= 0).all()):
+            raise FitError("an anchor has a weight that is not a finite number >= 0")
         if np.isinf(self.Y).any() or (self.Y <= 0).any():
             raise FitError("an anchor has a BPB that is not a finite number > 0")
 

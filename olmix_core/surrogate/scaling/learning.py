@@ -17,7 +17,7 @@ from olmix_core.surrogate.scaling.transfer import Hyperparameters, TransferModel
 
 # Prior mean and standard deviation of u, and of the logs of slope_spread, noise and the tasks' usual response.
 _CENTRE = np.array([0.1, np.log(0.2), np.log(0.9), np.log(0.15)])
-_SPREAD = np.array([0.2, 0.7, 0.4, 0.7])
+_SPREAD = np.array([0.2, 0.7, 0.4, 0.4])
 _TASK_SPREAD = 0.7  # of the log of a task's response around the usual one
 _GLOBAL = len(_CENTRE)
 _FARTHEST = 6.0  # prior standard deviations that the search goes from the prior mean
@@ -104,11 +104,19 @@ def _with_mean_variances(model: TransferModel, point: Array, theta: Array) -> Hy
     information = np.array(
         [_slope(model, point + step * unit, theta) - _slope(model, point - step * unit, theta) for unit in basis]
     ) / (2 * step)
-    information = (information + information.T) / 2
-    values, vectors = np.linalg.eigh(information)
-    least = 1 / max(*_SPREAD, _TASK_SPREAD) ** 2 / 4
-    covariance = (vectors / np.maximum(values, least)) @ vectors.T
+    # The likelihood may tell less than nothing of a direction, by chance; the prior is known.
+    prior = _prior_information(len(point))
+    values, vectors = np.linalg.eigh((information + information.T) / 2 - prior)
+    covariance = np.linalg.inv(prior + (vectors * np.maximum(values, 0.0)) @ vectors.T)
     variances = np.diagonal(covariance)
     raised = point.copy()
     raised[1:] += variances[1:]
     return replace(_hyperparameters(raised, theta), slope_error=float(np.sqrt(variances[0])))
+
+
+def _prior_information(size: int) -> Array:
+    """Second derivatives [size, size] of `_prior`."""
+    information = np.diag(np.concatenate([1 / _SPREAD**2, np.full(size - _GLOBAL, 1 / _TASK_SPREAD**2)]))
+    information[_GLOBAL - 1, _GLOBAL - 1] += (size - _GLOBAL) / _TASK_SPREAD**2
+    information[_GLOBAL - 1, _GLOBAL:] = information[_GLOBAL:, _GLOBAL - 1] = -1 / _TASK_SPREAD**2
+    return information

@@ -19,6 +19,7 @@ from olmix_core.surrogate.scaling.anchors import Anchors
 from olmix_core.surrogate.scaling.base_law import BaseLaw
 from olmix_core.surrogate.scaling.errors import TargetErrors, task_correlation
 from olmix_core.surrogate.scaling.learning import learn
+from olmix_core.surrogate.scaling.nearest_law import nearest_coefficients
 from olmix_core.surrogate.scaling.scale import Scale
 from olmix_core.surrogate.scaling.transfer import Hyperparameters, TransferModel
 from olmix_core.surrogate.task_weights import normalised
@@ -91,19 +92,18 @@ class TargetSurrogate:
         """The law c + exp(b + phi(q) . v) at the target; its covariance is that of the proxies' law."""
         law, errors = self.base.law, self._errors
         slope = np.maximum(errors.slope, _LEAST_SLOPE)
-        v = law.parameters.v + errors.response * self.base.response_scale[:, None] / slope[:, None]
-        if law.law.nonnegative:
-            v = np.maximum(v, 0.0)
-        # The mean exponent over the swarm stays that of the proxies, also where coefficients are held at 0.
-        shift = np.sum(self.base.features * (v - law.parameters.v), axis=1)
-        b = law.parameters.b + np.log(errors.level * slope) - shift
 
         def at_target(bpb: Array) -> Array:
             return np.asarray(errors.level * (self.base.centre + slope * (bpb - self.base.centre)))
 
+        terms = self.base.terms(law.trained_mixtures)
+        moved = np.einsum("tnm,tm->tn", terms.response, errors.response)
+        means = errors.level[:, None] * (self.base.centre[:, None] + slope[:, None] * terms.away + moved)
+        c = at_target(law.parameters.c)
+        b, v = nearest_coefficients(law, law.trained_mixtures, means - c[:, None])
         bounds = law.parameters.bounds
         moved_bounds = None if bounds is None else (at_target(bounds[0]), at_target(bounds[1]))
-        parameters = Parameters(at_target(law.parameters.c), b, v, moved_bounds)
+        parameters = Parameters(c, b, v, moved_bounds)
         return replace(law, parameters=parameters, covariance=replace(law.covariance, parameters=parameters))
 
     @property

@@ -67,7 +67,7 @@ def test_it_is_read_as_it_was_written(record: TargetRecord) -> None:
 
 def test_a_gain_that_is_within_the_noise_names_what_would_decide_it(carried: TargetSurrogate) -> None:
     law = carried.base.law
-    far = Scale(BASE.parameters * 300, BASE.tokens * 300)
+    far = Scale(BASE.parameters * 3000, BASE.tokens * 3000)
     alone = TargetSurrogate.carry(law, BASE, far, carried.anchors.none(len(law.leaves), len(law.tasks)))
     natural, best = TRUTH.problem.natural, TRUTH.problem.optimum
     for share in np.linspace(1.0, 0.05, 20):

@@ -10,7 +10,7 @@ from olmix_core.surrogate.scaling.scale import Scale
 from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 from tests.support.scaled_truth import BASE, scaled_truth
 
-FAR = Scale(BASE.parameters * 300, BASE.tokens * 300)
+FAR = Scale(BASE.parameters * 3000, BASE.tokens * 3000)
 TRUTH = scaled_truth()
 
 
