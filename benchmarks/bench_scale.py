@@ -3,8 +3,8 @@
 The swarms are those of bench_transfer. Laws are fitted to the small models, carried to the large ones
 (`TargetSurrogate`) with anchors, and judged on large models that are no anchors:
 
-- RegMix: 128 or 512 runs of 1M parameters; 0 to 8 anchors of the target's scale, drawn at random; judged on the other
-  models of 60M and 1B. Rows are means over draws of runs and anchors; all rows of a draw are judged on the same;
+- RegMix: 128 or 512 runs of 1M parameters; 0 to 8 anchors of the target's scale, of half of the models of 60M or 1B,
+  drawn at random or chosen (`representative`); judged on the other half. Rows are means over draws;
 - SlimPajama: runs of 122M; anchors are all runs of 310M, of 680M too, and of 937M too; judged on the 8 models of 1.2B,
   whose mixtures other sizes trained on as well (seen), or not (unseen: such runs are left out). The runs of 122M are
   taken at their last checkpoint, or at one after 30 % of the tokens.
@@ -39,6 +39,7 @@ from scipy.stats import spearmanr
 from benchmarks.bench_transfer import FOREIGN, regmix
 from benchmarks.report import table, write
 from olmix_core.mixture import Array
+from olmix_core.planning.anchor_choice import representative
 from olmix_core.surrogate.data import SwarmData
 from olmix_core.surrogate.fit import fit_law
 from olmix_core.surrogate.law_surrogate import LawSurrogate
@@ -222,8 +223,11 @@ def of_regmix(families: Sequence[str], draws: int) -> list[Row]:
             for size in ("60m", "1B"):
                 of_size, scale = transfer.large[size], REGMIX[size]
                 order = np.random.default_rng([seed, 1]).permutation(len(of_size.runs))
-                judges = order[max(ANCHORS) :]
-                choices = {str(n): [Runs(of_size.rows(order[:n]), scale)] if n else [] for n in ANCHORS}
+                pool, judges = np.split(order, [len(order) // 2])
+                choices = {str(n): [Runs(of_size.rows(pool[:n]), scale)] if n else [] for n in ANCHORS}
+                mixtures = [dict(zip(of_size.leaves, row, strict=True)) for row in of_size.X[pool].tolist()]
+                best = representative(mixtures, max(ANCHORS))
+                choices |= {f"{n} chosen": [Runs(of_size.rows(pool[best[:n]]), scale)] for n in ANCHORS[-2:]}
                 same = Runs(transfer.large["1m"].rows(judges), REGMIX["1m"]) if size == "60m" else None
                 question = Question(small, Runs(of_size.rows(judges), scale), same, choices, transfer.focus)
                 for family, told in question.of_families(laws).items():
