@@ -127,7 +127,7 @@ CODEC = """
     olmix_core.storage.integrity:seal olmix_core.storage.integrity:unseal olmix_core.storage.results:parse_result
     olmix_core.storage.store:Store.read_json olmix_core.storage.store:Store.write_json
     olmix_core.mixes.record:parse_record olmix_core.surrogate.fit:load olmix_core.surrogate.fit:load_law
-    olmix_core.surrogate.scaling.target_json:read_target
+    olmix_core.surrogate.scaling.target_json:read_target olmix_core.mixes.labels:label_target
     olmix_core.workers.jobs:Job.to_message olmix_core.workers.jobs:read_job tasks.runtime.step:Step.read
     tasks.runtime.results:known_result tasks.runtime.results:read_result"""
 UNTYPED = {
@@ -283,7 +283,7 @@ TESTED_ELSEWHERE = {
     "tests/olmix_core/interop/test_fit_inputs.py": "olmix_core.interop: csv_pair section",
     "tests/olmix_core/interop/test_swarm_import.py": "olmix_core.interop: import_fingerprints import_map",
     "tests/flows/cli/test_predict.py": "olmix_core.interop: mixture_file",
-    "tests/flows/test_report.py": "olmix_core.mixes: draft labels publish record_builder",
+    "tests/flows/test_report.py": "olmix_core.mixes: draft labels publish predicted_mixtures record_builder",
     "tests/flows/cli/test_store.py": "olmix_core.mixes: gc",
     "tests/olmix_core/mixes/test_record.py": "olmix_core.mixes: record_parts",
     "tests/flows/test_reuse.py": "olmix_core.planning: base",

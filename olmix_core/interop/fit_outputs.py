@@ -15,8 +15,9 @@ import pandas as pd
 from olmix_core.errors import StoreError
 from olmix_core.interop.fit_domains import Domains
 from olmix_core.interop.fit_inputs import FitInputs
+from olmix_core.mixes.predicted_mixtures import predict_mixtures
 from olmix_core.mixes.record import FitRecord
-from olmix_core.mixes.record_builder import now, package_versions, predict_mixtures, solver_notes
+from olmix_core.mixes.record_builder import now, package_versions, solver_notes
 from olmix_core.mixes.record_parts import FitEvidence, FitLeaf, SolverRecord, TaskRecord
 from olmix_core.mixes.record_settings import FitRecordSettings
 from olmix_core.mixes.tables import LeafRow, make_table

@@ -15,6 +15,7 @@ from olmix_core.evidence.atoms import in_atoms
 from olmix_core.formatting import amount
 from olmix_core.mixes.draft import MixDraft
 from olmix_core.mixes.labels import describe_change, label_plan, label_request, label_task
+from olmix_core.mixes.predicted_mixtures import predict_mixtures
 from olmix_core.mixes.record import MixRecord
 from olmix_core.mixes.record_parts import (
     LeafRecord,
@@ -28,8 +29,6 @@ from olmix_core.mixes.target_record import TargetRecord, target_record, target_r
 from olmix_core.mixes.undecided_gains import undecided_remarks
 from olmix_core.mixture import Array, LeafIndex
 from olmix_core.proposal.convex import NOT_PROVED
-from olmix_core.surrogate.base import Surrogate
-from olmix_core.surrogate.intervals import Interval, interval
 from olmix_core.surrogate.trust import merged_flags, mixture_flags
 
 PACKAGES = ("olmix-flows", "prefect", "torch", "numpy", "scipy", "cvxpy", "tokenizers", "pyarrow")
@@ -50,44 +49,6 @@ class Publication:
     previous: MixRecord | None
     run: Mapping[str, StepCounts]
     files: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class PredictedMixtures:
-    """Predictions of a law for some mixtures.
-
-    Attributes:
-        predicted: {mixture: BPB of the objective}.
-        gain: {over_<mixture>: gain of the proposed mixture}, in BPB.
-        by_task: {mixture: [T] BPB of each task}.
-    """
-
-    predicted: dict[str, Interval]
-    gain: dict[str, Interval]
-    by_task: dict[str, Array]
-
-
-def predict_mixtures(surrogate: Surrogate, mixtures: Mapping[str, Array], task_weights: Array) -> PredictedMixtures:
-    """Predict the mixtures that a record names.
-
-    Args:
-        surrogate: The law, of T tasks over m columns.
-        mixtures: {natural, proposed, ...: [m]}.
-        task_weights: [T] weights of the tasks in the objective.
-
-    Returns:
-        Objectives, gains of the proposed mixture over all others, and BPB by task.
-    """
-    proposed = mixtures["proposed"]
-    return PredictedMixtures(
-        predicted={name: interval(surrogate, q, task_weights) for name, q in mixtures.items()},
-        gain={
-            f"over_{name}": interval(surrogate, proposed, task_weights, q)
-            for name, q in mixtures.items()
-            if name != "proposed"
-        },
-        by_task={name: surrogate.predict(q[None])[0] for name, q in mixtures.items()},
-    )
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:

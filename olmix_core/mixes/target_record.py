@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from olmix_core.mixes.predicted_mixtures import predict_mixtures
 from olmix_core.mixes.record_parts import RecordPart
 from olmix_core.mixture import Array
 from olmix_core.surrogate.intervals import Interval, interval
@@ -103,13 +104,13 @@ def target_record(
         The record.
     """
     proposed, natural = mixtures["proposed"], mixtures["natural"]
-    by_task = {name: surrogate.predict(mixtures[name][None])[0] for name in _SHOWN}
+    values = predict_mixtures(surrogate, mixtures, task_weights)
     tasks = [
         TargetTask(
             name=name,
             slope=float(surrogate.slopes[t]),
-            natural=float(by_task["natural"][t]),
-            proposed=float(by_task["proposed"][t]),
+            natural=float(values.by_task["natural"][t]),
+            proposed=float(values.by_task["proposed"][t]),
             gain=interval(surrogate, proposed, np.eye(len(names))[t], natural),
         )
         for t, name in enumerate(names)
@@ -120,12 +121,8 @@ def target_record(
         largest=_record(surrogate.largest),
         anchors=len(surrogate.anchors.scales),
         measured=_measured(surrogate),
-        predicted={name: interval(surrogate, q, task_weights) for name, q in mixtures.items()},
-        gain={
-            f"over_{name}": interval(surrogate, proposed, task_weights, q)
-            for name, q in mixtures.items()
-            if name != "proposed"
-        },
+        predicted=values.predicted,
+        gain=values.gain,
         tasks=tuple(sorted(tasks, key=lambda task: task.name)),
         over_size=tuple(_point(surrogate.at(scale), mixtures, task_weights) for scale in _path(surrogate)),
     )

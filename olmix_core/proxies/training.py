@@ -91,8 +91,7 @@ def train(
 
     saved = None if checkpoints is None else checkpoints.load(model, optimiser)
     state, resumed = (saved, saved.resumed + 1) if saved else (LoopState(), 0)
-    beginning = max(math.log(vocab_size), math.sqrt(recipe.width))
-    curve = _LossCurve(state, recipe.steps, beginning, device)
+    curve = _LossCurve(state, recipe.steps, max(math.log(vocab_size), math.sqrt(recipe.width)), device)
 
     started = reported = time.monotonic()
     for step in range(state.step, recipe.steps):
