@@ -90,7 +90,7 @@ def _prediction(record: MixRecord) -> Text:
 
 def _predictions(where: str, predicted: Mapping[str, Interval], gains: Mapping[str, Interval]) -> Text:
     text = Text()
-    text.append(f"\npredicted mean BPB (lower is better) {where}, with 90 % interval", style="bold")
+    text.append(f"\npredicted mean BPB {where} (lower is better), 90 % interval", style="bold")
     for name in ("natural", "previous", "proposed"):
         if name in predicted:
             bpb = predicted[name]
