@@ -108,5 +108,6 @@ def _recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     try:
         ProxyRecipe.model_validate(recipe)
     except ValidationError:
-        return {"declared": str(recipe.get("declared", json.dumps(recipe, sort_keys=True)))}
+        size = {name: recipe[name] for name in ("parameters", "tokens") if "declared" in recipe and name in recipe}
+        return {"declared": str(recipe.get("declared", json.dumps(recipe, sort_keys=True))), **size}
     return {"proxy": dict(recipe)}

@@ -16,6 +16,7 @@ from olmix_core.errors import ConfigError, DataError, OlmixError
 from olmix_core.evidence import ledger, ledger_files
 from olmix_core.evidence.merge import merge
 from olmix_core.evidence.rows import declared, from_table, recipe_key
+from olmix_core.evidence.scales import scale_of
 from olmix_core.evidence.summary import Filters, overview, select
 from olmix_core.interop.export import export_evidence
 from olmix_core.interop.exporters import EVIDENCE_EXPORTERS
@@ -23,6 +24,7 @@ from olmix_core.interop.swarm_import import Imported, import_swarm, similar_labe
 from olmix_core.planning.preflight import resolve_inputs
 from olmix_core.storage.integrity import checksum
 from olmix_core.storage.store import Store
+from olmix_core.surrogate.scaling.scale import Scale
 
 Project = Callable[..., Path]
 RUNS = [f"r{number}" for number in range(6)]
@@ -60,6 +62,12 @@ def test_columns_declared_by_their_label(read: Callable[..., Imported]) -> None:
     assert first.labels[declared("web")] == "web"
     assert (found.domains, found.tasks, found.declared) == (2, 2, 4)
     assert len({row.proxy for row in found.rows}) == len(RUNS)
+
+
+def test_a_declared_recipe_may_state_its_size(read: Callable[..., Imported]) -> None:
+    recipe = {"declared": "1B", "parameters": 1e9, "tokens": 2.5e10}
+    assert {scale_of(row.recipe, row.tokens) for row in read(recipe=recipe).rows} == {Scale(1e9, 2.5e10)}
+    assert {scale_of(row.recipe, row.tokens) for row in read().rows} == {None}
 
 
 def test_the_files_of_a_column_may_be_links_beside_others_that_are_skipped(
@@ -183,6 +191,16 @@ def test_columns_of_a_tracker_are_refused(read: Callable[..., Imported]) -> None
     [
         ({"name": None}, ConfigError, "map.yaml: name: found None; expected a valid string"),
         ({"recipe": {}}, ConfigError, "recipe: found none of them; expected exactly one of proxy, declared"),
+        (
+            {"recipe": {"declared": "1B", "tokens": 1e9}},
+            ConfigError,
+            "found one of parameters and tokens; expected both",
+        ),
+        (
+            {"recipe": {"proxy": {"tokens": 2048}, "parameters": 1e9, "tokens": 1e9}},
+            ConfigError,
+            "found parameters or tokens beside proxy; expected them beside declared only",
+        ),
         ({"recipe": {"proxy": {"layer": 2}}}, ConfigError, "recipe.proxy.layer: found an unknown field"),
         ({"domains": {"web": "declared"}}, ConfigError, "domains: found nothing for wiki; expected an entry for every"),
         (
@@ -231,6 +249,15 @@ def test_errors_of_the_files_name_fields_of_the_map(read: Callable[..., Imported
     few = METRICS.assign(code=[0.5, 0.6, *[np.nan] * 4])
     with pytest.raises(ConfigError, match=r"map.yaml: tasks: found 2 runs .*'code'; expected at least 5; or leave it"):
         read(RATIOS, few)
+
+
+def test_a_declared_size_survives_an_export(read: Callable[..., Imported], tmp_path: Path) -> None:
+    store, recipe = Store(str(tmp_path / "store")), {"declared": "1B", "parameters": 1e9, "tokens": 2.5e10}
+    first = read(recipe=recipe).rows
+    ledger.append(store, first)
+    export_evidence(merge(ledger.read(store)), tmp_path / "out", EVIDENCE_EXPORTERS["csv"])
+    again = import_swarm(*(tmp_path / "out" / name for name in ("ratios.csv", "metrics.csv", "map.yaml"))).rows
+    assert {recipe_key(row.recipe) for row in again} == {recipe_key(row.recipe) for row in first}
 
 
 def test_exported_files_are_imported_as_the_same_evidence(read: Callable[..., Imported], tmp_path: Path) -> None:
