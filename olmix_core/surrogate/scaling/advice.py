@@ -1,7 +1,6 @@
 """Which larger runs would narrow the interval of a gain at the target, and what they cost.
 
-What is open at the target does not depend on what further anchors measure, only on their mixtures and sizes: the
-interval is computed as if they had been measured.
+The interval is that which the law at the target would have if these runs had measured what it predicts for them.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 
 _STEPS = (10.0, 100.0, 1000.0)  # times the FLOPs of the largest run measured
 _COPIES = (1, 2, 4)  # runs of each of the two mixtures
-_PREDICTED = 1.0  # any BPB: intervals do not depend on it
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,11 @@ def _scales(surrogate: TargetSurrogate) -> list[Scale]:
 
 
 def _with(surrogate: TargetSurrogate, mixtures: Sequence[Array], scale: Scale) -> TargetSurrogate:
-    anchors, count = surrogate.anchors, len(mixtures)
+    """The surrogate with further anchors that measured what it predicts."""
+    anchors, X = surrogate.anchors, np.array(mixtures)
     more = Anchors(
-        np.vstack([anchors.X, *mixtures]),
-        np.vstack([anchors.Y, np.full((count, len(surrogate.tasks)), _PREDICTED)]),
-        (*anchors.scales, *[scale] * count),
+        np.vstack([anchors.X, X]),
+        np.vstack([anchors.Y, surrogate.at(scale).predict(X)]),
+        (*anchors.scales, *[scale] * len(X)),
     )
     return replace(surrogate, anchors=more)

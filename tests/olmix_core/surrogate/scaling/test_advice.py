@@ -1,5 +1,7 @@
 """Which further anchors would decide a gain at the target."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,18 @@ def test_runs_of_both_mixtures_between_the_sizes_decide_a_gain_within_the_noise(
     assert BASE.flops < more.scale.flops < FAR.flops
     assert more.half_width < interval(carried, q, None, natural).bpb
     assert more.flops == more.runs * more.scale.flops
+
+
+def test_the_runs_are_taken_to_measure_what_is_predicted(carried: TargetSurrogate) -> None:
+    q, natural = undecided(carried), TRUTH.problem.natural
+    more = further_anchors(carried, q, natural, None)
+    assert more is not None
+    X = np.array([q, natural] * (more.runs // 2))
+    measured = replace(carried, anchors=Anchors(X, carried.at(more.scale).predict(X), (more.scale,) * len(X)))
+    gain, before = (interval(one, q, None, natural) for one in (measured, carried))
+    assert gain.bpb == pytest.approx(before.bpb, rel=0.05)  # nothing new but certainty
+    assert gain.high - gain.bpb == pytest.approx(more.half_width)
+    assert gain.high - gain.low < before.high - before.low
 
 
 def test_a_gain_that_is_real_needs_none(carried: TargetSurrogate) -> None:
