@@ -267,6 +267,7 @@ TESTED_ELSEWHERE = {
     "tests/flows/test_form.py": "flows: update",
     "tests/flows/reports/test_plan.py": "flows.reports: plan_notes",
     "tests/flows/test_overlap.py": "olmix_core.planning: exclusions",
+    "tests/flows/pipeline/test_target.py": "olmix_core.planning: anchor_recipes",
     "tests/flows/reports/test_markdown.py": "flows.reports: difference_markdown plan_markdown",
     "tests/flows/test_notebook.py": "olmix_core.surrogate: prediction",
     "tests/e2e/test_ui.py": "flows: compare watch proxy; flows.execution: mix_lock prefect_settings",

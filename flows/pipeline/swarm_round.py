@@ -27,11 +27,13 @@ class SwarmProgress:
     Attributes:
         swarm: Its key; "" where nothing is explored.
         corpora: {leaf: folder of its tokens}.
+        drawn: Number of mixtures of the rounds so far.
         measured: {proxy: its row} of the rounds so far.
     """
 
     swarm: str
     corpora: Mapping[str, str]
+    drawn: int = 0
     measured: dict[str, EvidenceRow] = field(default_factory=dict)
 
 
@@ -53,8 +55,8 @@ def train_round(context: RunContext, progress: SwarmProgress, mixtures: Sequence
     is_first = not progress.measured
     if is_first:
         _select_pool(context, progress.swarm, proxy_keys(context, mixtures))
-    number = len(state.trained) + len(state.excluded)
-    numbers = [f"{number + index:03d}" for index in range(len(mixtures))]
+    numbers = [f"{progress.drawn + index:03d}" for index in range(len(mixtures))]
+    progress.drawn += len(mixtures)
     trained = train_swarm(context, mixtures, progress.corpora, context.inputs.recipe, numbers)
     state.trained += trained.proxies
     state.excluded += trained.excluded

@@ -6,7 +6,6 @@ from flows.pipeline.context import RunContext
 from flows.pipeline.evaluate_swarm import measure
 from flows.pipeline.swarm_round import requirements, unmeasured_rows
 from flows.pipeline.train_swarm import train_swarm
-from olmix_core.errors import ConfigError
 from olmix_core.evidence.anchors import anchors_on_record
 from olmix_core.evidence.ledger import set_name
 from olmix_core.evidence.rows import EvidenceRow
@@ -38,7 +37,8 @@ def carry_to_target(
     if target is None:
         return
     rows = _measured(context, trained, corpora)
-    scale = proxy_scale(context)
+    scale = scale_of(context.recipe)
+    assert scale is not None  # of a recipe of this version
     on_record = anchors_on_record(context.store, requirements(context), fitted.atoms, fitted.splits, scale)
     carried = [row for row in on_record if row not in {own.id for own in rows}]
     anchors = None
@@ -56,30 +56,10 @@ def carry_to_target(
             fit=state.fit.fit,
             scale=scale,
             target=Scale(target.parameters, target.tokens),
-            atoms=fitted.atoms,
             splits=fitted.splits,
-            tasks=fitted.tasks,
             anchors=anchors,
         ),
     )
-
-
-def proxy_scale(context: RunContext) -> Scale:
-    """Return the size of the proxies of a run.
-
-    Args:
-        context: The run.
-
-    Returns:
-        Its parameters and tokens.
-
-    Raises:
-        ConfigError: The recipe does not say.
-    """
-    scale = scale_of(context.recipe)
-    if scale is None:
-        raise ConfigError(context.config_file, "proxy", "no size", "layers, width and tokens of the proxies")
-    return scale
 
 
 def train_anchors(context: RunContext, mixtures: Sequence[Mixture], corpora: Mapping[str, str]) -> list[EvidenceRow]:

@@ -59,8 +59,19 @@ class Config(Section):
     def _a_share_to_match_has_a_target(self) -> "Config":
         if self.proxy.leaf_share == "match" and self.proposal.run_tokens is None:
             raise ValueError("found proxy.leaf_share: match without a target; expected proposal.target_tokens with it")
+        return self
+
+    @model_validator(mode="after")
+    def _a_target_knows_all_sizes(self) -> "Config":
         if self.anchors and self.proposal.target is None:
             raise ValueError("found anchors without a target; expected proposal.target, the run that they are for")
+        for name, recipe in (("proxy", self.proxy), *((f"anchors[{i}]", one) for i, one in enumerate(self.anchors))):
+            sized = recipe.recipe != "tiny" or {"layers", "width", "tokens"} <= recipe.model_fields_set
+            if self.proposal.target and recipe.trainer and not sized:
+                raise ValueError(
+                    f"found {name} with a trainer and no size; expected layers, width and tokens of the models that it"
+                    " trains, from which proposal.target extrapolates"
+                )
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from olmix_core.data.input_file import InputFile
 from olmix_core.data.tasks import EvaluationTask, read_tasks
 from olmix_core.data.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 from olmix_core.errors import ConfigError, DataError
+from olmix_core.planning.anchor_recipes import check_anchor_data, count_anchors
 from olmix_core.planning.bounds import NamedBounds, read_bounds
 from olmix_core.storage.content_index import ContentIndex
 from olmix_core.storage.filesystem import check_reachable, open_file, reason_of
@@ -100,9 +101,7 @@ def resolve_inputs(config: Config, config_file: str) -> ResolvedInputs:
     _check_samples(config, config_file, domains)
     vocab_size = _vocab_size(config, tokenizer)
     recipe = config.proxy.counted(vocab_size, config.proposal.run_tokens)
-    anchors = tuple(
-        (anchor.proxy.counted(vocab_size, config.proposal.run_tokens), anchor.runs) for anchor in config.anchors
-    )
+    anchors = count_anchors(config, config_file, vocab_size, recipe)
     files = [file for leaf in domains.leaves for file in leaf.files]
     if all(text_bytes(file.url, 1) == 1 for file in files):
         # A token is at least a byte, so that the size of uncompressed files bounds their tokens.
@@ -133,6 +132,7 @@ def check_statistics(
     available = sum(leaf.available for leaf in statistics.values())
     _check_length(config, config_file, inputs.recipe, available, "tokens to train on")
     labels = inputs.domains.labels
+    check_anchor_data(config, config_file, inputs.anchors, statistics, labels)
     length = inputs.recipe.sequence_length
     for domain in inputs.domains.leaves:
         counted = statistics[domain.fingerprint].available

@@ -13,7 +13,7 @@ from olmix_core.surrogate.scaling.anchors import Anchors
 from olmix_core.surrogate.scaling.scale import Scale
 from olmix_core.surrogate.scaling.target_surrogate import TargetSurrogate
 from tasks.runtime.artifacts import Artifacts, Done
-from tasks.runtime.payload import DATA, EVAL, cause, result_of
+from tasks.runtime.payload import DATA, cause, result_of
 from tasks.runtime.step import step
 
 
@@ -25,18 +25,14 @@ class TransferPayload(JsonRecord):
         fit: Key of the law.
         scale: Size of its proxies.
         target: Size to carry it to.
-        atoms: Columns of the law.
         splits: How leaves are written in atoms.
-        tasks: Fingerprints of the tasks.
         anchors: Name of the set of rows of the anchors; None for none.
     """
 
     fit: str = field(metadata=result_of("fit"))
     scale: Scale
     target: Scale
-    atoms: Sequence[str] = field(metadata=result_of("plan"))
     splits: Mapping[str, Mapping[str, float]] = field(metadata=cause(DATA))
-    tasks: Sequence[str] = field(metadata=cause(EVAL))
     anchors: str | None = field(default=None, metadata=OMIT_NONE | result_of("evidence"))
 
 

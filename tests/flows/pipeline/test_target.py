@@ -151,10 +151,35 @@ def no_law(config: dict[str, Any]) -> None:
     config["surrogate"] = {"family": "gaussian_process"}
 
 
+def anchors_of(change: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    def edit(config: dict[str, Any]) -> None:
+        with_anchors(config)
+        config["anchors"] = [{**ANCHORS[0], **change}]
+
+    return edit
+
+
+def no_larger(config: dict[str, Any]) -> None:
+    with_anchors(config)
+    config["anchors"] = [dict(config["proxy"])]
+
+
+too_long, long_sequences = anchors_of({"tokens": 10**9}), anchors_of({"sequence_length": 100_000, "tokens": 400_000})
+
+
+def unknown_trainer(config: dict[str, Any]) -> None:
+    with_target(config)
+    config["proxy"] = {"trainer": "ours"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (anchors_alone, "found anchors without a target"),
+        (no_larger, r"anchors\[0\]: found .* 1 times the FLOPs of a proxy .*; expected at least 2 times"),
+        (too_long, r"anchors\[0\]\.tokens: found 1B tokens; expected at most"),
+        (long_sequences, r"anchors\[0\]\.sequence_length: found 100000, with .* tokens of .* to train on"),
+        (unknown_trainer, "found proxy with a trainer and no size; expected layers, width and tokens"),
         (two_lengths, "found target_tokens 200000 beside target.tokens 300000"),
         (no_law, "proposal.target: found .* with surrogate.family 'gaussian_process'; expected one of the laws"),
     ],
