@@ -82,8 +82,8 @@ def _prediction(record: MixRecord) -> Text:
         text.append(_predictions(target.words, target.predicted, target.gain))
         slopes = sorted(task.slope for task in target.tasks)
         text.append(
-            f"\n  a difference at the size of the proxies is {slopes[0]:.2f} to {slopes[-1]:.2f} of it here, by task;"
-            f" learnt from {target.anchors} larger runs\n"
+            f"\n  slopes of the tasks (BPB here per BPB at the size of the proxies): {slopes[0]:.2f} to"
+            f" {slopes[-1]:.2f}; {target.basis}\n"
         )
     return text
 

@@ -88,6 +88,13 @@ class TargetRecord(RecordPart):
         )
         return f"at {self.size.scale}, {beyond}"
 
+    @property
+    def basis(self) -> str:
+        """What the slopes rest on."""
+        if not self.anchors:
+            return "no larger run was measured: only published exponents are known"
+        return f"learnt from {self.anchors} larger run{'s' if self.anchors > 1 else ''}"
+
 
 def target_record(
     surrogate: TargetSurrogate, mixtures: Mapping[str, Array], task_weights: Array, names: Sequence[str]

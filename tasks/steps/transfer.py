@@ -64,8 +64,8 @@ def _describe(done: Sequence[Done[TransferPayload, TransferResult]], artifacts: 
         for task, slope in sorted(result.slopes.items(), key=lambda item: item[1])
     ]
     return [
-        f"The law of proxies of {payload.scale}, carried to {payload.target} with {result.anchors} anchors. The target"
-        f" has {factor:,.3g} times the FLOPs of the largest run measured ({result.largest}).",
+        f"The law of proxies of {payload.scale}, carried to {payload.target} with {result.anchors or 'no'} anchors. The"
+        f" target has {factor:,.3g} times the FLOPs of the largest run measured ({result.largest}).",
         "",
         "A difference of 1 BPB between two mixtures at the size of the proxies is expected to be this much at the"
         " target:",

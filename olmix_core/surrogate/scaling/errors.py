@@ -8,7 +8,7 @@ Shapes: T tasks, m leaves, A anchors, n mixtures, R sources of error of the law.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -52,8 +52,7 @@ class Influence:
         Returns:
             The differences.
         """
-        names = ("level", "slope", "response", "errors", "anchors")
-        return Influence(*(getattr(self, name) - getattr(other, name) for name in names))
+        return Influence(*(getattr(self, field.name) - getattr(other, field.name) for field in fields(self)))
 
     def of_tasks(self, tasks: Sequence[int]) -> "Influence":
         """Select tasks.
@@ -65,8 +64,7 @@ class Influence:
             Their influence.
         """
         chosen = list(tasks)
-        names = ("level", "slope", "response", "errors", "anchors")
-        return Influence(*(getattr(self, name)[chosen] for name in names))
+        return Influence(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 @dataclass(frozen=True)

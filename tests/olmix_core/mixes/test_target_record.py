@@ -54,6 +54,12 @@ def test_a_target_beyond_all_that_was_measured_says_how_far(carried: TargetSurro
     )
 
 
+def test_what_the_slopes_rest_on_is_said(record: TargetRecord) -> None:
+    assert record.basis == "learnt from 4 larger runs"
+    alone = record.model_copy(update={"anchors": 0})
+    assert alone.basis == "no larger run was measured: only published exponents are known"
+
+
 def test_predictions_between_the_sizes_end_at_those_of_the_record(record: TargetRecord) -> None:
     first, last = record.over_size[0], record.over_size[-1]
     assert (first.parameters, first.tokens) == (BASE.parameters, BASE.tokens)
